@@ -1,0 +1,70 @@
+"""Files: atomic writes and checksums, so that nothing half-written or edited is ever taken for the real thing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Writes `data` to `path` so that a reader sees the old content or the new, never a part.
+
+    The parent folder is made when missing. `str` is encoded as UTF-8.
+    """
+    content = data.encode() if isinstance(data, str) else data
+    replace_atomic(path, lambda temporary: temporary.write_bytes(content))
+
+
+def replace_atomic(path: Path, write: Callable[[Path], Any]) -> None:
+    """Calls `write(temporary)` with a path beside `path`, then renames it to `path`.
+
+    For libraries that want a file name rather than bytes. The temporary file is removed when `write` raises.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        # mkstemp gives 0600; a result file gets what any other new file would get.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value` as indented JSON, atomically, with a final newline."""
+    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        UserError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; give the folder that an earlier step wrote.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}); restore it or make it anew.") from None
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
