@@ -1,0 +1,499 @@
+"""Linear layers and embeddings: tensor train, tensor-train matrix, low rank, dense.
+
+Tensor trains follow Novikov et al., *Tensorizing Neural Networks* (arXiv 1509.06569), with separate cores for
+output and input modes as in Yang et al. (arXiv 2306.01076); the embedding is the tensor-train matrix of Hrinchuk
+et al. (arXiv 1901.10787).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import UserError
+from ..graph import Linear as LinearNode
+from ..graph import LinearKind, Plan, Step, linear_steps, mid_count
+from .config import EmbeddingConfig, LinearConfig
+from .factorize import (
+    balance,
+    balanced_modes,
+    check_modes,
+    clip_ranks,
+    padded_modes,
+    random_cores,
+    tt_svd,
+    tt_to_dense,
+)
+from .operators import Sourced, round_to
+from .quantizer import Mode, Quantizer
+
+INPUT = "input"
+
+
+class QuantLinear(Sourced):
+    """A linear layer y = x W^T + b whose weight is a product of cores; its order of products is `graph.linear_steps`.
+
+    Quantized, each core has its own quantizer, each intermediate of the plan has one in `mids`, and the sum of
+    product, bias and residual goes through `output`.
+
+    Args:
+        kind, cores, split, plan: as in `graph.Linear`.
+        bias: of shape (out_features,), or None.
+        bits: of the cores, one for all or one a core.
+        source: the quantizer of the input; only a dense layer with a bias reads it.
+        out_bits: of the output; intermediates have `mid_bits`.
+    """
+
+    def __init__(
+        self,
+        kind: LinearKind,
+        cores: Sequence[Tensor],
+        split: int,
+        plan: Plan,
+        bias: Tensor | None,
+        *,
+        bits: int | Sequence[int] = 8,
+        source: Quantizer | None = None,
+        out_bits: int = 8,
+        mid_bits: int = 8,
+    ) -> None:
+        super().__init__(source)
+        widths = [bits] * len(cores) if isinstance(bits, int) else list(bits)
+        if len(widths) != len(cores):
+            raise UserError(f"a layer of {len(cores)} cores takes as many bit widths, not {len(widths)}.")
+        self.kind: LinearKind = kind
+        self.split = split
+        self.plan: Plan = plan
+        self.cores = nn.ParameterList(nn.Parameter(core.detach().clone().float()) for core in cores)
+        self.bias = None if bias is None else nn.Parameter(bias.detach().clone().float())
+        self.weights = nn.ModuleList(Quantizer(width) for width in widths)
+        self.mids = nn.ModuleList(Quantizer(mid_bits) for _ in range(mid_count(kind, plan, len(cores))))
+        self.output = Quantizer(out_bits)
+        names = tuple(f"cores.{i}" for i in range(len(cores)))
+        mids = tuple(f"mids.{i}" for i in range(len(self.mids)))
+        node = LinearNode(kind, INPUT, names, split, plan, mids, "output")
+        shapes = {name: tuple(core.shape) for name, core in zip(names, cores, strict=True)}
+        self.steps: tuple[Step, ...] = linear_steps(node, shapes)
+
+    @property
+    def out_features(self) -> int:
+        """Features of the output."""
+        return math.prod(core.shape[-2 if self.kind == "tt" else 0] for core in self._out_cores())
+
+    @property
+    def in_features(self) -> int:
+        """Features of the input."""
+        return math.prod(core.shape[-2 if self.kind == "tt" else -1] for core in self._in_cores())
+
+    def _out_cores(self) -> list[Tensor]:
+        return list(self.cores)[: self.split] if self.kind == "tt" else [self.cores[0]]
+
+    def _in_cores(self) -> list[Tensor]:
+        return list(self.cores)[self.split :] if self.kind == "tt" else [self.cores[-1]]
+
+    def to_dense(self) -> Tensor:
+        """The weight, (out_features, in_features), from the float cores."""
+        if self.kind == "tt":
+            return tt_to_dense(list(self.cores)).reshape(self.out_features, self.in_features)
+        weight: Tensor = self.cores[0]
+        for core in list(self.cores)[1:]:
+            weight = weight @ core
+        return weight
+
+    def accumulator_frac(self) -> int:
+        """Fraction bits of the last product, which are those of the bias."""
+        last = self.steps[-1]
+        source = self.source if last.lhs == INPUT else self.quantizer(last.lhs)
+        return source.fmt.frac + self.quantizer(last.rhs).fmt.frac
+
+    def quantizer(self, value: str) -> Quantizer:
+        """The quantizer of one of the layer's own values: "cores.0", "mids.0" or "output"."""
+        module = self.get_submodule(value.replace("cores.", "weights."))
+        assert isinstance(module, Quantizer)
+        return module
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """x (.., in_features) to (.., out_features), plus `residual` before the output is quantized."""
+        exact = self.output.mode is Mode.QUANTIZED and not self.training
+        values = {INPUT: x}
+        for i, core in enumerate(self.cores):
+            values[f"cores.{i}"] = self.weights[i](core)
+        bias = self.bias
+        if bias is not None and self.output.mode is Mode.QUANTIZED:
+            bias = round_to(bias, self.accumulator_frac())
+        for step in self.steps:
+            last = step is self.steps[-1]
+            product = _product(step, values[step.lhs], values[step.rhs], bias if last else None, exact)
+            if last and residual is not None:
+                product = product + residual
+            values[step.output] = self.quantizer(step.output)(product)
+        return values["output"]
+
+
+def _product(step: Step, lhs: Tensor, rhs: Tensor, bias: Tensor | None, exact: bool) -> Tensor:
+    """One step of `graph.linear_steps` on float tensors; in float64 when it must be exact."""
+    if exact:
+        lhs, rhs, bias = lhs.double(), rhs.double(), None if bias is None else bias.double()
+    if step.kind == "merge":
+        product = lhs.reshape(-1, step.inner) @ rhs.reshape(step.inner, -1)
+        return product.reshape(lhs.shape[0], -1, rhs.shape[-1])
+    weight = rhs.reshape(step.rows, step.inner)
+    tokens = lhs.shape[:-1]
+    if step.kind == "apply":
+        if lhs.shape[-1] == step.inner:
+            return F.linear(lhs, weight, None if bias is None else bias.to(lhs.dtype))
+        product = F.linear(lhs.reshape(*tokens, -1, step.inner), weight)
+    else:
+        product = torch.matmul(weight, lhs.reshape(*tokens, step.inner, -1))
+    product = product.reshape(*tokens, -1)
+    return product if bias is None else product + bias.to(product.dtype)
+
+
+class TTLinear(QuantLinear):
+    """A linear layer in tensor-train format.
+
+    Args:
+        in_features, out_features: sizes; modes that are not given are balanced ones.
+        config: ranks, modes, plan and bits.
+        bias: whether there is one; it starts at 0.
+        source, out_bits, mid_bits: see `QuantLinear`.
+        variance: of the weight's entries at the start; that of `torch.nn.Linear` when None.
+
+    Raises:
+        UserError: modes that don't multiply to the size, or a list of ranks of the wrong length.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        config: LinearConfig | None = None,
+        *,
+        bias: bool = True,
+        source: Quantizer | None = None,
+        out_bits: int = 8,
+        mid_bits: int = 8,
+        variance: float | None = None,
+        cores: Sequence[Tensor] | None = None,
+    ) -> None:
+        config = config or LinearConfig()
+        out_modes, in_modes = tt_modes(in_features, out_features, config)
+        if cores is None:
+            cores = random_cores(
+                tt_shapes(out_modes, in_modes, config.rank),
+                1 / (3 * in_features) if variance is None else variance,
+            )
+        super().__init__(
+            "tt",
+            cores,
+            len(out_modes),
+            config.plan,
+            torch.zeros(out_features) if bias else None,
+            bits=config.bits,
+            source=source,
+            out_bits=out_bits,
+            mid_bits=mid_bits,
+        )
+
+    @classmethod
+    def from_dense(
+        cls,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        config: LinearConfig | None = None,
+        *,
+        error: float | None = None,
+        source: Quantizer | None = None,
+        out_bits: int = 8,
+        mid_bits: int = 8,
+    ) -> TTLinear:
+        """The layer nearest to a dense weight (out_features, in_features), by TT-SVD.
+
+        Args:
+            config: its rank bounds the ranks, unless `error` is given.
+            error: bound on the relative Frobenius norm of the difference; ranks follow from it.
+        """
+        config = config or LinearConfig()
+        out_features, in_features = weight.shape
+        out_modes, in_modes = tt_modes(in_features, out_features, config)
+        rank = None if error is not None else config.rank
+        cores = tt_svd(weight.detach().reshape(*out_modes, *in_modes), rank, error)
+        layer = cls(
+            in_features,
+            out_features,
+            config,
+            bias=bias is not None,
+            source=source,
+            out_bits=out_bits,
+            mid_bits=mid_bits,
+            cores=cores,
+        )
+        if bias is not None and layer.bias is not None:
+            layer.bias.data.copy_(bias)
+        return layer
+
+
+def tt_modes(in_features: int, out_features: int, config: LinearConfig) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(output modes, input modes) of a tensor train: those of the configuration, or balanced ones.
+
+    Balanced output modes fall and input modes rise, so that the large modes stand at the ends, where ranks are 1.
+    """
+    out_modes = config.out_modes or balanced_modes(out_features, config.modes)
+    in_modes = config.in_modes or balanced_modes(in_features, config.modes)[::-1]
+    return check_modes(out_modes, out_features, "the output"), check_modes(in_modes, in_features, "the input")
+
+
+def tt_shapes(
+    out_modes: Sequence[int], in_modes: Sequence[int], rank: int | Sequence[int]
+) -> list[tuple[int, int, int]]:
+    """Shapes (r[k-1], mode, r[k]) of a tensor train's cores, ranks clipped to what the unfoldings allow."""
+    modes = (*out_modes, *in_modes)
+    ranks = clip_ranks(modes, rank)
+    return [(ranks[k], mode, ranks[k + 1]) for k, mode in enumerate(modes)]
+
+
+class LowRankLinear(QuantLinear):
+    """A linear layer of two dense factors, (out_features, rank) and (rank, in_features)."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        config: LinearConfig | None = None,
+        *,
+        bias: bool = True,
+        source: Quantizer | None = None,
+        out_bits: int = 8,
+        mid_bits: int = 8,
+    ) -> None:
+        config = config or LinearConfig(kind="lowrank")
+        wanted = config.rank if isinstance(config.rank, int) else max(config.rank)
+        rank = min(wanted, in_features, out_features)
+        bits = config.bits if isinstance(config.bits, int) else config.bits[:2]
+        super().__init__(
+            "lowrank",
+            random_cores([(out_features, rank), (rank, in_features)], 1 / (3 * in_features)),
+            1,
+            "merged",
+            torch.zeros(out_features) if bias else None,
+            bits=bits,
+            source=source,
+            out_bits=out_bits,
+            mid_bits=mid_bits,
+        )
+
+
+class DenseLinear(QuantLinear):
+    """A linear layer with one dense weight."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        config: LinearConfig | None = None,
+        *,
+        bias: bool = True,
+        source: Quantizer | None = None,
+        out_bits: int = 8,
+        mid_bits: int = 8,
+    ) -> None:
+        config = config or LinearConfig(kind="dense")
+        super().__init__(
+            "dense",
+            random_cores([(out_features, in_features)], 1 / (3 * in_features)),
+            1,
+            "merged",
+            torch.zeros(out_features) if bias else None,
+            bits=config.bits if isinstance(config.bits, int) else config.bits[:1],
+            source=source,
+            out_bits=out_bits,
+            mid_bits=mid_bits,
+        )
+
+
+def make_linear(
+    in_features: int,
+    out_features: int,
+    config: LinearConfig,
+    *,
+    source: Quantizer | None = None,
+    out_bits: int = 8,
+    mid_bits: int = 8,
+) -> QuantLinear:
+    """The layer that a configuration asks for."""
+    kinds: dict[str, type[TTLinear] | type[LowRankLinear] | type[DenseLinear]] = {
+        "tt": TTLinear,
+        "lowrank": LowRankLinear,
+        "dense": DenseLinear,
+    }
+    return kinds[config.kind](
+        in_features, out_features, config, source=source, out_bits=out_bits, mid_bits=mid_bits
+    )
+
+
+class DenseEmbedding(nn.Module):
+    """A table of rows. Only rows that are looked up are quantized; the result is that of quantizing the table."""
+
+    def __init__(self, count: int, size: int, bits: int = 8) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(count, size) * EMBEDDING_DEVIATION)
+        self.output = Quantizer(bits)
+
+    def forward(self, index: Tensor) -> Tensor:
+        """Rows (.., size) of the table at `index` (..)."""
+        rows: Tensor = self.output(F.embedding(index, self.weight))
+        return rows
+
+
+EMBEDDING_DEVIATION = 0.05
+"""Standard deviation of an embedding's entries at the start."""
+
+
+class TTMEmbedding(nn.Module):
+    """An embedding in tensor-train-matrix format; see `graph.TTMEmbedding`. No dense table is ever built.
+
+    Args:
+        count: rows; the product of the vocabulary modes may exceed it, the rest is padding.
+        size: features.
+        config: ranks, modes and bits.
+        out_bits: of the rows; intermediates have `mid_bits`.
+
+    Raises:
+        UserError: modes that don't fit, or a list of ranks or bits of the wrong length.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        size: int,
+        config: EmbeddingConfig | None = None,
+        *,
+        out_bits: int = 8,
+        mid_bits: int = 8,
+        cores: Sequence[Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        config = config or EmbeddingConfig()
+        self.count, self.size = count, size
+        self.vocab_modes, self.dim_modes = ttm_modes(count, size, config)
+        if cores is None:
+            joint = [v * d for v, d in zip(self.vocab_modes, self.dim_modes, strict=True)]
+            ranks = clip_ranks(joint, config.rank, "the embedding")
+            shapes = [
+                (ranks[k], v, d, ranks[k + 1])
+                for k, (v, d) in enumerate(zip(self.vocab_modes, self.dim_modes, strict=True))
+            ]
+            cores = random_cores(shapes, EMBEDDING_DEVIATION**2)
+        widths = [config.bits] * len(cores) if isinstance(config.bits, int) else list(config.bits)
+        if len(widths) != len(cores):
+            raise UserError(f"an embedding of {len(cores)} cores takes as many bit widths, not {len(widths)}.")
+        self.cores = nn.ParameterList(nn.Parameter(core.detach().clone().float()) for core in cores)
+        self.weights = nn.ModuleList(Quantizer(width) for width in widths)
+        self.mids = nn.ModuleList(Quantizer(mid_bits) for _ in range(len(cores) - 2))
+        self.output = Quantizer(out_bits)
+
+    @classmethod
+    def from_dense(
+        cls,
+        table: Tensor,
+        config: EmbeddingConfig | None = None,
+        *,
+        error: float | None = None,
+        out_bits: int = 8,
+        mid_bits: int = 8,
+    ) -> TTMEmbedding:
+        """The embedding nearest to a dense table (count, size), by TT-SVD at a rank or an error bound."""
+        config = config or EmbeddingConfig()
+        count, size = table.shape
+        vocab, dims = ttm_modes(count, size, config)
+        padded = F.pad(table.detach(), (0, 0, 0, math.prod(vocab) - count))
+        order = len(vocab)
+        interleaved = [axis for k in range(order) for axis in (k, order + k)]
+        joint = padded.reshape(*vocab, *dims).permute(interleaved)
+        joint = joint.reshape([v * d for v, d in zip(vocab, dims, strict=True)])
+        train = tt_svd(joint, None if error is not None else config.rank, error)
+        cores = [
+            core.reshape(core.shape[0], v, d, core.shape[-1])
+            for core, v, d in zip(train, vocab, dims, strict=True)
+        ]
+        return cls(count, size, config, out_bits=out_bits, mid_bits=mid_bits, cores=balance(cores))
+
+    def to_dense(self) -> Tensor:
+        """The table, (count, size), from the float cores: for tests and comparisons only."""
+        full = tt_to_dense(list(self.cores))
+        order = len(self.vocab_modes)
+        axes = [*range(0, 2 * order, 2), *range(1, 2 * order, 2)]
+        return full.permute(axes).reshape(-1, self.size)[: self.count]
+
+    def digits(self, index: Tensor) -> list[Tensor]:
+        """The mixed-radix digits of `index`, most significant first."""
+        digits = []
+        for mode in reversed(self.vocab_modes):
+            digits.append(index % mode)
+            index = torch.div(index, mode, rounding_mode="floor")
+        return digits[::-1]
+
+    def forward(self, index: Tensor) -> Tensor:
+        """Rows (.., size) at `index` (..).
+
+        Each distinct prefix of digits is contracted once: frequent words stand together in a vocabulary sorted
+        by frequency, and share most of the work.
+        """
+        exact = self.output.mode is Mode.QUANTIZED and not self.training
+        cores = [quantizer(core) for quantizer, core in zip(self.weights, self.cores, strict=True)]
+        if exact:
+            cores = [core.double() for core in cores]
+        digits = self.digits(index.reshape(-1))
+        prefix, at = torch.unique(digits[0], return_inverse=True)
+        value = cores[0][0].index_select(0, prefix)
+        for k in range(1, len(cores)):
+            mode = self.vocab_modes[k]
+            prefix, following = torch.unique(at * mode + digits[k], return_inverse=True)
+            parent, digit = torch.div(prefix, mode, rounding_mode="floor"), prefix % mode
+            r0, _, d, r1 = cores[k].shape
+            slices = cores[k].transpose(0, 1).reshape(mode, r0, d * r1).index_select(0, digit)
+            product = torch.bmm(value.to(slices.dtype).index_select(0, parent), slices)
+            product = product.reshape(len(prefix), -1)
+            at = following
+            quantizer = self.output if k == len(cores) - 1 else self.mids[k - 1]
+            value = quantizer(product)
+            if quantizer.capture is not None:
+                kept = quantizer.capture[quantizer.name]
+                quantizer.capture[quantizer.name] = kept[at].reshape(*index.shape, -1)
+            value = value.reshape(len(prefix), -1, r1)
+        rows = value.reshape(-1, self.size)
+        return rows.index_select(0, at).reshape(*index.shape, self.size)
+
+
+def ttm_modes(count: int, size: int, config: EmbeddingConfig) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(vocabulary modes, feature modes) of a tensor-train matrix: those of the configuration, or balanced ones."""
+    dims = config.dim_modes or balanced_modes(size, len(config.vocab_modes) or config.modes)
+    vocab = config.vocab_modes or padded_modes(count, len(dims))
+    check_modes(dims, size, "the embedding's features")
+    check_modes(vocab, count, "the vocabulary", padded=True)
+    if len(dims) != len(vocab):
+        raise UserError(
+            f"the embedding has {len(vocab)} vocabulary modes and {len(dims)} feature modes; give as many of each."
+        )
+    if len(dims) < 2:
+        raise UserError("a tensor-train matrix has at least two cores; use a dense embedding instead.")
+    return vocab, dims
+
+
+__all__ = [
+    "EMBEDDING_DEVIATION",
+    "DenseEmbedding",
+    "DenseLinear",
+    "LowRankLinear",
+    "QuantLinear",
+    "TTLinear",
+    "TTMEmbedding",
+    "make_linear",
+    "tt_modes",
+    "tt_shapes",
+    "ttm_modes",
+]

@@ -1,0 +1,87 @@
+"""Named configurations: the demo, the benchmark models, and the models of the literature.
+
+The `paper-*` presets follow Yang et al. (Interspeech 2023, arXiv 2306.01076): 768 features, feed-forward 768,
+12 heads, tensor-train modes (12, 8, 8) x (8, 8, 12) at rank 12, embedding modes (12, 8, 8) at rank 30. Their `-hw`
+variants have ranks and outer modes that are multiples of 16, so that a 16 x 16 array is always full.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..errors import UserError
+from .config import EmbeddingConfig, LinearConfig, ModelConfig, RunConfig, TrainingConfig
+
+
+def _same_linear(model: ModelConfig, linear: LinearConfig) -> ModelConfig:
+    return replace(model, attention=linear, feedforward=linear, pooler=linear)
+
+
+def _small(name: str, max_length: int, training: TrainingConfig) -> RunConfig:
+    model = ModelConfig(
+        dim=256,
+        layers=2,
+        heads=4,
+        ffn=512,
+        max_length=max_length,
+        embedding=EmbeddingConfig(rank=32, dim_modes=(4, 8, 8)),
+    )
+    linear = LinearConfig(rank=16, out_modes=(), in_modes=())
+    return RunConfig(name=name, model=_same_linear(model, linear), training=training)
+
+
+def _paper(layers: int, hw: bool = False) -> RunConfig:
+    out_modes, in_modes, rank = ((16, 3, 16), (16, 3, 16), 16) if hw else ((12, 8, 8), (8, 8, 12), 12)
+    model = ModelConfig(
+        dim=768,
+        layers=layers,
+        heads=12,
+        ffn=768,
+        max_length=64,
+        embedding=EmbeddingConfig(rank=32 if hw else 30, dim_modes=out_modes),
+    )
+    linear = LinearConfig(rank=rank, out_modes=out_modes, in_modes=in_modes)
+    return RunConfig(
+        name=f"paper-{layers}enc{'-hw' if hw else ''}",
+        model=_same_linear(model, linear),
+        training=TrainingConfig(epochs=30, qat_epochs=8, lr=5e-4, qat_lr=2e-4),
+    )
+
+
+def _bert_base() -> RunConfig:
+    model = ModelConfig(
+        dim=768,
+        layers=12,
+        heads=12,
+        ffn=3072,
+        max_length=128,
+        embedding=EmbeddingConfig(rank=32, dim_modes=(16, 3, 16)),
+    )
+    return RunConfig(
+        name="bert-base",
+        model=_same_linear(model, LinearConfig(rank=16)),
+        training=TrainingConfig(lr=2e-4, qat_lr=1e-4),
+    )
+
+
+PRESETS: dict[str, RunConfig] = {
+    run.name: run
+    for run in (
+        _small("voice", 32, TrainingConfig(epochs=12, qat_epochs=4, lr=1.5e-3)),
+        _small("snips-2enc", 64, TrainingConfig(epochs=30, qat_epochs=10)),
+        *(_paper(layers, hw) for layers in (2, 4, 6) for hw in (False, True)),
+        _bert_base(),
+    )
+}
+"""All presets by name."""
+
+
+def preset(name: str) -> RunConfig:
+    """The preset `name`.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in PRESETS:
+        raise UserError(f"there is no preset {name!r}; choose one of {', '.join(sorted(PRESETS))}.")
+    return PRESETS[name]
