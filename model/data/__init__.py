@@ -1,0 +1,37 @@
+"""Data: sentences with labels, from files or the built-in grammar, as token ids in batches.
+
+Needs numpy only; WordPiece vocabularies need `tokenizers`, and hf: sources need `datasets`.
+"""
+
+from .corpus import SPLITS, Corpus, Example, split_words
+from .encoding import IGNORED, UNKNOWN, Batch, EncodedSplit, Labels, batches, encode_split
+from .readers import load
+from .tokenizer import (
+    SPECIALS,
+    Encoded,
+    Tokenizer,
+    WordPieceTokenizer,
+    WordTokenizer,
+    tokenizer_from_json,
+)
+
+__all__ = [
+    "IGNORED",
+    "SPECIALS",
+    "SPLITS",
+    "UNKNOWN",
+    "Batch",
+    "Corpus",
+    "Encoded",
+    "EncodedSplit",
+    "Example",
+    "Labels",
+    "Tokenizer",
+    "WordPieceTokenizer",
+    "WordTokenizer",
+    "batches",
+    "encode_split",
+    "load",
+    "split_words",
+    "tokenizer_from_json",
+]

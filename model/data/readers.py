@@ -1,0 +1,291 @@
+"""Reads data sets: the seq.in/seq.out/label layout, CSV and TSV files, and Hugging Face `datasets`.
+
+Whatever is wrong with the input is told in one sentence that names the file and the line.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...errors import UserError
+from .corpus import SPLITS, Corpus, Example, split_words
+from .voice import voice_corpus
+
+SPLIT_SEED = 0
+"""Seed of every split that is made here because the source has none."""
+
+_TABLES = (".csv", ".tsv")
+_TEXT_COLUMNS = ("text", "sentence", "utterance", "query")
+_PAIR_COLUMNS = (("sentence1", "sentence2"), ("question1", "question2"), ("premise", "hypothesis"))
+_LABEL_COLUMNS = ("label", "intent", "category", "class")
+_SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "dev": ("dev", "validation", "valid", "val", "validation_matched"),
+    "test": ("test", "testing", "test_matched"),
+}
+_BIO = re.compile(r"O|[BI]-.+")
+
+
+def load(source: str) -> Corpus:
+    """The corpus that `source` names.
+
+    Args:
+        source: One of
+            "voice", the built-in generated corpus;
+            a directory with train, dev and test sub-directories, each with `seq.in` (space-separated words),
+            `label` and, for slots, `seq.out`, one utterance a line;
+            a directory with train, dev and test .csv or .tsv files, with a header line;
+            one .csv or .tsv file, which is split 80/10/10;
+            "hf:PATH" of a data set saved by `datasets.save_to_disk`;
+            "hf:NAME" or "hf:NAME:CONFIG" of one on the hub.
+            Without a dev split, a tenth of the training examples is held out for it.
+
+    Raises:
+        UserError: the source is missing or malformed, or its training split is empty.
+    """
+    if source == "voice":
+        return voice_corpus()
+    if source.startswith("hf:"):
+        return _load_hugging_face(source[3:])
+    path = Path(source)
+    if path.is_dir():
+        return _load_directory(path)
+    if path.is_file() and path.suffix.lower() in _TABLES:
+        return _corpus(path.stem, _three_way(_read_table(path), path))
+    if path.is_file():
+        raise UserError(f"{path} is not a .csv or .tsv file; rename or convert it, or give a data directory.")
+    raise UserError(f"{source} is no data: give 'voice', a directory, a .csv or .tsv file, or hf:NAME.")
+
+
+def _corpus(name: str, splits: Mapping[str, Sequence[Example]]) -> Corpus:
+    train, dev, test = (tuple(splits.get(split, ())) for split in SPLITS)
+    if train and "dev" not in splits:
+        train, dev = _hold_out(train, len(train) // 10)
+    if not train:
+        raise UserError(f"The train split of {name} is empty; give it at least one example.")
+    return Corpus(name, train, dev, test)
+
+
+def _ranked(examples: Sequence[Example]) -> list[int]:
+    """Positions in an order drawn by hash of the words, so that repeated sentences stay side by side."""
+
+    def key(position: int) -> bytes:
+        example = examples[position]
+        text = "\n".join((str(SPLIT_SEED), *example.words, "", *(example.pair or ())))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+    return sorted(range(len(examples)), key=key)
+
+
+def _hold_out(examples: Sequence[Example], count: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """`examples` without `count` of them, and those; both in their first order."""
+    held = set(_ranked(examples)[:count])
+    kept = tuple(example for position, example in enumerate(examples) if position not in held)
+    return kept, tuple(examples[position] for position in sorted(held))
+
+
+def _three_way(examples: Sequence[Example], where: object) -> dict[str, Sequence[Example]]:
+    if len(examples) < 3:
+        raise UserError(f"{where} has {len(examples)} examples; three splits need at least 3.")
+    count = max(1, len(examples) // 10)
+    rest, test = _hold_out(examples, count)
+    train, dev = _hold_out(rest, count)
+    return {"train": train, "dev": dev, "test": test}
+
+
+def _load_directory(path: Path) -> Corpus:
+    name = path.resolve().name
+    found: dict[str, Path] = {}
+    for split in SPLITS:
+        candidates = [path / split, *(path / f"{split}{suffix}" for suffix in _TABLES)]
+        present = [candidate for candidate in candidates if candidate.exists()]
+        if len(present) > 1:
+            listed = " and ".join(candidate.name for candidate in present)
+            raise UserError(f"{path} has {listed} for one split; keep one of them.")
+        if present:
+            found[split] = present[0]
+    if "train" not in found:
+        raise UserError(
+            f"{path} has no train directory and no train.csv or train.tsv; add its training data."
+        )
+    splits = {
+        split: _read_sequences(place) if place.is_dir() else _read_table(place)
+        for split, place in found.items()
+    }
+    for split, examples in splits.items():
+        if not examples:
+            raise UserError(f"{found[split]} holds no example; fill it or remove it.")
+    tagged = {split: examples[0].slots is not None for split, examples in splits.items()}
+    for split in splits:
+        if tagged[split] != tagged["train"]:
+            bare, full = (split, "train") if tagged["train"] else ("train", split)
+            raise UserError(
+                f"{path} has slot tags (seq.out) in {full} but not in {bare}; give both or neither."
+            )
+    return _corpus(name, splits)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            return stream.read()
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}); add it or correct its permissions."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start}); convert it to UTF-8.") from None
+
+
+def _lines(path: Path) -> list[str]:
+    # Only line feeds end a line: str.splitlines would also cut at characters that occur inside words.
+    lines = [line.strip(" \t\r") for line in _read_text(path).split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def _fields(line: str) -> tuple[str, ...]:
+    # A no-break space and its like belong to a word, or the words would not match their tags.
+    return tuple(field for field in re.split(r"[ \t]+", line) if field)
+
+
+def _read_sequences(folder: Path) -> tuple[Example, ...]:
+    """One split in the seq.in/seq.out/label layout."""
+    sentences, labels = _lines(folder / "seq.in"), _lines(folder / "label")
+    tags = _lines(folder / "seq.out") if (folder / "seq.out").exists() else None
+    for name, lines in (("label", labels), ("seq.out", tags)):
+        if lines is not None and len(lines) != len(sentences):
+            raise UserError(
+                f"{folder / name} has {len(lines)} lines but {folder / 'seq.in'} has {len(sentences)}; "
+                "give one line an utterance in each."
+            )
+    examples = []
+    for position, (sentence, label) in enumerate(zip(sentences, labels, strict=True)):
+        number = position + 1
+        words = _fields(sentence)
+        if not words:
+            raise UserError(
+                f"{folder / 'seq.in'} line {number} has no words; remove the line from every file."
+            )
+        if not label:
+            raise UserError(f"{folder / 'label'} line {number} has no label; add one.")
+        slots = None
+        if tags is not None:
+            slots = _fields(tags[position])
+            if len(slots) != len(words):
+                raise UserError(
+                    f"{folder / 'seq.out'} line {number} has {len(slots)} tags for {len(words)} words; "
+                    "give one tag a word."
+                )
+            for tag in slots:
+                if not _BIO.fullmatch(tag):
+                    raise UserError(
+                        f"{folder / 'seq.out'} line {number} has the tag {tag!r}; use O, B-name or I-name."
+                    )
+        examples.append(Example(words, label, slots))
+    return tuple(examples)
+
+
+def _columns(names: Sequence[str], where: object) -> tuple[tuple[str, ...], str]:
+    """The text column, or the pair of them, and the label column, by their usual names."""
+    by_name = {name.strip().lower(): name for name in names}
+    label = next((by_name[name] for name in _LABEL_COLUMNS if name in by_name), None)
+    pair = next(((by_name[a], by_name[b]) for a, b in _PAIR_COLUMNS if a in by_name and b in by_name), None)
+    text = next(((by_name[name],) for name in _TEXT_COLUMNS if name in by_name), None)
+    texts = pair or text
+    if texts is None or label is None:
+        wanted, missing = (_TEXT_COLUMNS, "text") if texts is None else (_LABEL_COLUMNS, "label")
+        raise UserError(
+            f"{where} has no {missing} column among {', '.join(by_name) or 'none'}; "
+            f"name it {' or '.join(wanted)}."
+        )
+    return texts, label
+
+
+def _example(texts: Sequence[str], label: str, where: str) -> Example:
+    """An example from running text; `where` begins the sentence about what is missing."""
+    sentences = [split_words(text) for text in texts]
+    if not all(sentences):
+        raise UserError(f"{where} has no words; remove it or fill in the sentence.")
+    if not label:
+        raise UserError(f"{where} has no label; add one.")
+    return Example(sentences[0], label, pair=sentences[1] if len(sentences) > 1 else None)
+
+
+def _read_table(path: Path) -> tuple[Example, ...]:
+    """The examples of one .csv or .tsv file with a header line."""
+    tabs = path.suffix.lower() == ".tsv"
+    # A quote in a tab-separated file is a letter, as in the GLUE files: a lone one must not swallow lines.
+    reader = csv.reader(
+        io.StringIO(_read_text(path), newline=""),
+        delimiter="\t" if tabs else ",",
+        quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
+        strict=True,
+    )
+    examples = []
+    try:
+        header = next(reader, [])
+        texts, label = _columns(header, path)
+        wanted = [header.index(name) for name in texts]
+        for row in reader:
+            where = f"{path} line {reader.line_num}"
+            if not any(row):
+                continue
+            if len(row) != len(header):
+                raise UserError(
+                    f"{where} has {len(row)} fields for {len(header)} columns; quote or remove the rest."
+                )
+            examples.append(_example([row[at] for at in wanted], row[header.index(label)].strip(), where))
+    except csv.Error as error:
+        raise UserError(f"{path} line {reader.line_num} is malformed ({error}); correct it.") from None
+    return tuple(examples)
+
+
+def _load_hugging_face(source: str) -> Corpus:
+    try:
+        import datasets
+    except ImportError as error:
+        raise UserError(
+            f"hf: data needs the package datasets ({error}); pip install 'narrowgauge[hf]'."
+        ) from None
+    try:
+        if Path(source).is_dir():
+            name = Path(source).resolve().name
+            loaded = datasets.load_from_disk(source)
+        else:
+            name, _, config = source.partition(":")
+            loaded = datasets.load_dataset(name, config or None)
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise UserError(f"hf:{source} cannot be loaded ({reason}); check its name or path.") from None
+    if isinstance(loaded, datasets.Dataset):
+        return _corpus(name, _three_way(_read_hugging_face(loaded, f"hf:{source}"), f"hf:{source}"))
+    splits = {}
+    for split, names in _SPLIT_NAMES.items():
+        present = next((alias for alias in names if alias in loaded), None)
+        if present is not None:
+            splits[split] = _read_hugging_face(loaded[present], f"hf:{source} split {present}")
+    return _corpus(name, splits)
+
+
+def _read_hugging_face(dataset: Any, where: str) -> tuple[Example, ...]:
+    """The examples of one `datasets.Dataset`; rows that benchmarks publish without a label are left out."""
+    texts, label = _columns(dataset.column_names, where)
+    names: Sequence[str] | None = getattr(dataset.features[label], "names", None)
+    examples = []
+    for number, row in enumerate(dataset):
+        value = row[label]
+        if value is None or (names is not None and value == -1):
+            continue
+        text = str(value) if names is None else names[value]
+        examples.append(
+            _example([row[column] or "" for column in texts], text.strip(), f"{where} row {number}")
+        )
+    return tuple(examples)
