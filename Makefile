@@ -1,0 +1,73 @@
+# Two environments, built when they are missing or when their description changes:
+#   .venv       what a user needs           (make demo, make bench)
+#   .venv-test  the same and the checkers   (make test, make lint)
+
+PYTHON ?= python3
+# The CPU build is enough. Where the package index serves a CUDA build under this name, point
+# PIP_INDEX_URL or PIP_EXTRA_INDEX_URL at PyTorch's CPU wheels, or give another wheel: make demo TORCH=...
+TORCH ?= torch==2.13.0
+VENV ?= .venv
+VENV_TEST ?= .venv-test
+WORKERS ?= 2
+
+comma := ,
+# Without byte code, which Python writes when a module is first imported, installing takes half the time.
+PIP_FLAGS := --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
+BIN := $(VENV)/bin
+TEST_BIN := $(VENV_TEST)/bin
+NARROWGAUGE := $(BIN)/narrowgauge
+# One BLAS thread a worker: more than there are cores makes every test slower.
+PYTEST := OMP_NUM_THREADS=1 $(TEST_BIN)/pytest -n $(WORKERS)
+# Tool caches that hold nothing worth keeping.
+CACHES := .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow bench lint types clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+define build_venv
+$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13) and "Python 3.10 to 3.12 is needed: make PYTHON=...")'
+$(PYTHON) -m venv $(1)
+$(1)/bin/python -m pip install $(PIP_FLAGS) "$(TORCH)"
+$(1)/bin/python -m pip install $(PIP_FLAGS) --editable ".[$(2)]"
+@touch $(1)/.installed
+endef
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(call build_venv,$(VENV),train$(comma)sim)
+
+$(VENV_TEST)/.installed: pyproject.toml constraints.txt
+	$(call build_venv,$(VENV_TEST),train$(comma)sim$(comma)dev)
+
+demo: $(VENV)/.installed ## train on the built-in corpus, export, verify every integer, run one sentence
+	rm -rf runs/demo runs/demo-dense build/demo
+	$(NARROWGAUGE) train --data voice --preset voice --format dense --qat-epochs 0 --out runs/demo-dense
+	$(NARROWGAUGE) train --data voice --preset voice --out runs/demo
+	$(NARROWGAUGE) export runs/demo --out build/demo
+	$(NARROWGAUGE) verify build/demo --run runs/demo --data voice
+	$(BIN)/python benchmarks/demo_table.py
+	$(NARROWGAUGE) run build/demo "play some jazz in the kitchen"
+
+test: lint ## lint, then every test that takes seconds
+	$(PYTEST)
+
+test-slow: $(VENV_TEST)/.installed ## the tests that take minutes
+	$(PYTEST) -m slow
+
+bench: $(VENV)/.installed ## the speed and memory figures of benchmarks/
+	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+lint: $(VENV_TEST)/.installed types ## ruff, mypy and the import contracts
+	$(TEST_BIN)/ruff check .
+	$(TEST_BIN)/ruff format --check .
+	$(TEST_BIN)/lint-imports --no-logo
+
+types: $(VENV_TEST)/.installed ## mypy alone
+	@mkdir -p .mypy_cache/src && ln -sfn "$(CURDIR)" .mypy_cache/src/narrowgauge
+	$(TEST_BIN)/mypy --package narrowgauge
+
+clean: ## remove environments, builds and caches; runs/ stays
+	rm -rf $(VENV) $(VENV_TEST) build dist narrowgauge.egg-info $(CACHES)
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,75 @@
+"""The one command, `narrowgauge`: a sub-command a step, a module a sub-command.
+
+Every module has `add_parser(commands)` and `run(args) -> int`. What is heavy is imported inside `run`, so
+that `narrowgauge --help` is quick and needs nothing but the standard library. Exit status: 0 fine, 1 not
+equal or below what was asked, 2 bad usage or input.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import UserError
+from . import describe, doctor, eval, export, run, train, verify
+from .common import Parser
+from .requirements import requirement_of
+
+__all__ = ["build_parser", "main"]
+
+_COMMANDS = (train, eval, export, verify, run, describe, doctor)
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+_BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+
+def build_parser() -> Parser:
+    """The parser of the whole command line; the chosen sub-command's `run` is in its result."""
+    parser = Parser(
+        prog="narrowgauge",
+        description="Tensor-train transformers, from training to integers that are equal at every level.",
+    )
+    parser.add_argument("--version", action="version", version=f"narrowgauge {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        command.add_parser(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status.
+
+    Args:
+        argv: the arguments after the program's name; None takes them from the process.
+
+    Raises:
+        SystemExit: from argparse, with 2 after bad usage and 0 after `--help` and `--version`.
+    """
+    args = build_parser().parse_args(argv)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+    except UserError as error:
+        return _complain(str(error))
+    except ModuleNotFoundError as error:
+        requirement = requirement_of(error.name or "")
+        if requirement is None:
+            raise
+        return _complain(f"{requirement.name} is not installed; get it with: {requirement.get}")
+    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        return _complain(f"{error.filename}: {error.strerror}; give a path that can be read and written.")
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader left, as in `narrowgauge describe RUN | head`. Python flushes standard output once more
+        # on its way out, and that flush must have somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    return status
+
+
+def _complain(sentence: str) -> int:
+    print(f"narrowgauge: {sentence}", file=sys.stderr)
+    return 2

@@ -1,0 +1,91 @@
+"""`narrowgauge describe`: layers, shapes, ranks, widths, parameters and bytes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .common import Commands, add_command, console, is_build, write_report
+
+if TYPE_CHECKING:
+    from ..graph.describe import Description, LayerSize
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds `describe` to the sub-commands."""
+    parser = add_command(commands, "describe", run, "list the layers with shapes, ranks, widths and sizes")
+    parser.add_argument("model", type=Path, metavar="RUN|BUILD", help="folder of a run or of an export")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the table of layers and the ratios to dense FP32 and to low rank."""
+    from ..graph.describe import describe
+
+    if is_build(args.model):
+        from ..graph.onnx_io import read_build
+
+        graph = read_build(args.model)
+    else:
+        from ..model.export import freeze_run
+
+        _, graph = freeze_run(args.model)
+    description = describe(graph)
+    write_report(
+        args,
+        {
+            "name": description.name,
+            "parameters": description.parameters,
+            "bytes": description.bytes,
+            "dense_fp32_bytes": description.dense_bytes,
+            "lowrank_bytes": description.lowrank_bytes,
+            "layers": description.layers,
+        },
+    )
+    show(description)
+    return 0
+
+
+def show(description: Description) -> None:
+    """Prints a description as a table, and says which tensor trains buy nothing."""
+    from rich.table import Table
+
+    table = Table(title=f"{description.name}: layers", title_justify="left")
+    for heading in ("layer", "format", "shape", "modes", "ranks", "bits"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("numbers", "bytes", "dense FP32 / this", "low rank / this"):
+        table.add_column(heading, justify="right")
+    for layer in description.layers:
+        table.add_row(*_cells(layer))
+    output = console()
+    output.print(table)
+    output.print(
+        f"{description.parameters:,} numbers in {description.bytes:,} bytes: "
+        f"{description.dense_bytes / description.bytes:.1f} times smaller than dense FP32 "
+        f"({description.dense_bytes:,} bytes), {description.lowrank_bytes / description.bytes:.2f} times "
+        f"smaller than low rank at the same middle ranks and widths ({description.lowrank_bytes:,} bytes)."
+    )
+    for layer in description.layers:
+        if layer.pointless:
+            output.print(
+                f"{layer.name}: its {layer.parameters:,} numbers are no fewer than the "
+                f"{layer.merged_parameters:,} of its merged factors, so this tensor train buys nothing; make "
+                "it low rank, or give it smaller ranks."
+            )
+
+
+def _cells(layer: LayerSize) -> tuple[str, ...]:
+    # The last widths are those of bias, beta and the like, which are always the same.
+    modes = " ".join(str(mode) if isinstance(mode, int) else f"{mode[0]}x{mode[1]}" for mode in layer.modes)
+    return (
+        layer.name,
+        layer.kind,
+        "x".join(map(str, layer.shape)),
+        modes,
+        " ".join(map(str, layer.ranks)),
+        " ".join(map(str, layer.bits)) if len(set(layer.bits)) > 1 else str(layer.bits[0]),
+        f"{layer.parameters:,}",
+        f"{layer.bytes:,}",
+        f"{layer.dense_bytes / layer.bytes:.1f}",
+        f"{layer.lowrank_bytes / layer.bytes:.2f}",
+    )

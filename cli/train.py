@@ -1,0 +1,88 @@
+"""`narrowgauge train`: a data set and a configuration in, a trained run out."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .common import (
+    DATA_HELP,
+    Commands,
+    add_command,
+    non_negative_int,
+    positive_float,
+    positive_int,
+    write_report,
+)
+
+if TYPE_CHECKING:
+    from ..model.config import RunConfig
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds `train` to the sub-commands."""
+    parser = add_command(commands, "train", run, "train a model, first in float, then quantization-aware")
+    parser.add_argument("--data", required=True, metavar="DATA", help=DATA_HELP)
+    parser.add_argument("--out", required=True, type=Path, metavar="RUN", help="folder of the run")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--preset", metavar="NAME", help="a configuration by name")
+    source.add_argument("--config", type=Path, metavar="FILE", help="a configuration as .toml or .json")
+
+    change = parser.add_argument_group("changes to the configuration")
+    change.add_argument("--format", choices=("tt", "lowrank", "dense"), help="format of the layers")
+    change.add_argument("--epochs", type=non_negative_int, metavar="N", help="epochs in float")
+    change.add_argument("--qat-epochs", type=non_negative_int, metavar="N", help="epochs quantization-aware")
+    change.add_argument("--batch-size", type=positive_int, metavar="N", help="sentences a step")
+    change.add_argument("--lr", type=positive_float, metavar="RATE", help="peak learning rate in float")
+    change.add_argument("--max-len", type=positive_int, metavar="N", help="tokens of the longest sentence")
+    change.add_argument("--tokenizer", choices=("word", "wordpiece"), help="kind of vocabulary")
+    change.add_argument(
+        "--vocab-size", type=positive_int, metavar="N", help="entries of a WordPiece vocabulary"
+    )
+    change.add_argument("--seed", type=non_negative_int, metavar="N", help="of everything random")
+
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in RUN")
+    parser.add_argument(
+        "--threads", type=positive_int, metavar="N", help="of PyTorch (default: its own choice)"
+    )
+
+
+def configuration(args: argparse.Namespace) -> RunConfig:
+    """The preset or file that `args` name, with the changes that they ask for.
+
+    Raises:
+        UserError: there is no such preset or file, or the result is not valid.
+    """
+    from ..model.config import from_dict, read_config, to_dict
+    from ..model.presets import preset
+
+    config = preset(args.preset) if args.config is None else read_config(args.config)
+    value = to_dict(config)
+    changes = {
+        "training": {
+            "epochs": args.epochs,
+            "qat_epochs": args.qat_epochs,
+            "batch_size": args.batch_size,
+            "lr": args.lr,
+            "seed": args.seed,
+        },
+        "model": {"max_length": args.max_len},
+        "tokenizer": {"kind": args.tokenizer, "vocab_size": args.vocab_size},
+    }
+    for section, entries in changes.items():
+        value[section].update({key: entry for key, entry in entries.items() if entry is not None})
+    changed = from_dict(value, "the command line")
+    return changed if args.format is None else replace(changed, model=changed.model.with_kind(args.format))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains, and prints where the run is; scores and progress go to standard error meanwhile."""
+    config = configuration(args)
+    from ..model.training import TrainOptions, train
+
+    options = TrainOptions(config, args.data, args.out, resume=args.resume, threads=args.threads)
+    write_report(args, train(options))
+    print(f"The run is in {args.out}.")
+    return 0

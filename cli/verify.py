@@ -1,0 +1,54 @@
+"""`narrowgauge verify`: the same integers at every level, compared with `==`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import UserError
+from .common import Commands, add_command, add_data_options, write_report
+
+LEVELS = ("torch", "golden", "onnx")
+"""The levels that `--levels` takes; every one is compared with the golden model."""
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds `verify` to the sub-commands."""
+    parser = add_command(commands, "verify", run, "compare every tensor of every sentence at every level")
+    parser.add_argument("build", type=Path, metavar="BUILD", help="folder of an export")
+    parser.add_argument(
+        "--run", type=Path, metavar="RUN", dest="run_dir", help="the run, for the level torch"
+    )
+    add_data_options(parser)
+    parser.add_argument(
+        "--levels",
+        type=parse_levels,
+        metavar="LIST",
+        help=f"commas between (default: {','.join(LEVELS)}; torch only where there is --run)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Verifies; 0 when all levels are equal in every tensor, else 1."""
+    levels = args.levels or tuple(level for level in LEVELS if level != "torch" or args.run_dir is not None)
+    if "torch" in levels and args.run_dir is None:
+        raise UserError(
+            "the level torch needs the trained run: add --run RUN or leave torch out of --levels."
+        )
+    from ..sim.verify import verify
+
+    report = verify(args.build, args.run_dir, args.data, args.split, args.limit, levels)
+    write_report(args, report)
+    print(report)
+    return 0 if report.equal else 1
+
+
+def parse_levels(text: str) -> tuple[str, ...]:
+    """The type of `--levels`: at least two different levels, in the order given."""
+    levels = tuple(dict.fromkeys(level.strip() for level in text.split(",")))
+    for level in levels:
+        if level not in LEVELS:
+            raise argparse.ArgumentTypeError(f"'{level}' is not a level; choose from {', '.join(LEVELS)}")
+    if len(levels) < 2:
+        raise argparse.ArgumentTypeError("there is nothing to compare; give at least two levels")
+    return levels

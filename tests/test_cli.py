@@ -1,0 +1,361 @@
+"""The command line: quick help, one sentence for bad usage, and `doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.version import Version
+
+from narrowgauge import __version__
+from narrowgauge.cli import common, doctor, main, verify
+from narrowgauge.cli.requirements import (
+    REQUIREMENTS,
+    Finding,
+    Package,
+    Requirement,
+    Tool,
+    examine,
+    requirement_of,
+)
+from narrowgauge.errors import UserError
+
+COMMANDS = ("train", "eval", "export", "verify", "run", "describe", "doctor")
+HEAVY = (
+    "torch",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "pydantic",
+    "rich",
+    "tokenizers",
+    "safetensors",
+)
+
+BASE_LACKING = Requirement("nothing", "everything", "look elsewhere", (Package("no-such-thing"),), base=True)
+OPTIONAL_LACKING = Requirement("nothing", "little", "look elsewhere", (Package("no-such-thing"),))
+HERE = Requirement("pytest", "tests", "pip install pytest", (Package("pytest"),), base=True)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    code = f"""
+import sys
+from narrowgauge.cli import main
+try:
+    main({arguments!r})
+except SystemExit as exit:
+    assert exit.code == 0, exit.code
+heavy = sorted(set({HEAVY!r}) & set(sys.modules))
+assert not heavy, heavy
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("    ")]
+    assert tuple(name for name in listed if name != "COMMAND") == COMMANDS
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"narrowgauge {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["no-such-command"],
+        ["doctor", "--no-such-option"],
+        ["doctor", "--js", "file"],
+        ["train", "--data", "voice", "--out", "x"],
+        ["train", "--data", "voice", "--out", "x", "--preset", "voice", "--config", "x.toml"],
+        ["train", "--data", "voice", "--out", "x", "--preset", "voice", "--epochs", "-1"],
+        ["train", "--data", "voice", "--out", "x", "--preset", "voice", "--batch-size", "0"],
+        ["train", "--data", "voice", "--out", "x", "--preset", "voice", "--lr", "nan"],
+        ["train", "--data", "voice", "--out", "x", "--preset", "voice", "--format", "sparse"],
+        ["eval", "x"],
+        ["eval", "x", "--data", "voice", "--limit", "0"],
+        ["export", "x"],
+        ["verify", "x", "--data", "voice", "--levels", "golden,magic"],
+        ["verify", "x", "--data", "voice", "--levels", "golden"],
+        ["verify", "x", "--data", "voice", "--levels", ""],
+        ["run", "x"],
+        ["describe"],
+    ],
+)
+def test_bad_usage_is_one_line_and_exits_with_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("narrowgauge")
+    assert captured.err.count("\n") == 1
+
+
+def outcome(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, str]:
+    """Exit status and standard error of a command that raises `error`."""
+
+    def run(args: argparse.Namespace) -> int:
+        raise error
+
+    monkeypatch.setattr(doctor, "run", run)
+    return main(["doctor"]), capsys.readouterr().err
+
+
+def test_a_user_error_is_its_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = UserError("x is not y; make it y.")
+    assert outcome(error, monkeypatch, capsys) == (2, "narrowgauge: x is not y; make it y.\n")
+
+
+def test_a_missing_package_is_told_with_the_way_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, message = outcome(ModuleNotFoundError(name="onnxruntime.capi"), monkeypatch, capsys)
+    assert status == 2
+    assert message == "narrowgauge: onnxruntime is not installed; get it with: pip install -e '.[sim]'\n"
+
+
+def test_a_path_without_permission_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, message = outcome(PermissionError(13, "Permission denied", "some/file"), monkeypatch, capsys)
+    assert status == 2
+    assert message.startswith("narrowgauge: some/file: Permission denied; ")
+
+
+def test_an_interrupt_exits_as_shells_expect(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert outcome(KeyboardInterrupt(), monkeypatch, capsys) == (130, "")
+
+
+@pytest.mark.parametrize("error", [ModuleNotFoundError(name="no_such_module"), ValueError("a defect")])
+def test_a_defect_keeps_its_traceback(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(type(error)):
+        outcome(error, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("output", ["print", "common.console().print"])
+def test_a_reader_that_leaves_is_no_error(output: str) -> None:
+    code = f"""
+import sys
+from narrowgauge.cli import common, doctor, main
+doctor.run = lambda args: {output}("text") or 0
+sys.exit(main(["doctor"]))
+"""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        result = subprocess.run(
+            [sys.executable, "-c", code],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (result.returncode, result.stderr) == (141, b"")
+
+
+def test_verify_does_not_take_torch_without_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "x", "--data", "voice", "--levels", "golden,torch"]) == 2
+    assert "--run" in capsys.readouterr().err
+
+
+@given(chosen=st.lists(st.sampled_from(verify.LEVELS), min_size=1, max_size=6))
+def test_levels_keep_their_order_without_repeats(chosen: list[str]) -> None:
+    expected = sorted(set(chosen), key=chosen.index)
+    if len(expected) < 2:
+        with pytest.raises(argparse.ArgumentTypeError):
+            verify.parse_levels(",".join(chosen))
+    else:
+        assert list(verify.parse_levels(" , ".join(chosen))) == expected
+
+
+@given(value=st.integers(-3, 3) | st.integers())
+def test_integer_arguments(value: int) -> None:
+    for least, parse in ((0, common.non_negative_int), (1, common.positive_int)):
+        if value >= least:
+            assert parse(str(value)) == value
+        else:
+            with pytest.raises(argparse.ArgumentTypeError):
+                parse(str(value))
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.5", "1e3"])
+def test_integer_arguments_refuse_what_is_no_integer(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        common.positive_int(text)
+
+
+@given(value=st.floats())
+def test_float_arguments(value: float) -> None:
+    if 0 < value < float("inf"):
+        assert common.positive_float(repr(value)) == value
+    else:
+        with pytest.raises(argparse.ArgumentTypeError):
+            common.positive_float(repr(value))
+
+
+@pytest.mark.parametrize("command", ["describe", "eval"])
+def test_a_model_that_is_no_folder_is_told(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "missing"
+    arguments = [command, str(missing)] + (["--data", "voice"] if command == "eval" else [])
+    assert main(arguments) == 2
+    assert str(missing) in capsys.readouterr().err
+
+
+@dataclass(frozen=True)
+class Report:
+    path: Path
+    shape: tuple[int, ...]
+    loss: np.float64
+    counts: dict[str, np.int64]
+
+
+def test_reports_become_json(tmp_path: Path) -> None:
+    report = Report(Path("a/b"), (2, 3), np.float64(0.5), {"x": np.int64(7)})
+    file = tmp_path / "report.json"
+    common.write_report(argparse.Namespace(json=file), {"report": report, "array": np.arange(3)})
+    assert json.loads(file.read_text(encoding="utf-8")) == {
+        "report": {"path": "a/b", "shape": [2, 3], "loss": 0.5, "counts": {"x": 7}},
+        "array": [0, 1, 2],
+    }
+
+
+def test_doctor_prints_and_writes_every_requirement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "doctor.json"
+    status = main(["doctor", "--json", str(file)])
+    result = json.loads(file.read_text(encoding="utf-8"))
+    assert status == (0 if result["ready"] else 1)
+    names = [requirement.name for requirement in REQUIREMENTS]
+    assert [entry["name"] for entry in result["requirements"]] == names
+    lines = capsys.readouterr().out.splitlines()
+    for name, entry, line in zip(names, result["requirements"], lines[1:], strict=False):
+        assert name in line.split()
+        assert (entry["get"] in line) == (entry["status"] != "found")
+    numpy = next(entry for entry in result["requirements"] if entry["name"] == "numpy")
+    assert (numpy["status"], numpy["version"]) == ("found", np.__version__)
+
+
+@pytest.mark.parametrize(
+    ("requirements", "status"),
+    [([HERE], 0), ([HERE, OPTIONAL_LACKING], 0), ([HERE, BASE_LACKING], 1), ([BASE_LACKING], 1)],
+)
+def test_doctor_fails_only_without_what_the_base_flow_needs(
+    requirements: list[Requirement], status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert doctor.report(argparse.Namespace(json=None), requirements) == status
+    assert ("still need: nothing." in capsys.readouterr().out) == (status == 1)
+
+
+def test_requirements_have_names_of_their_own_and_a_way_to_get_them() -> None:
+    names = [requirement.name for requirement in REQUIREMENTS]
+    assert len(set(names)) == len(names)
+    assert all(requirement.get and requirement.step and requirement.probes for requirement in REQUIREMENTS)
+
+
+def test_the_requirement_of_a_module() -> None:
+    for module, name in (("torch.nn", "torch"), ("tomli_w", "tomli-w"), ("cocotbext_axi", "cocotbext-axi")):
+        requirement = requirement_of(module)
+        assert requirement is not None
+        assert requirement.name == name
+    assert requirement_of("no_such_module") is None
+    assert requirement_of("") is None
+
+
+VERSIONS = st.lists(st.integers(0, 40), min_size=1, max_size=4).map(lambda parts: ".".join(map(str, parts)))
+
+
+@given(version=VERSIONS, minimum=VERSIONS, below=VERSIONS)
+def test_versions_compare_as_packaging_compares_them(version: str, minimum: str, below: str) -> None:
+    @dataclass(frozen=True)
+    class Fixed:
+        def find(self) -> str:
+            return version
+
+    requirement = Requirement("x", "x", "x", (Fixed(),), minimum=minimum, below=below)
+    fits = Version(minimum) <= Version(version) < Version(below)
+    assert examine([requirement]) == [Finding("x", "x", False, "found" if fits else "unfit", version, "x")]
+
+
+def script(folder: Path, name: str, body: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("#!/bin/sh\n" + body + "\n", encoding="utf-8")
+    (folder / name).chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("body", "version"),
+    [
+        ("echo 'Tool 5.036 2024-08-27 rev v5.036'", "5.036"),
+        ("echo 'tool 1.2.3' >&2", "1.2.3"),
+        ("exit 3", ""),
+        ("echo 'no number'", ""),
+    ],
+)
+def test_a_tool_tells_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, version: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert Tool("some-tool", "--version").find() is None
+    script(tmp_path, "some-tool", body)
+    assert Tool("some-tool", "--version").find() == version
+
+
+def test_a_vendor_tool_has_its_version_in_its_path_and_is_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tools-1.0" / "Vitis" / "2024.2" / "bin"
+    script(folder, "vitis-run", f"touch {tmp_path}/started")
+    monkeypatch.setenv("PATH", str(folder))
+    assert Tool("vitis-run").find() == "2024.2"
+    assert not (tmp_path / "started").exists()
+
+
+def test_the_first_way_that_fits_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script(tmp_path, "first", "echo 1.0")
+    script(tmp_path, "second", "echo 2.0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    probes = (Tool("missing", "-v"), Tool("first", "-v"), Tool("second", "-v"))
+    found = [
+        examine([Requirement("x", "x", "x", probes, minimum=minimum)])[0] for minimum in ("", "1", "2", "3")
+    ]
+    assert [(finding.status, finding.version) for finding in found] == [
+        ("found", "1.0"),
+        ("found", "1.0"),
+        ("found", "2.0"),
+        ("unfit", "1.0"),
+    ]

@@ -1,0 +1,119 @@
+"""Files are written whole or not at all, and read back or refused in a sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from narrowgauge.errors import UserError
+from narrowgauge.files import read_json, replace_atomic, sha256, write_atomic, write_json
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=6,
+)
+
+
+@given(old=st.binary(), new=st.binary() | st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_write_replaces_the_whole_file_and_leaves_nothing_beside_it(old: bytes, new: bytes | str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file"
+        path.write_bytes(old)
+        write_atomic(path, new)
+        assert path.read_bytes() == (new if isinstance(new, bytes) else new.encode("utf-8"))
+        assert [entry.name for entry in Path(folder).iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("old", [None, b"old content"])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_write_that_fails_leaves_what_was_there(
+    tmp_path: Path, old: bytes | None, error: type[BaseException]
+) -> None:
+    path = tmp_path / "file"
+    if old is not None:
+        path.write_bytes(old)
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(b"half of the new con")
+        raise error
+
+    with pytest.raises(error):
+        replace_atomic(path, write)
+    assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == (
+        {} if old is None else {"file": old}
+    )
+
+
+def test_a_write_onto_a_folder_fails_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").mkdir()
+    with pytest.raises(OSError, match="file"):
+        write_atomic(tmp_path / "file", "text")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_missing_parents_are_made(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "a" / "b" / "file", "text")
+    assert (tmp_path / "a" / "b" / "file").read_text(encoding="utf-8") == "text"
+
+
+def test_a_new_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        write_atomic(tmp_path / "ours", "")
+        (tmp_path / "plain").touch()
+    finally:
+        os.umask(old)
+    ours, plain = (stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("ours", "plain"))
+    assert ours == plain == 0o640
+
+
+@given(value=JSON)
+def test_json_comes_back_as_it_was(value: object) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "value.json"
+        write_json(path, value)
+        assert path.read_bytes().endswith(b"\n")
+        assert read_json(path) == value
+
+
+def test_json_that_cannot_be_encoded_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "value.json"
+    write_json(path, {"old": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"new": object()})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"old": 1}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"cut": [1, 2', b"\xff\xfe\x00", b"{'quotes': 1}"])
+def test_json_that_is_missing_or_broken_is_told_with_its_name(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "value.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"value\.json"):
+        read_json(path)
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20])
+def test_the_checksum_is_that_of_all_bytes(tmp_path: Path, size: int) -> None:
+    content = os.urandom(size)
+    (tmp_path / "file").write_bytes(content)
+    assert sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+def test_the_checksum_sees_a_changed_bit(tmp_path: Path) -> None:
+    content = bytearray(os.urandom(1000))
+    (tmp_path / "file").write_bytes(content)
+    before = sha256(tmp_path / "file")
+    content[500] ^= 1
+    (tmp_path / "file").write_bytes(content)
+    assert sha256(tmp_path / "file") != before

@@ -1,0 +1,112 @@
+"""Imports run one way, only `model` imports torch, and every package is shipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+LINT = (
+    "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True, no_logo=True))"
+)
+LAYERS = ("errors", "files", "fixedpoint", "graph", "model", "sim", "cli")
+
+
+def lint(folder: Path, parent: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Checks the contracts of `folder`, a root of narrowgauge; `parent` is where to import it from."""
+    environment = dict(os.environ) if parent is None else {**os.environ, "PYTHONPATH": str(parent)}
+    return subprocess.run(
+        [sys.executable, "-c", LINT], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def skeleton(root: Path, tmp_path: Path) -> Path:
+    """A package with the layers of narrowgauge, and nothing in them but the one import of torch."""
+    folder = tmp_path / "narrowgauge"
+    for layer in LAYERS:
+        (folder / layer).mkdir(parents=True)
+        (folder / layer / "__init__.py").touch()
+    (folder / "__init__.py").touch()
+    (folder / "model" / "__init__.py").write_text("import torch\n", encoding="utf-8")
+    shutil.copy(root / "pyproject.toml", folder)
+    return folder
+
+
+def test_the_contracts_are_kept(root: Path) -> None:
+    result = lint(root)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("layer", "line"),
+    [
+        ("graph", "from ..model import anything"),
+        ("graph", "from .. import sim"),
+        ("fixedpoint", "import narrowgauge.graph"),
+        ("errors", "from .. import files"),
+        ("model", "from .. import sim"),
+        ("sim", "def late():\n    import torch.nn.functional"),
+        ("cli", "import torch"),
+    ],
+)
+def test_the_contracts_refuse(skeleton: Path, layer: str, line: str) -> None:
+    (skeleton / layer / "planted.py").write_text(line + "\n", encoding="utf-8")
+    result = lint(skeleton, skeleton.parent)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert f"narrowgauge.{layer}.planted" in result.stdout
+
+
+def test_the_contracts_allow_what_each_layer_needs(skeleton: Path) -> None:
+    lines = {
+        "files": "from .. import errors",
+        "model": "from torch import nn",
+        "sim": "from .. import model, graph",
+    }
+    for layer, line in lines.items():
+        (skeleton / layer / "planted.py").write_text(line + "\n", encoding="utf-8")
+    result = lint(skeleton, skeleton.parent)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_contracts_refuse_a_layer_that_nobody_named(skeleton: Path) -> None:
+    (skeleton / "surprise.py").touch()
+    result = lint(skeleton, skeleton.parent)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "narrowgauge.surprise" in result.stdout
+
+
+def project(root: Path) -> dict[str, Any]:
+    with (root / "pyproject.toml").open("rb") as stream:
+        return tomllib.load(stream)
+
+
+def test_every_package_is_shipped(root: Path) -> None:
+    folders = {
+        path.parent.relative_to(root)
+        for path in root.rglob("__init__.py")
+        if not any(part.startswith(".") or part in ("build", "runs") for part in path.relative_to(root).parts)
+    }
+    names = {".".join(("narrowgauge", *folder.parts)) for folder in folders}
+    assert names == set(project(root)["tool"]["setuptools"]["packages"])
+
+
+def test_the_core_needs_numpy_only(root: Path) -> None:
+    (requirement,) = project(root)["project"]["dependencies"]
+    assert requirement.startswith("numpy")
+
+
+def test_the_version_is_told_in_one_way(root: Path) -> None:
+    import narrowgauge
+
+    assert narrowgauge.__version__ == project(root)["project"]["version"]
