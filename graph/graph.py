@@ -58,6 +58,7 @@ class Metadata:
     Attributes:
         name: of the model.
         max_length: tokens of the longest sentence.
+        vocab_size: token ids that exist; a tensor-train matrix has rows of padding beyond them. 0: all of its rows.
         tokenizer: as `Tokenizer.to_json` gives it.
         labels: as `Labels.to_json` gives it.
         provenance: configuration, data, seeds, versions: for the reader.
@@ -65,6 +66,7 @@ class Metadata:
 
     name: str
     max_length: int
+    vocab_size: int = 0
     tokenizer: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)

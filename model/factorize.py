@@ -81,14 +81,40 @@ def clip_ranks(modes: Sequence[int], rank: int | Sequence[int], what: str = "the
 
 
 def random_cores(shapes: Sequence[tuple[int, ...]], variance: float) -> list[Tensor]:
-    """Gaussian cores whose contraction has entries of mean 0 and the given variance.
+    """Random cores whose contraction has entries of mean 0 and the given mean variance.
 
-    An entry is a sum over all inner ranks of products of one element a core, so its variance is the product of
-    the inner ranks and of the cores' variances; every core takes the same share.
+    Cores left of the middle have orthonormal columns and cores right of it orthonormal rows (as matrices that
+    split off the right or the left rank), up to scale; of an odd number the middle one is Gaussian. So all
+    singular values of a layer's weight start equal: a product of Gaussian cores would have a few large ones and
+    learn through those alone.
+
+    Args:
+        shapes: (r[k-1], ..modes.., r[k]) each, or two matrices of a low-rank product.
+        variance: mean square of the entries of the contraction.
     """
-    paths = math.prod(shape[-1] for shape in shapes[:-1])
-    sigma = (variance / paths) ** (1 / (2 * len(shapes)))
-    return [torch.randn(shape) * sigma for shape in shapes]
+    count, half = len(shapes), len(shapes) // 2
+    cores = []
+    for k, shape in enumerate(shapes):
+        core = torch.randn(shape)
+        if k < half:
+            core = _orthonormal(core.reshape(-1, shape[-1])).reshape(shape)
+        elif k >= count - half:
+            core = _orthonormal(core.reshape(shape[0], -1).T).T.reshape(shape)
+        cores.append(core)
+    # With orthonormal sides the norm of the contraction is that of the middle: of a Gaussian core, or of an identity.
+    middle = float(cores[half].square().sum()) if count % 2 else float(shapes[half][0])
+    entries = math.prod(math.prod(shape) for shape in shapes) / math.prod(shape[-1] for shape in shapes[:-1]) ** 2
+    scale = (variance * entries / middle) ** (1 / (2 * count))
+    return [core * scale for core in cores]
+
+
+def _orthonormal(matrix: Tensor) -> Tensor:
+    """Orthonormal columns, as many as the matrix has, or orthonormal rows where it has fewer rows."""
+    if matrix.shape[0] < matrix.shape[1]:
+        return _orthonormal(matrix.T).T
+    q, r = torch.linalg.qr(matrix)
+    # Signs that make the distribution uniform (Mezzadri, arXiv math-ph/0609050).
+    return q * torch.sign(torch.diagonal(r))
 
 
 def tt_svd(tensor: Tensor, rank: int | Sequence[int] | None = None, error: float | None = None) -> list[Tensor]:

@@ -214,6 +214,8 @@ def freeze(
         values=freezer.values,
         constants=freezer.constants,
         outputs=outputs,
-        metadata=Metadata(name, config.max_length, tokenizer or {}, labels or {}, provenance or {}),
+        metadata=Metadata(
+            name, config.max_length, config.vocab_size, tokenizer or {}, labels or {}, provenance or {}
+        ),
         segments=config.segments,
     )

@@ -1,0 +1,86 @@
+"""`narrowgauge export`: a trained run to a build."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import UserError
+from ..graph import Graph
+from ..graph.bounds import prove
+from ..graph.describe import Description, describe
+from ..graph.onnx_io import write_build
+from .checkpoint import DATA, METRICS, Run, load_run, read_record
+from .config import to_dict
+from .freeze import freeze
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What an export wrote.
+
+    Attributes:
+        build: the folder.
+        parameters, bytes: of the model, its cores packed.
+        dense_bytes: of the dense model in FP32.
+        widest: bits that the largest accumulator can need, sign included; at most 32.
+        widest_value: the value that it is requantized to.
+    """
+
+    build: Path
+    parameters: int
+    bytes: int
+    dense_bytes: int
+    widest: int
+    widest_value: str
+
+
+def freeze_run(path: Path) -> tuple[Run, Graph]:
+    """A run and the graph that its quantized model is frozen to.
+
+    Raises:
+        UserError: the run has no quantized stage, or can't be read.
+    """
+    if path.is_dir() and (path / "config.json").exists() and not (path / "quantized.safetensors").exists():
+        raise UserError(
+            f"{path} has no quantized weights; train it with --qat-epochs of at least 1 before this step."
+        )
+    run = load_run(path, "quantized")
+    provenance: dict[str, Any] = {
+        "narrowgauge": __version__,
+        "config": to_dict(run.config),
+        "data": read_record(path / DATA),
+    }
+    if (path / METRICS).exists():
+        provenance["metrics"] = read_record(path / METRICS)
+    graph = freeze(run.model, run.config.name, run.tokenizer.to_json(), run.labels.to_json(), provenance)
+    return run, graph
+
+
+def export_run(run: Path, out: Path) -> ExportReport:
+    """Freezes the run in `run`, proves that no accumulator overflows, and writes the build `out`.
+
+    Raises:
+        UserError: the run can't be read, `out` holds something else, or an accumulator can overflow.
+    """
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "manifest.json").exists())):
+        raise UserError(f"{out} exists and is not a build; give another folder for the export.")
+    _, graph = freeze_run(run)
+    bounds = prove(graph)
+    # Files of an older model must not stand beside the new one.
+    if out.exists():
+        shutil.rmtree(out)
+    write_build(graph, out, {"bounds": {name: asdict(bound) for name, bound in bounds.items()}})
+    description: Description = describe(graph)
+    widest = max(bounds.values(), key=lambda bound: bound.magnitude)
+    return ExportReport(
+        out,
+        description.parameters,
+        description.bytes,
+        description.dense_bytes,
+        widest.bits,
+        widest.value,
+    )

@@ -1,0 +1,163 @@
+"""What a training starts from: the data as token ids, and a configuration that has the data's sizes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from .checkpoint import CONFIG, DATA, read_description, read_record, weights_file
+from .config import ModelConfig, RunConfig, TokenizerConfig, to_dict
+from .data import (
+    SPECIALS,
+    SPLITS,
+    Corpus,
+    EncodedSplit,
+    Labels,
+    Tokenizer,
+    WordPieceTokenizer,
+    WordTokenizer,
+    encode_split,
+    load,
+)
+
+_EXECUTION = frozenset({"bits", "activation_bits", "plan"})
+"""Keys of a model's configuration that its float function does not depend on."""
+
+
+class Start(Enum):
+    """Where a training begins."""
+
+    NEW = "new"
+    RESUME = "resume"
+    FLOAT = "float"
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """All that a training needs to know before its first step.
+
+    Attributes:
+        start: anew, after the last complete epoch in the folder, or from its float checkpoint.
+        config: with the sizes of the data.
+        tokenizer, labels: of the training split, or, unless it starts anew, of the folder.
+        splits: those that have sentences.
+        data: the record of the data for the folder: source, counts, digest.
+    """
+
+    start: Start
+    config: RunConfig
+    tokenizer: Tokenizer
+    labels: Labels
+    splits: dict[str, EncodedSplit]
+    data: dict[str, Any]
+
+
+def prepare(config: RunConfig, source: str, out: Path, resume: bool) -> Preparation:
+    """Reads the data and what `out` holds already; writes nothing.
+
+    Raises:
+        UserError: the data is not valid, or `out` holds a run that does not fit what is asked for.
+    """
+    start = _start(config, out, resume)
+    corpus = load(source)
+    digest = _digest(corpus)
+    if start is Start.NEW:
+        tokenizer = _new_tokenizer(config.tokenizer, corpus)
+        labels = Labels.from_examples(corpus.train)
+        config = _sized(config, corpus, tokenizer, labels)
+    else:
+        stored, tokenizer, labels = read_description(out)
+        config = _sized(config, corpus, tokenizer, labels)
+        if start is Start.RESUME:
+            _check_same(config, stored, digest, out)
+        else:
+            _check_float_fits(config.model, stored.model, out)
+            config = replace(config, tokenizer=stored.tokenizer)
+    splits = {
+        name: encode_split(corpus.split(name), tokenizer, labels, config.model.max_length)
+        for name in SPLITS
+        if getattr(corpus, name)
+    }
+    data = {
+        "source": source,
+        "sentences": {name: len(split) for name, split in splits.items()},
+        "truncated": {name: split.truncated for name, split in splits.items()},
+        "sha256": digest,
+    }
+    return Preparation(start, config, tokenizer, labels, splits, data)
+
+
+def _start(config: RunConfig, out: Path, resume: bool) -> Start:
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is not a folder; give another one for the run.")
+    if not (out / CONFIG).exists():
+        return Start.NEW
+    if resume:
+        return Start.RESUME
+    if config.training.epochs == 0 and weights_file(out, "float").exists():
+        return Start.FLOAT
+    raise UserError(f"{out} holds a run already; go on with it by --resume, or give another folder.")
+
+
+def _new_tokenizer(config: TokenizerConfig, corpus: Corpus) -> Tokenizer:
+    if config.kind == "word":
+        return WordTokenizer.train(corpus.train, min_count=config.min_count, lowercase=config.lower)
+    if config.vocab_size <= len(SPECIALS):
+        raise UserError(f"a WordPiece vocabulary of {config.vocab_size} has no room for pieces; raise it.")
+    return WordPieceTokenizer.train(corpus.train, vocab_size=config.vocab_size, lowercase=config.lower)
+
+
+def _sized(config: RunConfig, corpus: Corpus, tokenizer: Tokenizer, labels: Labels) -> RunConfig:
+    """`config` with what the model must know of the data."""
+    model = replace(
+        config.model,
+        vocab_size=tokenizer.vocab_size,
+        labels=len(labels.intents),
+        tags=len(labels.slots),
+        segments=config.model.segments or corpus.has_pairs,
+    )
+    return replace(config, model=model)
+
+
+def _digest(corpus: Corpus) -> str:
+    """A SHA-256 of all sentences and what is right for them."""
+    digest = hashlib.sha256()
+    for name in SPLITS:
+        digest.update(f"{name}\n".encode())
+        for example in getattr(corpus, name):
+            fields = (example.words, example.label, example.slots, example.pair)
+            digest.update(json.dumps(fields).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _check_same(config: RunConfig, stored: RunConfig, digest: str, out: Path) -> None:
+    if config != stored:
+        raise UserError(
+            f"{out} was begun with another configuration; resume with that, or give another folder."
+        )
+    if read_record(out / DATA).get("sha256") != digest:
+        raise UserError(f"{out} was begun with other data; resume with that, or give another folder.")
+
+
+def _check_float_fits(model: ModelConfig, stored: ModelConfig, out: Path) -> None:
+    if _float_function(model) != _float_function(stored):
+        raise UserError(
+            f"the float checkpoint in {out} is of a model that differs in more than bit widths and plans; "
+            "give its configuration, or another folder and epochs in float."
+        )
+
+
+def _float_function(model: ModelConfig) -> Any:
+    """The part of a configuration that the float model depends on."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: strip(entry) for key, entry in value.items() if key not in _EXECUTION}
+        return value
+
+    return strip(to_dict(RunConfig(model=model))["model"])

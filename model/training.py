@@ -1,0 +1,429 @@
+"""Training: a float stage, calibration, a quantization-aware stage; best on dev, resumable to the last bit.
+
+Everything random comes from the seed of the configuration, the stage and the epoch, so an epoch is the same
+whether the process that runs it began with it or long before. What an epoch leaves behind (weights,
+thresholds, AdamW's moments, the best score) is one file; a resumed training goes on from there and ends in
+the very bits of one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from enum import IntEnum
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from ..errors import UserError
+from .checkpoint import (
+    DATA,
+    HISTORY,
+    LAST,
+    METRICS,
+    MODES,
+    STAGES,
+    Stage,
+    load_tensors,
+    load_weights,
+    read_tensors,
+    weights_file,
+    write_description,
+    write_record,
+    write_tensors,
+)
+from .config import RunConfig, TrainingConfig
+from .data import Batch, batches
+from .data.tokenizer import PAD
+from .evaluate import evaluate_model, outputs
+from .metrics import Scores
+from .preparation import Start, prepare
+from .quantizer import Mode, calibrate, freeze_scales, scale_parameters, set_mode
+from .transformer import Transformer
+
+
+class _Draw(IntEnum):
+    """What random numbers are drawn for; each has a stream of its own."""
+
+    WEIGHTS = 0
+    ORDER = 1
+    DROPOUT = 2
+    WORDS = 3
+    CALIBRATION = 4
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch.
+
+    Attributes:
+        stage: "float" or "quantized".
+        epoch: counted from 1 in its stage.
+        loss: mean over the sentences.
+        dev: scores after the epoch; None without a dev split.
+        best: whether it was the best of its stage so far. Of equal ones the later is taken.
+        seconds: training and dev scores together.
+    """
+
+    stage: Stage
+    epoch: int
+    loss: float
+    dev: Scores | None
+    best: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What to train, from what, to where.
+
+    Attributes:
+        config: of model, training and tokenizer; the data gives `vocab_size`, `labels`, `tags`, `segments`.
+        data: source, see `data.load`.
+        out: folder of the run. It must not hold one already, except with `resume`, and except where `epochs`
+            is 0 and it has a float checkpoint: then the quantization-aware stage starts from that.
+        resume: go on after the last complete epoch in `out`; from the beginning if there is none.
+        threads: of PyTorch; None: as it is. The same bits need the same number.
+        quiet: print nothing.
+        on_epoch: called after each epoch, when all of it is on disk.
+    """
+
+    config: RunConfig
+    data: str
+    out: Path
+    resume: bool = False
+    threads: int | None = None
+    quiet: bool = False
+    on_epoch: Callable[[EpochRecord], None] | None = None
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training came to.
+
+    Attributes:
+        out: folder of the run.
+        config: with the sizes of the data.
+        history: all epochs.
+        scores: of the best weights, by stage, then by split: "dev" and "test", where they have sentences.
+        seconds_per_epoch: mean, by stage.
+    """
+
+    out: Path
+    config: RunConfig
+    history: tuple[EpochRecord, ...]
+    scores: dict[Stage, dict[str, Scores]]
+    seconds_per_epoch: dict[Stage, float]
+
+
+def train(options: TrainOptions) -> TrainResult:
+    """Trains a model and leaves a run folder, see `checkpoint`.
+
+    Raises:
+        UserError: the data or the configuration is not valid, `out` holds a run already or one that does not
+            fit, or the loss stopped being a number.
+    """
+    with _reproducible(options.threads):
+        return _Training(options).run()
+
+
+class _Training:
+    """One call of `train`."""
+
+    def __init__(self, options: TrainOptions) -> None:
+        self.out = options.out
+        self.on_epoch = options.on_epoch
+        self.console = Console(stderr=True, quiet=options.quiet, highlight=False, soft_wrap=True)
+        prepared = prepare(options.config, options.data, options.out, options.resume)
+        self.config, self.tokenizer, self.labels = prepared.config, prepared.tokenizer, prepared.labels
+        self.splits = prepared.splits
+        self.steps = math.ceil(len(self.splits["train"]) / self.training.batch_size)
+        torch.manual_seed(self._seed(_Draw.WEIGHTS))
+        self.model = Transformer(self.config.model, self.training.dropout)
+        self.optimizer = self._optimizer("float")
+        self.history: list[EpochRecord] = []
+        self.best = -1.0
+        # Nothing is written before all of the above has been found to be valid.
+        if prepared.start is Start.FLOAT:
+            load_weights(self.model, weights_file(self.out, "float"))
+            self._forget()
+        if prepared.start is not Start.RESUME:
+            write_record(self.out / DATA, prepared.data)
+            write_description(self.out, self.config, self.tokenizer, self.labels)
+
+    @property
+    def training(self) -> TrainingConfig:
+        return self.config.training
+
+    def run(self) -> TrainResult:
+        """Both stages, from wherever the folder is, then the scores."""
+        done_stage, done_epochs = self._restore()
+        for stage in STAGES[STAGES.index(done_stage) :]:
+            epochs = self.training.epochs if stage == "float" else self.training.qat_epochs
+            done = done_epochs if stage == done_stage else 0
+            if not done:
+                self._begin(stage, epochs)
+            for epoch in range(done, epochs):
+                self._epoch(stage, epoch, epochs)
+        return self._finish()
+
+    def _restore(self) -> tuple[Stage, int]:
+        """Takes up the state on disk, and says which epochs of which stage are done."""
+        path = self.out / LAST
+        if not path.exists():
+            return STAGES[0], 0
+        tensors, state = read_tensors(path)
+        stage: Stage = state["stage"]
+        weights = {
+            name.removeprefix("model."): tensor
+            for name, tensor in tensors.items()
+            if name.startswith("model.")
+        }
+        load_tensors(self.model, weights, path)
+        self._configure(stage)
+        self.optimizer = self._optimizer(stage)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer."):
+                _, index, key = name.split(".")
+                moments.setdefault(int(index), {})[key] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        self.best = state["best"]
+        self.history = [
+            EpochRecord(**{**record, "dev": record["dev"] and Scores(**record["dev"])})
+            for record in state["history"]
+        ]
+        self.console.print(f"going on after epoch {state['epoch']} of the {stage} stage")
+        return stage, state["epoch"]
+
+    def _begin(self, stage: Stage, epochs: int) -> None:
+        """Makes the model and the optimizer ready for the first epoch of a stage, if it has any."""
+        path = weights_file(self.out, "float")
+        if stage == "float" and not epochs and not path.exists():
+            write_tensors(path, self.model.state_dict(), {"stage": stage, "epoch": 0, "dev": None})
+        if not epochs:
+            return
+        if stage == "quantized":
+            load_weights(self.model, path)
+            self._calibrate()
+        self.best = -1.0
+        self._configure(stage)
+        self.optimizer = self._optimizer(stage)
+
+    def _configure(self, stage: Stage) -> None:
+        set_mode(self.model, MODES[stage])
+        self.model.set_dropout(self.training.dropout if stage == "float" else self.training.qat_dropout)
+
+    def _calibrate(self) -> None:
+        """Sets the thresholds from what the float model does on some of the training batches."""
+        order = batches(self.splits["train"], self.training.batch_size, seed=self._seed(_Draw.CALIBRATION))
+        self.model.eval()
+        set_mode(self.model, Mode.CALIBRATE)
+        with torch.no_grad(), self.console.status("calibrating"):
+            for batch in islice(order, self.training.calibration_batches):
+                outputs(self.model, batch)
+            calibrate(self.model, self.training.calibration, self.training.percentile)
+
+    def _optimizer(self, stage: Stage) -> torch.optim.AdamW:
+        """AdamW: weights; vectors and scalars, without decay; thresholds, at a rate of their own."""
+        scales = scale_parameters(self.model)
+        apart = {id(parameter) for parameter in scales}
+        others = [parameter for parameter in self.model.parameters() if id(parameter) not in apart]
+        rate = self.training.lr if stage == "float" else self.training.qat_lr
+        decay = self.training.weight_decay
+        groups = [
+            {"params": [p for p in others if p.dim() > 1], "peak": rate, "weight_decay": decay},
+            {"params": [p for p in others if p.dim() <= 1], "peak": rate, "weight_decay": 0.0},
+        ]
+        if stage == "quantized":
+            groups.append({"params": scales, "peak": self.training.scale_lr, "weight_decay": 0.0})
+        return torch.optim.AdamW(groups, fused=True)
+
+    def _epoch(self, stage: Stage, epoch: int, epochs: int) -> None:
+        """One epoch, from training to its files; `epoch` counts from 0."""
+        start = time.perf_counter()
+        title = f"{stage:9} {epoch + 1:{len(str(epochs))}}/{epochs}"
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.4f}"),
+            TimeRemainingColumn(),
+        )
+        hidden = not self.console.is_terminal
+        with Progress(*columns, console=self.console, transient=True, disable=hidden) as progress:
+            bar = progress.add_task(title, total=self.steps, loss=math.nan)
+
+            def show(loss: float) -> None:
+                progress.update(bar, advance=1, loss=loss)
+
+            loss = self._learn(stage, epoch, epochs, show)
+            progress.update(bar, description=f"{title} dev")
+            scores = (
+                evaluate_model(self.model, self.splits["dev"], self.labels) if "dev" in self.splits else None
+            )
+        score = 0.0 if scores is None else scores.selection
+        best = score >= self.best
+        record = EpochRecord(stage, epoch + 1, loss, scores, best, time.perf_counter() - start)
+        self.history.append(record)
+        if best:
+            self.best = score
+            state = {"stage": stage, "epoch": record.epoch, "dev": scores and asdict(scores)}
+            write_tensors(weights_file(self.out, stage), self.model.state_dict(), state)
+        self._save(record)
+        mark = " *" if best else ""
+        told = "" if scores is None else f"  dev {scores}"
+        self.console.print(f"{title}  loss {loss:.4f}{told}  {record.seconds:.1f} s{mark}")
+        if self.on_epoch is not None:
+            self.on_epoch(record)
+
+    def _learn(self, stage: Stage, epoch: int, epochs: int, show: Callable[[float], None]) -> float:
+        """All steps of one epoch; the mean loss."""
+        key = (STAGES.index(stage), epoch)
+        torch.manual_seed(self._seed(_Draw.DROPOUT, *key))
+        words = np.random.default_rng(self._seed(_Draw.WORDS, *key))
+        order = batches(self.splits["train"], self.training.batch_size, seed=self._seed(_Draw.ORDER, *key))
+        apart = {id(parameter) for parameter in scale_parameters(self.model)}
+        weights = [parameter for parameter in self.model.parameters() if id(parameter) not in apart]
+        steps = epochs * self.steps
+        freezing = round(steps * (1 - self.training.frozen_share))
+        self.model.train()
+        total = 0.0
+        for step, batch in enumerate(order, start=epoch * self.steps):
+            if stage == "quantized" and step == freezing:
+                freeze_scales(self.model)
+            factor = _rate(step, steps, self.training.warmup)
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["peak"] * factor
+            seen = self._drop_words(batch, words)
+            loss = self._loss(outputs(self.model, seen), seen)
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise UserError(
+                    f"the loss is no longer a number in epoch {epoch + 1} of the {stage} stage; lower the "
+                    "learning rate and train again."
+                )
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            # Thresholds are left out: their gradients are sums over whole tensors and would use up the norm,
+            # while AdamW does not mind their size.
+            torch.nn.utils.clip_grad_norm_(weights, self.training.clip or math.inf)
+            self.optimizer.step()
+            total += value * len(batch.index)
+            show(value)
+        return total / len(self.splits["train"])
+
+    def _loss(self, result: dict[str, Tensor], batch: Batch) -> Tensor:
+        smoothing = self.training.label_smoothing
+        loss = _cross_entropy(result["label"], batch.labels, smoothing)
+        if "slots" in result:
+            loss = loss + self.training.slot_weight * _cross_entropy(result["slots"], batch.slots, smoothing)
+        return loss
+
+    def _drop_words(self, batch: Batch, generator: np.random.Generator) -> Batch:
+        """`batch` with about a share `word_dropout` of its tokens, special ones apart, made unknown."""
+        tokenizer = self.tokenizer
+        drawn = generator.random(batch.ids.shape) < self.training.word_dropout
+        drawn &= ~np.isin(batch.ids, (PAD, tokenizer.cls_id, tokenizer.sep_id))
+        return replace(batch, ids=np.where(drawn, np.int32(tokenizer.unk_id), batch.ids))
+
+    def _save(self, record: EpochRecord) -> None:
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors.update({f"optimizer.{index}.{key}": tensor for key, tensor in moments.items()})
+        history = [asdict(entry) for entry in self.history]
+        state = {"stage": record.stage, "epoch": record.epoch, "best": self.best, "history": history}
+        write_tensors(self.out / LAST, tensors, state)
+        write_record(self.out / HISTORY, {"epochs": history})
+
+    def _forget(self) -> None:
+        """Removes what an earlier quantization-aware stage left."""
+        weights_file(self.out, "quantized").unlink(missing_ok=True)
+        for name in (LAST, HISTORY, METRICS):
+            (self.out / name).unlink(missing_ok=True)
+
+    def _finish(self) -> TrainResult:
+        """The scores of the best weights of each stage."""
+        scores: dict[Stage, dict[str, Scores]] = {}
+        seconds: dict[Stage, float] = {}
+        for stage in STAGES:
+            path = weights_file(self.out, stage)
+            if not path.exists():
+                continue
+            load_weights(self.model, path)
+            set_mode(self.model, MODES[stage])
+            scores[stage] = {}
+            for name in ("dev", "test"):
+                if name in self.splits:
+                    with self.console.status(f"{stage}: scoring {name}"):
+                        scores[stage][name] = evaluate_model(self.model, self.splits[name], self.labels)
+                    self.console.print(f"{stage:9} {name:4}  {scores[stage][name]}")
+            times = [record.seconds for record in self.history if record.stage == stage]
+            if times:
+                seconds[stage] = sum(times) / len(times)
+        result = TrainResult(self.out, self.config, tuple(self.history), scores, seconds)
+        told = asdict(result)
+        write_record(self.out / METRICS, {key: told[key] for key in ("scores", "seconds_per_epoch")})
+        return result
+
+    def _seed(self, draw: _Draw, *key: int) -> int:
+        """The seed of a stream of random numbers."""
+        sequence = np.random.SeedSequence(self.training.seed % 2**64, spawn_key=(draw, *key))
+        return int(sequence.generate_state(1)[0])
+
+
+@contextmanager
+def _reproducible(threads: int | None) -> Iterator[None]:
+    """Deterministic algorithms, the threads, and a random state apart; all put back afterwards."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    memory: Any = torch.utils.deterministic
+    fill = memory.fill_uninitialized_memory
+    try:
+        # Gradients of indexed cores are summed by several threads, in any order unless this is set.
+        torch.use_deterministic_algorithms(True)
+        memory.fill_uninitialized_memory = False
+        if threads is not None:
+            torch.set_num_threads(threads)
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        memory.fill_uninitialized_memory = fill
+        torch.set_num_threads(before[1])
+
+
+def _rate(step: int, steps: int, warmup: float) -> float:
+    """Share of the peak learning rate at `step` (from 0) of `steps`: linear up, then a cosine to zero."""
+    rising = round(steps * warmup)
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+
+
+def _cross_entropy(logits: Tensor, targets: np.ndarray[Any, Any], smoothing: float) -> Tensor:
+    """Mean cross entropy over the targets that are not negative; 0 where all are.
+
+    Args:
+        logits: (.., classes).
+        targets: (..), negative where there is nothing to learn or nothing known.
+        smoothing: of the targets.
+    """
+    wanted = torch.from_numpy(targets).long().reshape(-1)
+    total = F.cross_entropy(
+        logits.reshape(len(wanted), -1),
+        wanted.clamp(min=-1),
+        ignore_index=-1,
+        reduction="sum",
+        label_smoothing=smoothing,
+    )
+    return total / max(1, int((wanted >= 0).sum()))

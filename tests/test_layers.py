@@ -1,0 +1,152 @@
+"""Factorization, tensor-train layers and embeddings, in float against dense references."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from narrowgauge.errors import UserError
+from narrowgauge.model.config import EmbeddingConfig, LinearConfig
+from narrowgauge.model.factorize import balanced_modes, clip_ranks, padded_modes, tt_svd, tt_to_dense
+from narrowgauge.model.layers import DenseLinear, LowRankLinear, TTLinear, TTMEmbedding
+
+sizes = st.integers(1, 200)
+
+
+@given(sizes, st.integers(1, 5))
+def test_balanced_modes_multiply_to_the_size_with_the_smallest_sum(size: int, count: int) -> None:
+    modes = balanced_modes(size, count)
+    assert math.prod(modes) == size and len(modes) == count and list(modes) == sorted(modes, reverse=True)
+
+    def best(rest: int, left: int) -> int:
+        if left == 1:
+            return rest
+        return min(d + best(rest // d, left - 1) for d in range(1, rest + 1) if rest % d == 0)
+
+    assert sum(modes) == best(size, count)
+
+
+@given(st.integers(1, 40000), st.integers(2, 4))
+def test_padded_modes_reach_the_size_with_little_padding(size: int, count: int) -> None:
+    modes = padded_modes(size, count)
+    assert len(modes) == count and math.prod(modes) >= size
+    assert math.prod(modes[:-1]) * (modes[-1] - 1) < size
+
+
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=7), st.integers(1, 50))
+def test_ranks_are_clipped_to_the_unfoldings(modes: list[int], rank: int) -> None:
+    ranks = clip_ranks(modes, rank)
+    assert ranks[0] == ranks[-1] == 1
+    for bond in range(1, len(modes)):
+        assert ranks[bond] == min(rank, math.prod(modes[:bond]), math.prod(modes[bond:]))
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=5), st.integers(0, 2**31))
+@settings(max_examples=40)
+def test_tt_svd_at_full_rank_is_exact_and_at_an_error_keeps_its_bound(modes: list[int], seed: int) -> None:
+    tensor = torch.randn(modes, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    full = tt_to_dense(tt_svd(tensor, rank=10**6))
+    torch.testing.assert_close(full.reshape(modes), tensor, rtol=1e-9, atol=1e-9)
+    for error in (0.1, 0.5):
+        near = tt_to_dense(tt_svd(tensor, error=error)).reshape(modes)
+        assert float((near - tensor).norm()) <= error * float(tensor.norm()) * (1 + 1e-9)
+
+
+def linear_config(rng: np.random.Generator) -> tuple[int, int, LinearConfig]:
+    out_modes = tuple(int(m) for m in rng.integers(1, 6, rng.integers(1, 4)))
+    in_modes = tuple(int(m) for m in rng.integers(1, 6, rng.integers(1, 4)))
+    bonds = len(out_modes) + len(in_modes) - 1
+    rank = int(rng.integers(1, 7)) if rng.integers(2) else tuple(int(r) for r in rng.integers(1, 7, bonds))
+    plan = "merged" if rng.integers(2) else "cores"
+    config = LinearConfig(rank=rank, out_modes=out_modes, in_modes=in_modes, plan=plan)  # type: ignore[arg-type]
+    return math.prod(in_modes), math.prod(out_modes), config
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_tt_layer_is_the_dense_layer_of_its_weight(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    in_features, out_features, config = linear_config(rng)
+    layer = TTLinear(in_features, out_features, config).double()
+    assert layer.bias is not None
+    layer.bias.data.normal_()
+    assert (layer.in_features, layer.out_features) == (in_features, out_features)
+    x = torch.randn(2, 3, in_features, dtype=torch.float64)
+    residual = torch.randn(2, 3, out_features, dtype=torch.float64)
+    expected = torch.nn.functional.linear(x, layer.to_dense(), layer.bias) + residual
+    torch.testing.assert_close(layer(x, residual), expected)
+
+
+@pytest.mark.parametrize("kind", [LowRankLinear, DenseLinear])
+def test_the_peers_are_dense_layers_of_their_weights(kind: type[LowRankLinear] | type[DenseLinear]) -> None:
+    layer = kind(12, 20)
+    x = torch.randn(5, 12)
+    expected = torch.nn.functional.linear(x, layer.to_dense(), layer.bias)
+    torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("plan", ["merged", "cores"])
+def test_tt_from_dense(plan: str) -> None:
+    torch.manual_seed(0)
+    weight, bias = torch.randn(24, 36), torch.randn(24)
+    config = LinearConfig(rank=1000, modes=2, plan=plan)  # type: ignore[arg-type]
+    layer = TTLinear.from_dense(weight, bias, config)
+    torch.testing.assert_close(layer.to_dense(), weight, rtol=1e-4, atol=1e-4)
+    x = torch.randn(4, 36)
+    expected = torch.nn.functional.linear(x, weight, bias)
+    torch.testing.assert_close(layer(x), expected, rtol=1e-3, atol=1e-3)
+    near = TTLinear.from_dense(weight, bias, config, error=0.3)
+    assert 0.05 < float((near.to_dense() - weight).norm() / weight.norm()) <= 0.3
+
+
+@pytest.mark.parametrize("rank", [2, 12])
+def test_the_weight_starts_with_the_variance_of_a_dense_layer(rank: int) -> None:
+    torch.manual_seed(0)
+    config = LinearConfig(rank=rank, out_modes=(12, 8, 8), in_modes=(8, 8, 12))
+    variances = [float(TTLinear(768, 768, config).to_dense().var()) for _ in range(8)]
+    wanted = float(torch.nn.Linear(768, 768).weight.var())
+    assert 0.9 < np.mean(variances) / wanted < 1.1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_ttm_embedding_looks_up_the_rows_of_its_table(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    count = int(rng.integers(3, 60))
+    dims = tuple(int(d) for d in rng.integers(1, 5, rng.integers(2, 5)))
+    config = EmbeddingConfig(rank=int(rng.integers(1, 6)), dim_modes=dims, modes=len(dims))
+    layer = TTMEmbedding(count, math.prod(dims), config)
+    table = layer.to_dense()
+    assert table.shape == (count, math.prod(dims))
+    index = torch.from_numpy(rng.integers(0, count, (3, 7)))
+    torch.testing.assert_close(layer(index), table[index])
+    everything = torch.arange(count)
+    torch.testing.assert_close(layer(everything), table)
+
+
+def test_a_ttm_embedding_from_a_dense_table() -> None:
+    torch.manual_seed(0)
+    table = torch.randn(50, 24)
+    layer = TTMEmbedding.from_dense(table, EmbeddingConfig(rank=1000, modes=2))
+    torch.testing.assert_close(layer.to_dense(), table, rtol=1e-4, atol=1e-4)
+    near = TTMEmbedding.from_dense(table, EmbeddingConfig(modes=3), error=0.4)
+    assert float((near.to_dense() - table).norm() / table.norm()) <= 0.4
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: TTLinear(12, 12, LinearConfig(out_modes=(3, 3))), r"\(3, 3\).*9.*must be 12"),
+        (lambda: TTLinear(12, 12, LinearConfig(rank=(2, 2))), "5 inner bonds"),
+        (lambda: TTLinear(12, 12, LinearConfig(bits=(8, 8))), "6 cores"),
+        (lambda: TTMEmbedding(50, 12, EmbeddingConfig(vocab_modes=(5, 5, 1))), "reach 50"),
+        (lambda: TTMEmbedding(50, 12, EmbeddingConfig(vocab_modes=(5, 10), dim_modes=(2, 2, 3))), "as many"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(make: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make()  # type: ignore[operator]
