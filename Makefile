@@ -47,7 +47,7 @@ demo: $(VENV)/.installed ## train on the built-in corpus, export, verify every i
 	$(NARROWGAUGE) train --data voice --preset voice --out runs/demo
 	$(NARROWGAUGE) export runs/demo --out build/demo
 	$(NARROWGAUGE) verify build/demo --run runs/demo --data voice
-	$(BIN)/python benchmarks/demo_table.py
+	$(BIN)/python benchmarks/compare.py --data voice --dense runs/demo-dense --run runs/demo --build build/demo
 	$(NARROWGAUGE) run build/demo "play some jazz in the kitchen"
 
 test: lint ## lint, then every test that takes seconds

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from .common import Commands, add_command, add_data_options, write_report
+from .common import Commands, add_command, add_data_options, console, write_report
 
 LEVELS = ("torch", "golden", "onnx")
 """The levels that `--levels` takes; every one is compared with the golden model."""
@@ -35,11 +35,27 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             "the level torch needs the trained run: add --run RUN or leave torch out of --levels."
         )
-    from ..sim.verify import verify
+    from rich.console import Console
+    from rich.progress import Progress
 
-    report = verify(args.build, args.run_dir, args.data, args.split, args.limit, levels)
-    write_report(args, report)
-    print(report)
+    from ..sim.ladder import verify
+    from ..sim.verify import print_table
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("comparing", total=None)
+        report = verify(
+            args.build,
+            args.data,
+            run=args.run_dir,
+            split=args.split,
+            limit=args.limit,
+            levels=levels,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    write_report(args, {"equal": report.equal, **vars(report)})
+    print_table(report.levels, console())
+    verdict = "equal at every level" if report.equal else "NOT equal"
+    print(f"{report.sentences:,} sentences of {args.data}: {verdict}")
     return 0 if report.equal else 1
 
 

@@ -1,0 +1,58 @@
+"""Sentences a second at `paper-2enc`: golden model, dense float PyTorch, onnxruntime on `model.onnx`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from narrowgauge.graph.level import Sentence
+from narrowgauge.graph.onnx_io import write_model
+from narrowgauge.model.freeze import freeze
+from narrowgauge.model.level import pad
+from narrowgauge.model.transformer import Transformer
+from narrowgauge.sim.golden import GoldenModel
+from narrowgauge.sim.onnx_level import OnnxLevel
+
+from common import THREADS, corpus_sentences, medians, quantized, report
+
+TORCH_BATCHES = (16, 32, 64, 128)
+
+
+def torch_run(model: Transformer, sentences: Sequence[Sentence], batch: int) -> None:
+    """All sentences through PyTorch, sorted by length so that little is padded."""
+    ordered = sorted(sentences, key=lambda sentence: len(sentence.tokens))
+    with torch.inference_mode():
+        for at in range(0, len(ordered), batch):
+            model(*pad(ordered[at : at + batch]))
+
+
+def main() -> None:
+    """Prints the table."""
+    torch.set_num_threads(THREADS)
+    name, config, sentences = corpus_sentences()
+    model = quantized(config, sentences)
+    graph = freeze(model)
+    golden = GoldenModel(graph, threads=THREADS)
+    dense = Transformer(config.with_kind("dense")).eval()
+    # PyTorch gets the batch size that suits it best.
+    sizes = medians({str(b): (lambda b=b: torch_run(dense, sentences, b)) for b in TORCH_BATCHES}, 3)
+    batch = int(min(sizes, key=lambda size: sizes[size]))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        write_model(graph, path)
+        onnx = OnnxLevel(path, graph)
+        runs = {
+            f"dense float PyTorch, batches of {batch}": lambda: torch_run(dense, sentences, batch),
+            "onnxruntime on model.onnx": lambda: onnx.predict(sentences),
+            "golden model": lambda: golden.predict(sentences),
+        }
+        seconds = medians(runs, 5)
+    title = f"paper-2enc, {len(sentences)} sentences of {name}"
+    report(title, seconds, next(iter(runs)), len(sentences))
+    report(title, seconds, "onnxruntime on model.onnx", len(sentences))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Peak memory of freezing `paper-2enc` and verifying it at three levels, in a process of its own."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+
+def work(folder: Path) -> None:
+    """What `export` and `verify` do, on the whole test split."""
+    from narrowgauge.graph.bounds import prove
+    from narrowgauge.graph.onnx_io import read_build, write_build
+    from narrowgauge.model.freeze import freeze
+    from narrowgauge.model.level import TorchLevel
+    from narrowgauge.sim.golden import GoldenModel
+    from narrowgauge.sim.onnx_level import OnnxLevel
+    from narrowgauge.sim.verify import verify_levels
+
+    from common import corpus_sentences, quantized
+
+    name, config, sentences = corpus_sentences()
+    model = quantized(config, sentences)
+    prove(freeze(model))
+    write_build(freeze(model), folder)
+    graph = read_build(folder)
+    levels = [GoldenModel(graph), TorchLevel(model, graph), OnnxLevel(folder / "model.onnx", graph)]
+    results = verify_levels(graph, levels, sentences)
+    equal = all(result.equal for result in results)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    Console(width=100).print(
+        f"paper-2enc, {len(sentences)} sentences of {name}: levels {'equal' if equal else 'NOT EQUAL'}, "
+        f"peak memory {peak:.2f} GiB"
+    )
+
+
+def main() -> None:
+    """Runs the work in a fresh process, whose peak is its own."""
+    if len(sys.argv) > 1:
+        work(Path(sys.argv[1]))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, __file__, str(Path(folder) / "build")], check=True)
+
+
+if __name__ == "__main__":
+    main()

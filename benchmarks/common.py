@@ -1,0 +1,77 @@
+"""What the benchmarks share: models, sentences, and timing of alternatives side by side."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from narrowgauge.graph.level import Sentence
+from narrowgauge.model.config import ModelConfig
+from narrowgauge.model.data import Labels, WordTokenizer, encode_split, load
+from narrowgauge.model.level import pad
+from narrowgauge.model.presets import preset
+from narrowgauge.model.quantizer import Mode, calibrate, set_mode
+from narrowgauge.model.transformer import Transformer
+from rich.console import Console
+from rich.table import Table
+
+THREADS = 2
+
+
+def corpus_sentences() -> tuple[str, ModelConfig, list[Sentence]]:
+    """(name, paper-2enc with the sizes of the data, test sentences): SNIPS where it is, else the built-in corpus."""
+    shared = Path(os.environ.get("NARROWGAUGE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    source = str(shared / "snips") if (shared / "snips").is_dir() else "voice"
+    corpus = load(source)
+    tokenizer, labels = WordTokenizer.train(corpus.train), Labels.from_examples(corpus.train)
+    config = replace(
+        preset("paper-2enc").model,
+        vocab_size=tokenizer.vocab_size,
+        labels=len(labels.intents),
+        tags=len(labels.slots),
+    )
+    encoded = encode_split(corpus.test, tokenizer, labels, config.max_length)
+    return Path(source).name, config, [Sentence(ids) for ids in encoded.ids]
+
+
+def quantized(config: ModelConfig, sentences: list[Sentence]) -> Transformer:
+    """An untrained model with calibrated scales: the cost of a model does not depend on what it has learned."""
+    torch.manual_seed(0)
+    model = Transformer(config).eval()
+    set_mode(model, Mode.CALIBRATE)
+    with torch.no_grad():
+        model(*pad(sentences[:64]))
+    calibrate(model, "max")
+    set_mode(model, Mode.QUANTIZED)
+    return model
+
+
+def medians(alternatives: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median seconds of each alternative; they take turns, so that all see the same machine. One round warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in alternatives}
+    for turn in range(rounds + 1):
+        for name, run in alternatives.items():
+            start = time.perf_counter()
+            run()
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def report(title: str, seconds: Mapping[str, float], reference: str, items: int | None = None) -> None:
+    """Prints a table: milliseconds, items a second, and how many times faster than `reference`."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    table.add_column("ms", justify="right")
+    if items is not None:
+        table.add_column("a second", justify="right")
+    table.add_column(f"times faster than {reference}", justify="right")
+    for name, value in seconds.items():
+        rate = [] if items is None else [f"{items / value:,.0f}"]
+        table.add_row(name, f"{value * 1e3:.1f}", *rate, f"{seconds[reference] / value:.2f}")
+    Console(width=100).print(table)
