@@ -1,4 +1,4 @@
-"""What a frozen model consists of: layers, shapes, ranks, widths, parameters, bytes, and what other formats would take."""
+"""What a frozen model consists of: layers, shapes, ranks, widths, bytes, and what other formats would take."""
 
 from __future__ import annotations
 

@@ -1,0 +1,228 @@
+"""The integer graph as an ONNX model: one call of a function of the domain `narrowgauge` a node.
+
+Every value of the graph is a named value of the model, with a leading "batch" axis where it depends on the
+sentence. Inputs, all int64: `tokens` (batch, T), `segments` (batch, T) where the model reads them, and
+`lengths` (batch). The shorter sentences of a batch are padded at their end with any token; what comes out
+there means nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+
+from .. import __version__
+from ..fixedpoint import NORM_FRAC
+from .check import LENGTHS, check_graph, check_shift
+from .graph import QUERIES, Graph, Metadata, Value, node_constants, node_outputs
+from .nodes import (
+    POSITIONS,
+    SEGMENTS,
+    TOKENS,
+    Add,
+    Context,
+    Embedding,
+    LayerNorm,
+    Linear,
+    Node,
+    Scores,
+    Softmax,
+    Table,
+    TTMEmbedding,
+)
+from .onnx_blocks import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, TYPES, carrier
+from .onnx_functions import functions, linear_op_type
+
+FORMAT_VERSION = 1
+"""Version of what `model.onnx` and `manifest.json` hold; files of another version are refused."""
+
+PRODUCER = "narrowgauge"
+
+BATCH = "batch"
+"""The symbolic dimension of the sentences in a batch."""
+
+Attributes = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says in JSON, beside its nodes and constants; see `Graph` for the attributes."""
+
+    values: dict[str, Value]
+    outputs: dict[str, str]
+    metadata: Metadata
+    segments: bool
+
+
+def build_model(graph: Graph) -> ModelProto:
+    """The ONNX model of a graph, the same for the same graph.
+
+    Raises:
+        UserError: the graph is not sound, see `check_graph`.
+    """
+    check_graph(graph)
+    values = value_infos(graph)
+    writer = _Writer(graph)
+    nodes = [writer.node(node) for node in graph.nodes]
+    if any(isinstance(n, Embedding | TTMEmbedding) and n.index == POSITIONS for n in graph.nodes):
+        nodes.insert(0, onnx.helper.make_node("Positions", [TOKENS], [POSITIONS], domain=DOMAIN))
+    inputs: list[tuple[str, tuple[str, ...]]] = [(TOKENS, (BATCH, QUERIES)), (LENGTHS, (BATCH,))]
+    if graph.segments:
+        inputs.insert(1, (SEGMENTS, (BATCH, QUERIES)))
+    outputs = tuple(dict.fromkeys(graph.outputs.values()))
+    constants = dict.fromkeys(name for node in graph.nodes for name in node_constants(node))
+    body = onnx.helper.make_graph(
+        nodes,
+        PRODUCER,
+        [onnx.helper.make_tensor_value_info(name, TensorProto.INT64, dims) for name, dims in inputs],
+        [values[name] for name in outputs],
+        [_constant(name, graph.constants[name]) for name in constants],
+        value_info=[info for name, info in values.items() if name not in outputs],
+    )
+    model = onnx.helper.make_model(
+        body,
+        functions=functions(node.op_type for node in nodes),
+        opset_imports=[onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid(DOMAIN, DOMAIN_VERSION)],
+        ir_version=IR_VERSION,
+        producer_name=PRODUCER,
+        producer_version=__version__,
+    )
+    order = (*constants, *values)
+    header = Header(
+        {name: graph.values[name] for name in order}, dict(graph.outputs), graph.metadata, graph.segments
+    )
+    properties = {
+        "format_version": str(FORMAT_VERSION),
+        "header": json.dumps(asdict(header), allow_nan=False),
+    }
+    onnx.helper.set_model_props(model, properties)
+    return model
+
+
+def value_infos(graph: Graph) -> dict[str, ValueInfoProto]:
+    """Type and dims in the ONNX model of every value that is computed, by name, in order of computation."""
+    merged = frozenset(graph.merged())
+    infos = {}
+    for name in (name for node in graph.nodes for name in node_outputs(node)):
+        value = graph.values[name]
+        dims = value.dims if name in merged else (BATCH, *value.dims)
+        infos[name] = onnx.helper.make_tensor_value_info(name, TYPES[value.fmt.dtype.name], dims)
+    return infos
+
+
+class _Writer:
+    """Writes the nodes of a graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def node(self, node: Node) -> NodeProto:
+        """The function call of a node."""
+        if isinstance(node, Linear):
+            return self.linear(node)
+        if isinstance(node, TTMEmbedding):
+            return self.ttm_embedding(node)
+        if isinstance(node, Embedding):
+            return _call("Embedding", [node.table, node.index], node)
+        if isinstance(node, Add):
+            frac, lefts = self.align(node.output, [self.frac(name) for name in node.inputs])
+            numbered = {f"left_{k}": left for k, left in enumerate(lefts, 1)}
+            return _call(
+                f"Add_{len(lefts)}", node.inputs, node, numbered | self.requantize(frac, node.output)
+            )
+        if isinstance(node, LayerNorm):
+            attributes = self.requantize(NORM_FRAC + self.frac(node.gamma), node.output)
+            return _call("IntLayerNorm", [node.input, node.gamma, node.beta], node, attributes)
+        if isinstance(node, Scores):
+            width = int(self.graph.values[node.query].dims[-1]) // node.heads
+            attributes = {
+                "heads": node.heads,
+                "head_shift": node.shift,
+                "carrier": self.carrier(node.query, node.key, width),
+                **self.requantize(self.frac(node.query, node.key) + node.shift, node.output),
+            }
+            return _call("Scores", [node.query, node.key], node, attributes)
+        if isinstance(node, Softmax):
+            return _call("IntSoftmax", [node.input, node.table, LENGTHS], node)
+        if isinstance(node, Context):
+            attributes = {
+                "heads": node.heads,
+                "carrier": self.carrier(node.probabilities, node.value, self.graph.metadata.max_length),
+                **self.requantize(self.frac(node.probabilities, node.value), node.output),
+            }
+            return _call("Context", [node.probabilities, node.value], node, attributes)
+        if isinstance(node, Table):
+            return _call("Table", [node.input, node.table], node, {"function": node.function})
+        return _call("First", [node.input], node)
+
+    def linear(self, node: Linear) -> NodeProto:
+        attributes: Attributes = {} if node.kind == "tt" else {"plan": node.plan, "split": node.split}
+        for k, step in enumerate(self.graph.steps(node), 1):
+            rows = -1 if step.kind == "merge" else step.rows
+            attributes[f"matrix_{k}"] = [rows, step.inner]
+            attributes[f"carrier_{k}"] = self.carrier(step.lhs, step.rhs, step.inner)
+            if step.kind == "merge":
+                attributes[f"dims_{k}"] = list(self.graph.values[step.output].dims)
+            frac = self.frac(step.lhs, step.rhs)
+            if step.output == node.output and node.residual is not None:
+                frac, lefts = self.align(node.output, [frac, self.frac(node.residual)])
+                attributes["left"], attributes["left_residual"] = lefts
+            attributes |= self.requantize(frac, step.output, f"_{k}")
+        residual = [] if node.residual is None else [node.residual]
+        return _call(linear_op_type(node), [node.input, *node_constants(node), *residual], node, attributes)
+
+    def ttm_embedding(self, node: TTMEmbedding) -> NodeProto:
+        shapes = [self.graph.constants[core].shape for core in node.cores]
+        attributes: Attributes = {}
+        for k, shape in enumerate(shapes, 1):
+            attributes[f"size_{k}"] = shape[1]
+            attributes[f"stride_{k}"] = math.prod(later[1] for later in shapes[k:])
+        row = node.cores[0]
+        for k, output in enumerate((*node.mids, node.output), 1):
+            core = node.cores[k]
+            attributes[f"carrier_{k}"] = self.carrier(row, core, shapes[k][0])
+            attributes |= self.requantize(self.frac(row, core), output, f"_{k}")
+            row = output
+        return _call(f"TTMEmbedding_{len(shapes)}", [*node.cores, node.index], node, attributes)
+
+    def frac(self, *names: str) -> int:
+        """Fraction bits of the product of values."""
+        return sum(self.graph.fmt(name).frac for name in names)
+
+    def carrier(self, a: str, b: str, inner: int) -> int:
+        return carrier(self.graph.fmt(a), self.graph.fmt(b), inner)
+
+    def align(self, output: str, fracs: Sequence[int]) -> tuple[int, list[int]]:
+        """Fraction bits of an exact sum, and by how many bits each term is shifted left for it."""
+        frac = max(fracs)
+        return frac, [check_shift(output, frac - term) for term in fracs]
+
+    def requantize(self, frac: int, output: str, suffix: str = "") -> Attributes:
+        """Attributes of the requantization of an accumulator of `frac` fraction bits to `output`."""
+        fmt = self.graph.fmt(output)
+        shift = check_shift(output, frac - fmt.frac)
+        numbers = {"shift": shift, "lo": fmt.lo, "hi": fmt.hi, "to": TYPES[fmt.dtype.name]}
+        return {f"{name}{suffix}": number for name, number in numbers.items()}
+
+
+def _call(
+    op_type: str, inputs: Sequence[str], node: Node, attributes: Mapping[str, Any] | None = None
+) -> NodeProto:
+    return onnx.helper.make_node(
+        op_type, inputs, node_outputs(node), name=node.output, domain=DOMAIN, **(attributes or {})
+    )
+
+
+def _constant(name: str, data: npt.NDArray[Any]) -> TensorProto:
+    little_endian = np.ascontiguousarray(data, data.dtype.newbyteorder("<"))
+    return TensorProto(
+        name=name, dims=data.shape, data_type=TYPES[data.dtype.name], raw_data=little_endian.tobytes()
+    )
