@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from common import THREADS, corpus_sentences, medians, quantized, report
+
 from narrowgauge.graph.level import Sentence
 from narrowgauge.graph.onnx_io import write_model
 from narrowgauge.model.freeze import freeze
@@ -14,8 +16,6 @@ from narrowgauge.model.level import pad
 from narrowgauge.model.transformer import Transformer
 from narrowgauge.sim.golden import GoldenModel
 from narrowgauge.sim.onnx_level import OnnxLevel
-
-from common import THREADS, corpus_sentences, medians, quantized, report
 
 TORCH_BATCHES = (16, 32, 64, 128)
 

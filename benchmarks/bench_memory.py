@@ -13,7 +13,10 @@ from rich.console import Console
 
 def work(folder: Path) -> None:
     """What `export` and `verify` do, on the whole test split."""
+    from common import corpus_sentences, quantized
+
     from narrowgauge.graph.bounds import prove
+    from narrowgauge.graph.level import Level
     from narrowgauge.graph.onnx_io import read_build, write_build
     from narrowgauge.model.freeze import freeze
     from narrowgauge.model.level import TorchLevel
@@ -21,14 +24,12 @@ def work(folder: Path) -> None:
     from narrowgauge.sim.onnx_level import OnnxLevel
     from narrowgauge.sim.verify import verify_levels
 
-    from common import corpus_sentences, quantized
-
     name, config, sentences = corpus_sentences()
     model = quantized(config, sentences)
     prove(freeze(model))
     write_build(freeze(model), folder)
     graph = read_build(folder)
-    levels = [GoldenModel(graph), TorchLevel(model, graph), OnnxLevel(folder / "model.onnx", graph)]
+    levels: list[Level] = [GoldenModel(graph), TorchLevel(model, graph), OnnxLevel(folder / "model.onnx", graph)]
     results = verify_levels(graph, levels, sentences)
     equal = all(result.equal for result in results)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

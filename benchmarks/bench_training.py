@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from common import THREADS, corpus_sentences, medians, quantized, report
+
 from narrowgauge.model.config import LinearConfig
 from narrowgauge.model.layers import TTLinear
 from narrowgauge.model.quantizer import Mode, Quantizer, calibrate, set_mode
 from narrowgauge.model.transformer import Transformer
-
-from common import THREADS, corpus_sentences, medians, quantized, report
 
 BATCH, LENGTH, SIZE = 32, 32, 768
 

@@ -10,6 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from rich.console import Console
+from rich.table import Table
+
 from narrowgauge.graph.level import Sentence
 from narrowgauge.model.config import ModelConfig
 from narrowgauge.model.data import Labels, WordTokenizer, encode_split, load
@@ -17,8 +20,6 @@ from narrowgauge.model.level import pad
 from narrowgauge.model.presets import preset
 from narrowgauge.model.quantizer import Mode, calibrate, set_mode
 from narrowgauge.model.transformer import Transformer
-from rich.console import Console
-from rich.table import Table
 
 THREADS = 2
 

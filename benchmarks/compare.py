@@ -1,12 +1,15 @@
 """Accuracy and size side by side: dense float, tensor train float, integers.
 
-    python benchmarks/compare.py --data voice --dense runs/demo-dense --run runs/demo --build build/demo
+python benchmarks/compare.py --data voice --dense runs/demo-dense --run runs/demo --build build/demo
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
 
 from narrowgauge.files import write_json
 from narrowgauge.graph.describe import describe
@@ -15,8 +18,6 @@ from narrowgauge.model.checkpoint import load_run
 from narrowgauge.model.evaluate import evaluate as evaluate_run
 from narrowgauge.model.metrics import Scores
 from narrowgauge.sim.evaluate import evaluate as evaluate_build
-from rich.console import Console
-from rich.table import Table
 
 
 def float_parameters(run: Path) -> int:

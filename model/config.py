@@ -140,6 +140,8 @@ class TrainingConfig:
         epochs, qat_epochs: of the two stages.
         batch_size: sentences a step.
         lr, qat_lr: peak learning rates of the two stages (AdamW, linear warm-up, cosine to zero).
+        ttm_lr_factor: of the learning rates for the cores of a tensor-train matrix. AdamW takes large steps where
+            gradients are rare, as in a row of a dense table; cores are shared by many words and miss those.
         scale_lr: peak learning rate of the log2 thresholds.
         weight_decay: not applied to biases, LayerNorm parameters and thresholds.
         warmup: share of a stage's steps.
@@ -161,6 +163,7 @@ class TrainingConfig:
     batch_size: int = 32
     lr: float = 1e-3
     qat_lr: float = 3e-4
+    ttm_lr_factor: float = 1.0
     scale_lr: float = 1e-2
     weight_decay: float = 0.01
     warmup: float = 0.1

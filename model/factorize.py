@@ -58,7 +58,9 @@ def check_modes(modes: Sequence[int], size: int, what: str, *, padded: bool = Fa
     return tuple(modes)
 
 
-def clip_ranks(modes: Sequence[int], rank: int | Sequence[int], what: str = "the tensor train") -> tuple[int, ...]:
+def clip_ranks(
+    modes: Sequence[int], rank: int | Sequence[int], what: str = "the tensor train"
+) -> tuple[int, ...]:
     """Ranks (1, r1, .., 1) of a tensor train over `modes`, none above what its unfolding allows.
 
     Args:
@@ -72,7 +74,9 @@ def clip_ranks(modes: Sequence[int], rank: int | Sequence[int], what: str = "the
     bonds = len(modes) - 1
     wanted = [rank] * bonds if isinstance(rank, int) else list(rank)
     if len(wanted) != bonds or any(r < 1 for r in wanted):
-        raise UserError(f"{what} has {bonds} inner bonds and takes as many ranks of at least 1, not {wanted}.")
+        raise UserError(
+            f"{what} has {bonds} inner bonds and takes as many ranks of at least 1, not {wanted}."
+        )
     left, right = [], []
     for bond in range(1, bonds + 1):
         left.append(math.prod(modes[:bond]))
@@ -103,7 +107,9 @@ def random_cores(shapes: Sequence[tuple[int, ...]], variance: float) -> list[Ten
         cores.append(core)
     # With orthonormal sides the norm of the contraction is that of the middle: of a Gaussian core, or of an identity.
     middle = float(cores[half].square().sum()) if count % 2 else float(shapes[half][0])
-    entries = math.prod(math.prod(shape) for shape in shapes) / math.prod(shape[-1] for shape in shapes[:-1]) ** 2
+    entries = (
+        math.prod(math.prod(shape) for shape in shapes) / math.prod(shape[-1] for shape in shapes[:-1]) ** 2
+    )
     scale = (variance * entries / middle) ** (1 / (2 * count))
     return [core * scale for core in cores]
 
@@ -117,7 +123,9 @@ def _orthonormal(matrix: Tensor) -> Tensor:
     return q * torch.sign(torch.diagonal(r))
 
 
-def tt_svd(tensor: Tensor, rank: int | Sequence[int] | None = None, error: float | None = None) -> list[Tensor]:
+def tt_svd(
+    tensor: Tensor, rank: int | Sequence[int] | None = None, error: float | None = None
+) -> list[Tensor]:
     """A tensor as a tensor train, cores of shape (r[k-1], mode, r[k]).
 
     Args:

@@ -130,7 +130,9 @@ class _Freezer:
         if module.bias is not None:
             bias = self.bias(f"{name}.bias", module.bias, module.accumulator_frac())
         tokens = self.values[source].dims[:-1]
-        shapes: dict[str, tuple[int, ...]] = {f"cores.{k}": tuple(c.shape) for k, c in enumerate(module.cores)}
+        shapes: dict[str, tuple[int, ...]] = {
+            f"cores.{k}": tuple(c.shape) for k, c in enumerate(module.cores)
+        }
         features = {"input": module.in_features}
         for step in module.steps:
             if step.kind == "merge":
@@ -153,7 +155,11 @@ class _Freezer:
         attention, block = layer.attention, layer.feedforward
         query, key, value = (
             self.linear(f"{name}.attention.{part}", module, x)
-            for part, module in (("query", attention.query), ("key", attention.key), ("value", attention.value))
+            for part, module in (
+                ("query", attention.query),
+                ("key", attention.key),
+                ("value", attention.value),
+            )
         )
         scores = self.value(attention.scores, (heads, QUERIES, QUERIES))
         self.nodes.append(Scores(query, key, heads, attention.shift, scores))

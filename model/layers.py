@@ -122,7 +122,7 @@ class QuantLinear(Sourced):
         values = {INPUT: x}
         for i, core in enumerate(self.cores):
             values[f"cores.{i}"] = self.weights[i](core)
-        bias = self.bias
+        bias: Tensor | None = self.bias
         if bias is not None and self.output.mode is Mode.QUANTIZED:
             bias = round_to(bias, self.accumulator_frac())
         for step in self.steps:
@@ -237,7 +237,9 @@ class TTLinear(QuantLinear):
         return layer
 
 
-def tt_modes(in_features: int, out_features: int, config: LinearConfig) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def tt_modes(
+    in_features: int, out_features: int, config: LinearConfig
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """(output modes, input modes) of a tensor train: those of the configuration, or balanced ones.
 
     Balanced output modes fall and input modes rise, so that the large modes stand at the ends, where ranks are 1.
@@ -390,7 +392,9 @@ class TTMEmbedding(nn.Module):
             cores = random_cores(shapes, EMBEDDING_DEVIATION**2)
         widths = [config.bits] * len(cores) if isinstance(config.bits, int) else list(config.bits)
         if len(widths) != len(cores):
-            raise UserError(f"an embedding of {len(cores)} cores takes as many bit widths, not {len(widths)}.")
+            raise UserError(
+                f"an embedding of {len(cores)} cores takes as many bit widths, not {len(widths)}."
+            )
         self.cores = nn.ParameterList(nn.Parameter(core.detach().clone().float()) for core in cores)
         self.weights = nn.ModuleList(Quantizer(width) for width in widths)
         self.mids = nn.ModuleList(Quantizer(mid_bits) for _ in range(len(cores) - 2))
@@ -460,6 +464,7 @@ class TTMEmbedding(nn.Module):
             product = product.reshape(len(prefix), -1)
             at = following
             quantizer = self.output if k == len(cores) - 1 else self.mids[k - 1]
+            assert isinstance(quantizer, Quantizer)
             value = quantizer(product)
             if quantizer.capture is not None:
                 kept = quantizer.capture[quantizer.name]

@@ -144,7 +144,8 @@ class IntLayerNorm(Sourced):
 
     def forward(self, x: Tensor) -> Tensor:
         """x normalized, of the same shape (.., size)."""
-        weight, bias = self.gamma(self.weight), self.bias
+        weight: Tensor = self.gamma(self.weight)
+        bias: Tensor = self.bias
         quantized = self.output.mode is Mode.QUANTIZED
         if quantized:
             bias = self.quantized_beta()
@@ -177,7 +178,9 @@ def _layer_norm(q: Tensor, weight: Tensor, bias: Tensor, fmt: Format) -> Tensor:
     top = 2.0 ** (NORM_BITS - 1)
     n.clamp_(-top, top - 1)
     step = 2.0**fmt.frac
-    return torch.addcmul(bias * step + 0.5, n, weight * (step * 2.0**-NORM_FRAC)).floor_().clamp_(fmt.lo, fmt.hi)
+    return (
+        torch.addcmul(bias * step + 0.5, n, weight * (step * 2.0**-NORM_FRAC)).floor_().clamp_(fmt.lo, fmt.hi)
+    )
 
 
 class _RoundTo(torch.autograd.Function):

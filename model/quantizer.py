@@ -89,7 +89,9 @@ class Quantizer(nn.Module):
     @property
     def fmt(self) -> Format:
         """The present format."""
-        return Format(self.bits, self.bits - self.signed - math.ceil(float(self.log2_t.detach())), self.signed)
+        return Format(
+            self.bits, self.bits - self.signed - math.ceil(float(self.log2_t.detach())), self.signed
+        )
 
     def forward(self, x: Tensor, accumulator_bias: Tensor | None = None) -> Tensor:
         """`x` quantized: floor(x * 2^frac + 1/2) * 2^-frac, saturated. In float mode, `x`."""

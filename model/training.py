@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
@@ -46,6 +46,7 @@ from .config import RunConfig, TrainingConfig
 from .data import Batch, batches
 from .data.tokenizer import PAD
 from .evaluate import evaluate_model, outputs
+from .layers import TTMEmbedding
 from .metrics import Scores
 from .preparation import Start, prepare
 from .quantizer import Mode, calibrate, freeze_scales, scale_parameters, set_mode
@@ -192,12 +193,7 @@ class _Training:
         load_tensors(self.model, weights, path)
         self._configure(stage)
         self.optimizer = self._optimizer(stage)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("optimizer."):
-                _, index, key = name.split(".")
-                moments.setdefault(int(index), {})[key] = tensor
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        self._restore_moments(tensors)
         self.best = state["best"]
         self.history = [
             EpochRecord(**{**record, "dev": record["dev"] and Scores(**record["dev"])})
@@ -205,6 +201,17 @@ class _Training:
         ]
         self.console.print(f"going on after epoch {state['epoch']} of the {stage} stage")
         return stage, state["epoch"]
+
+    def _restore_moments(self, tensors: Mapping[str, Tensor]) -> None:
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer."):
+                _, index, key = name.split(".")
+                # The fused step walks through memory: moments must lie there in the order of their parameter.
+                like = torch.empty_like(parameters[int(index)]) if key != "step" else torch.empty_like(tensor)
+                moments.setdefault(int(index), {})[key] = like.copy_(tensor)
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
 
     def _begin(self, stage: Stage, epochs: int) -> None:
         """Makes the model and the optimizer ready for the first epoch of a stage, if it has any."""
@@ -241,8 +248,20 @@ class _Training:
         others = [parameter for parameter in self.model.parameters() if id(parameter) not in apart]
         rate = self.training.lr if stage == "float" else self.training.qat_lr
         decay = self.training.weight_decay
+        shared = {
+            id(core)
+            for module in self.model.modules()
+            if isinstance(module, TTMEmbedding)
+            for core in module.cores
+        }
+        matrices = [parameter for parameter in others if parameter.dim() > 1]
         groups = [
-            {"params": [p for p in others if p.dim() > 1], "peak": rate, "weight_decay": decay},
+            {"params": [p for p in matrices if id(p) not in shared], "peak": rate, "weight_decay": decay},
+            {
+                "params": [p for p in matrices if id(p) in shared],
+                "peak": rate * self.training.ttm_lr_factor,
+                "weight_decay": decay / self.training.ttm_lr_factor,
+            },
             {"params": [p for p in others if p.dim() <= 1], "peak": rate, "weight_decay": 0.0},
         ]
         if stage == "quantized":

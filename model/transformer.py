@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from .config import LinearConfig, ModelConfig
-from .layers import DenseEmbedding, QuantLinear, TTMEmbedding, make_linear
+from .layers import EMBEDDING_DEVIATION, DenseEmbedding, QuantLinear, TTMEmbedding, make_linear
 from .operators import IntLayerNorm, IntSoftmax, TableFunction
 from .quantizer import Mode, Quantizer, name_quantizers
 
@@ -23,6 +23,19 @@ from .quantizer import Mode, Quantizer, name_quantizers
 def score_shift(head_size: int) -> int:
     """Bits of the shift that stands in for the division by sqrt(head size): the nearest power of two."""
     return math.floor(math.log2(head_size) / 2 + 0.5)
+
+
+def sinusoids(count: int, size: int, deviation: float) -> Tensor:
+    """Where learned positions start: sines and cosines (Vaswani et al., arXiv 1706.03762), a row a position.
+
+    A step by any distance is one linear map of few dimensions, so attention of low rank can learn to look at
+    neighbours; from random rows it hardly does. Frequencies fall geometrically from 1 to 1/count.
+    """
+    half = (size + 1) // 2
+    frequency = count ** -(torch.arange(half) / max(1, half - 1))
+    angle = torch.arange(count)[:, None] * frequency
+    rows = torch.stack((angle.sin(), angle.cos()), dim=-1).reshape(count, -1)[:, :size]
+    return rows * (deviation * math.sqrt(2))
 
 
 class Embeddings(nn.Module):
@@ -40,6 +53,7 @@ class Embeddings(nn.Module):
             width = token.bits if isinstance(token.bits, int) else token.bits[0]
             self.token = DenseEmbedding(config.vocab_size, config.dim, width)
         self.position = DenseEmbedding(config.max_length, config.dim)
+        self.position.weight.data.copy_(sinusoids(config.max_length, config.dim, EMBEDDING_DEVIATION))
         self.segment = DenseEmbedding(2, config.dim) if config.segments else None
         self.sum = Quantizer(config.residual_bits)
         self.norm = IntLayerNorm(config.dim, self.sum, bits)
@@ -65,9 +79,7 @@ class Attention(nn.Module):
 
         def projection(part: str, origin: Quantizer, out_bits: int) -> QuantLinear:
             layer = config.linear(f"{name}.{part}", config.attention)
-            return make_linear(
-                config.dim, config.dim, layer, source=origin, out_bits=out_bits, mid_bits=bits
-            )
+            return make_linear(config.dim, config.dim, layer, source=origin, out_bits=out_bits, mid_bits=bits)
 
         self.query = projection("query", source, bits)
         self.key = projection("key", source, bits)
@@ -167,7 +179,9 @@ class Transformer(nn.Module):
     def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
         super().__init__()
         if config.vocab_size < 1 or config.labels < 1:
-            raise UserError("the model's vocab_size and labels are not set; training takes them from the data.")
+            raise UserError(
+                "the model's vocab_size and labels are not set; training takes them from the data."
+            )
         self.config = config
         self.embedding = Embeddings(config)
         source = self.embedding.norm.output
@@ -193,7 +207,9 @@ class Transformer(nn.Module):
         layers = {name for name, module in self.named_modules() if isinstance(module, QuantLinear)}
         for name in config.overrides:
             if name not in layers:
-                raise UserError(f"the override {name!r} names no linear layer; there are {', '.join(sorted(layers))}.")
+                raise UserError(
+                    f"the override {name!r} names no linear layer; there are {', '.join(sorted(layers))}."
+                )
 
     def _head(self, name: str, size: int, source: Quantizer) -> QuantLinear:
         config = self.config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+
 from narrowgauge.graph.level import Sentence
 from narrowgauge.model.config import EmbeddingConfig, LinearConfig, ModelConfig
 from narrowgauge.model.level import pad

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from narrowgauge.graph import Linear, TTMEmbedding
 from narrowgauge.graph.describe import describe
 from narrowgauge.model.config import EmbeddingConfig, LinearConfig, ModelConfig
@@ -46,7 +47,9 @@ def test_bytes_are_packed_at_each_core_s_width() -> None:
     )
     graph = freeze(random_model(np.random.default_rng(0), config))
     rows = {layer.name: layer for layer in describe(graph).layers}
-    query = next(n for n in graph.nodes if isinstance(n, Linear) and n.output.startswith("encoder.0.attention.query"))
+    query = next(
+        n for n in graph.nodes if isinstance(n, Linear) and n.output.startswith("encoder.0.attention.query")
+    )
     sizes = [graph.constants[core].size for core in query.cores]
     packed = sum(math.ceil(size * bits / 8) for size, bits in zip(sizes, (2, 4, 8, 4), strict=True))
     assert rows["encoder.0.attention.query"].bytes == packed + 4 * 12
@@ -63,5 +66,7 @@ def test_a_tensor_train_as_large_as_its_factors_is_called_pointless(rank: int, p
     config = ModelConfig(
         dim=12, layers=1, heads=1, ffn=12, vocab_size=9, labels=2, pooler=LinearConfig(rank=rank, modes=2)
     )
-    rows = {layer.name: layer for layer in describe(freeze(random_model(np.random.default_rng(1), config))).layers}
+    rows = {
+        layer.name: layer for layer in describe(freeze(random_model(np.random.default_rng(1), config))).layers
+    }
     assert rows["pooler"].pointless is pointless

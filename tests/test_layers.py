@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from narrowgauge.errors import UserError
 from narrowgauge.model.config import EmbeddingConfig, LinearConfig
 from narrowgauge.model.factorize import balanced_modes, clip_ranks, padded_modes, tt_svd, tt_to_dense

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from narrowgauge.errors import UserError
 from narrowgauge.fixedpoint import quantize
 from narrowgauge.model.quantizer import Mode, Quantizer, calibrate, freeze_scales

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.level import TorchLevel, pad
-from narrowgauge.model.quantizer import Mode, set_mode
+from narrowgauge.model.quantizer import Mode, quantizers, set_mode
 
 from .models import random_model, random_sentences
 from .oracle import run_oracle
@@ -77,7 +78,7 @@ def test_float_mode_does_not_quantize() -> None:
     set_mode(model, Mode.FLOAT)
     with torch.no_grad():
         before = model(*batch)
-        for quantizer in (m for m in model.modules() if hasattr(m, "log2_t")):
+        for quantizer in quantizers(model):
             quantizer.log2_t.add_(3)
         after = model(*batch)
     assert all(torch.equal(before[task], after[task]) for task in before)
