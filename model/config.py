@@ -140,8 +140,10 @@ class TrainingConfig:
         epochs, qat_epochs: of the two stages.
         batch_size: sentences a step.
         lr, qat_lr: peak learning rates of the two stages (AdamW, linear warm-up, cosine to zero).
-        ttm_lr_factor: of the learning rates for the cores of a tensor-train matrix. AdamW takes large steps where
-            gradients are rare, as in a row of a dense table; cores are shared by many words and miss those.
+        core_lr_factor: of the learning rates for the cores of tensor-train and low-rank layers: their product moves
+            with every core, and so farther than a dense weight.
+        ttm_lr_factor: of those for the cores of a tensor-train matrix. AdamW takes large steps where gradients are
+            rare, as in a row of a dense table; cores are shared by many words and miss those.
         scale_lr: peak learning rate of the log2 thresholds.
         weight_decay: not applied to biases, LayerNorm parameters and thresholds.
         warmup: share of a stage's steps.
@@ -158,19 +160,20 @@ class TrainingConfig:
         seed: of everything random.
     """
 
-    epochs: int = 30
-    qat_epochs: int = 10
+    epochs: int = 20
+    qat_epochs: int = 8
     batch_size: int = 32
     lr: float = 1e-3
     qat_lr: float = 3e-4
-    ttm_lr_factor: float = 1.0
+    core_lr_factor: float = 0.5
+    ttm_lr_factor: float = 6.0
     scale_lr: float = 1e-2
     weight_decay: float = 0.01
-    warmup: float = 0.1
+    warmup: float = 0.05
     clip: float = 1.0
     dropout: float = 0.1
     qat_dropout: float = 0.0
-    word_dropout: float = 0.05
+    word_dropout: float = 0.1
     label_smoothing: float = 0.0
     slot_weight: float = 1.0
     calibration: Calibration = "mse"
@@ -193,7 +196,7 @@ class TokenizerConfig:
 
     kind: Literal["word", "wordpiece"] = "word"
     lower: bool = True
-    min_count: int = 1
+    min_count: int = 2
     vocab_size: int = 4000
 
 

@@ -68,7 +68,9 @@ class QuantLinear(Sourced):
         self.kind: LinearKind = kind
         self.split = split
         self.plan: Plan = plan
-        self.cores = nn.ParameterList(nn.Parameter(core.detach().clone().float()) for core in cores)
+        self.cores = nn.ParameterList(
+            nn.Parameter(core.detach().float().clone(memory_format=torch.contiguous_format)) for core in cores
+        )
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone().float())
         self.weights = nn.ModuleList(Quantizer(width) for width in widths)
         self.mids = nn.ModuleList(Quantizer(mid_bits) for _ in range(mid_count(kind, plan, len(cores))))
@@ -395,7 +397,9 @@ class TTMEmbedding(nn.Module):
             raise UserError(
                 f"an embedding of {len(cores)} cores takes as many bit widths, not {len(widths)}."
             )
-        self.cores = nn.ParameterList(nn.Parameter(core.detach().clone().float()) for core in cores)
+        self.cores = nn.ParameterList(
+            nn.Parameter(core.detach().float().clone(memory_format=torch.contiguous_format)) for core in cores
+        )
         self.weights = nn.ModuleList(Quantizer(width) for width in widths)
         self.mids = nn.ModuleList(Quantizer(mid_bits) for _ in range(len(cores) - 2))
         self.output = Quantizer(out_bits)

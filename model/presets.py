@@ -24,10 +24,9 @@ def _small(name: str, max_length: int, training: TrainingConfig) -> RunConfig:
         heads=4,
         ffn=512,
         max_length=max_length,
-        embedding=EmbeddingConfig(rank=32, dim_modes=(4, 8, 8)),
+        embedding=EmbeddingConfig(rank=64, modes=2),
     )
-    linear = LinearConfig(rank=16, out_modes=(), in_modes=())
-    return RunConfig(name=name, model=_same_linear(model, linear), training=training)
+    return RunConfig(name=name, model=_same_linear(model, LinearConfig(rank=32)), training=training)
 
 
 def _paper(layers: int, hw: bool = False) -> RunConfig:
@@ -44,7 +43,7 @@ def _paper(layers: int, hw: bool = False) -> RunConfig:
     return RunConfig(
         name=f"paper-{layers}enc{'-hw' if hw else ''}",
         model=_same_linear(model, linear),
-        training=TrainingConfig(epochs=30, qat_epochs=8, lr=5e-4, qat_lr=2e-4),
+        training=TrainingConfig(qat_epochs=6, lr=5e-4, qat_lr=2e-4),
     )
 
 
@@ -67,8 +66,8 @@ def _bert_base() -> RunConfig:
 PRESETS: dict[str, RunConfig] = {
     run.name: run
     for run in (
-        _small("voice", 32, TrainingConfig(epochs=12, qat_epochs=4, lr=1.5e-3)),
-        _small("snips-2enc", 64, TrainingConfig(epochs=30, qat_epochs=10)),
+        _small("voice", 32, TrainingConfig(epochs=12, qat_epochs=4)),
+        _small("snips-2enc", 64, TrainingConfig()),
         *(_paper(layers, hw) for layers in (2, 4, 6) for hw in (False, True)),
         _bert_base(),
     )

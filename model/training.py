@@ -46,7 +46,7 @@ from .config import RunConfig, TrainingConfig
 from .data import Batch, batches
 from .data.tokenizer import PAD
 from .evaluate import evaluate_model, outputs
-from .layers import TTMEmbedding
+from .layers import QuantLinear, TTMEmbedding
 from .metrics import Scores
 from .preparation import Start, prepare
 from .quantizer import Mode, calibrate, freeze_scales, scale_parameters, set_mode
@@ -248,22 +248,20 @@ class _Training:
         others = [parameter for parameter in self.model.parameters() if id(parameter) not in apart]
         rate = self.training.lr if stage == "float" else self.training.qat_lr
         decay = self.training.weight_decay
-        shared = {
-            id(core)
-            for module in self.model.modules()
-            if isinstance(module, TTMEmbedding)
-            for core in module.cores
-        }
+        factors: dict[int, float] = {}
+        for module in self.model.modules():
+            if isinstance(module, TTMEmbedding):
+                factors.update((id(core), self.training.ttm_lr_factor) for core in module.cores)
+            elif isinstance(module, QuantLinear) and module.kind != "dense":
+                factors.update((id(core), self.training.core_lr_factor) for core in module.cores)
         matrices = [parameter for parameter in others if parameter.dim() > 1]
-        groups = [
-            {"params": [p for p in matrices if id(p) not in shared], "peak": rate, "weight_decay": decay},
-            {
-                "params": [p for p in matrices if id(p) in shared],
-                "peak": rate * self.training.ttm_lr_factor,
-                "weight_decay": decay / self.training.ttm_lr_factor,
-            },
-            {"params": [p for p in others if p.dim() <= 1], "peak": rate, "weight_decay": 0.0},
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in others if p.dim() <= 1], "peak": rate, "weight_decay": 0.0}
         ]
+        for factor in sorted({factors.get(id(parameter), 1.0) for parameter in matrices}):
+            params = [parameter for parameter in matrices if factors.get(id(parameter), 1.0) == factor]
+            # AdamW multiplies decay by the rate; all matrices shall decay alike.
+            groups.append({"params": params, "peak": rate * factor, "weight_decay": decay / factor})
         if stage == "quantized":
             groups.append({"params": scales, "peak": self.training.scale_lr, "weight_decay": 0.0})
         return torch.optim.AdamW(groups, fused=True)

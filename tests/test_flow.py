@@ -1,0 +1,207 @@
+"""The whole flow through the command line, on a data set of a few sentences: train, export, verify, run, refuse."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from narrowgauge.cli import main
+from narrowgauge.model.checkpoint import load_run, weights_file, write_tensors
+from narrowgauge.model.config import (
+    EmbeddingConfig,
+    LinearConfig,
+    ModelConfig,
+    RunConfig,
+    TrainingConfig,
+    write_config,
+)
+
+ROOMS = ("kitchen", "hall", "cellar", "attic", "old barn")
+TEMPLATES = (
+    ("light", "switch on the light in the {}"),
+    ("light", "make the {} bright"),
+    ("music", "play a song in the {}"),
+    ("music", "i want music in the {} now"),
+)
+
+
+def write_split(folder: Path, seed: int, count: int) -> None:
+    """Sentences with an intent and a room each, in the layout seq.in, seq.out, label."""
+    rng = np.random.default_rng(seed)
+    lines: list[tuple[str, str, str]] = []
+    for _ in range(count):
+        intent, template = TEMPLATES[rng.integers(len(TEMPLATES))]
+        room = ROOMS[rng.integers(len(ROOMS))]
+        words, tags = [], []
+        for word in template.split():
+            if word == "{}":
+                words += room.split()
+                tags += ["B-room"] + ["I-room"] * (len(room.split()) - 1)
+            else:
+                words.append(word)
+                tags.append("O")
+        lines.append((" ".join(words), " ".join(tags), intent))
+    folder.mkdir(parents=True)
+    for name, column in zip(("seq.in", "seq.out", "label"), zip(*lines, strict=True), strict=True):
+        (folder / name).write_text("\n".join(column) + "\n")
+
+
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data, configuration, a trained run and its build."""
+    root = tmp_path_factory.mktemp("flow")
+    for seed, (split, count) in enumerate((("train", 80), ("dev", 20), ("test", 30))):
+        write_split(root / "data" / split, seed, count)
+    linear = LinearConfig(rank=4, modes=2)
+    config = RunConfig(
+        model=ModelConfig(
+            dim=16,
+            layers=1,
+            heads=2,
+            ffn=24,
+            max_length=12,
+            embedding=EmbeddingConfig(rank=6, modes=2),
+            attention=linear,
+            feedforward=replace(linear, plan="cores", bits=4),
+            pooler=LinearConfig(kind="lowrank", rank=4),
+        ),
+        training=TrainingConfig(epochs=12, qat_epochs=3, batch_size=8, lr=5e-3, dropout=0.0),
+    )
+    write_config(config, root / "config.toml")
+    data = str(root / "data")
+    run, build = str(root / "run"), str(root / "build")
+    assert main(["train", "--data", data, "--config", str(root / "config.toml"), "--out", run]) == 0
+    assert main(["export", run, "--out", build]) == 0
+    return root
+
+
+def test_all_levels_are_equal_on_all_sentences(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["verify", str(flow / "build"), "--run", str(flow / "run"), "--data", str(flow / "data")]
+    assert main([*arguments, "--json", str(flow / "verify.json")]) == 0
+    report = json.loads((flow / "verify.json").read_text())
+    assert report["equal"] and report["sentences"] == 30
+    assert [level["level"] for level in report["levels"]] == ["golden", "torch", "onnx"]
+    assert len({level["tensors"] for level in report["levels"]}) == 1
+    assert report["levels"][0]["tensors"] > 30 * 25
+    assert "equal at every level" in capsys.readouterr().out
+
+
+def test_the_model_has_learned_and_integers_score_like_the_quantized_model(flow: Path) -> None:
+    scores = {}
+    for name in ("run", "build"):
+        file = flow / f"{name}.json"
+        assert main(["eval", str(flow / name), "--data", str(flow / "data"), "--json", str(file)]) == 0
+        scores[name] = json.loads(file.read_text())
+    assert scores["run"] == scores["build"]
+    assert scores["build"]["accuracy"] > 90
+
+
+def test_run_says_intent_and_slots(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(flow / "build"), "play a song in the cellar"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0] == "music"
+    assert [line.split()[0] for line in out.splitlines()[1:]] == "play a song in the cellar".split()
+
+
+def test_a_long_sentence_is_cut_or_refused(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = "play " * 30
+    with pytest.warns(UserWarning, match="1 of 1 sentences are longer than 12 tokens"):
+        assert main(["run", str(flow / "build"), long]) == 0
+    assert main(["run", str(flow / "build"), long, "--strict"]) == 2
+    assert "longer than the 12 tokens" in capsys.readouterr().err
+    assert main(["run", str(flow / "build"), "one sentence", "and another"]) == 2
+    assert main(["run", str(flow / "build"), "  "]) == 2
+
+
+@pytest.mark.parametrize("name", ["run", "build"])
+def test_describe(flow: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", str(flow / name), "--json", str(flow / "describe.json")]) == 0
+    report = json.loads((flow / "describe.json").read_text())
+    assert report["parameters"] == sum(layer["parameters"] for layer in report["layers"])
+    assert report["bytes"] < report["dense_fp32_bytes"]
+    assert "encoder.0.attention.query" in capsys.readouterr().out
+
+
+def refused(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command exits with 2 and one sentence on standard error that holds `words`."""
+    capsys.readouterr()
+    assert main(arguments) == 2
+    error = capsys.readouterr().err.strip()
+    assert words in error and len(error.splitlines()) == 1, error
+
+
+def test_an_edited_or_truncated_model_is_refused(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build = flow / "edited"
+    content = (flow / "build" / "model.onnx").read_bytes()
+    for damaged in (content[:-7], content[:100] + bytes([content[100] ^ 1]) + content[101:]):
+        shutil.rmtree(build, ignore_errors=True)
+        shutil.copytree(flow / "build", build)
+        (build / "model.onnx").write_bytes(damaged)
+        refused(["run", str(build), "play"], "checksum", capsys)
+        refused(["verify", str(build), "--data", str(flow / "data")], "checksum", capsys)
+
+
+def test_a_checkpoint_of_another_version_is_refused(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = flow / "old"
+    shutil.copytree(flow / "run", run)
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "format_version": 999}))
+    refused(["export", str(run), "--out", str(flow / "never")], "format version 999", capsys)
+    assert not (flow / "never").exists()
+
+
+def test_a_float_run_is_not_exported(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = flow / "float"
+    shutil.copytree(flow / "run", run)
+    weights_file(run, "quantized").unlink()
+    refused(["export", str(run), "--out", str(flow / "never")], "no quantized weights", capsys)
+    assert not (flow / "never").exists()
+
+
+def test_an_accumulator_that_can_overflow_is_refused(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = flow / "overflow"
+    shutil.copytree(flow / "run", run)
+    model = load_run(run, "quantized").model
+    state = dict(model.state_dict())
+    state["label.bias"] = torch.full_like(state["label.bias"], 1e9)
+    write_tensors(weights_file(run, "quantized"), state, {"stage": "quantized"})
+    refused(["export", str(run), "--out", str(flow / "never")], "label", capsys)
+    assert not (flow / "never").exists()
+
+
+def test_export_does_not_overwrite_what_is_no_build(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(["export", str(flow / "run"), "--out", str(flow / "data")], "is not a build", capsys)
+    assert (flow / "data" / "train" / "seq.in").exists()
+
+
+def test_a_run_of_another_vocabulary_is_not_compared(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = flow / "other"
+    arguments = ["train", "--data", str(flow / "data"), "--config", str(flow / "config.toml"), "--out", str(run)]
+    assert main([*arguments, "--epochs", "1", "--qat-epochs", "1", "--tokenizer", "wordpiece"]) == 0
+    refused(
+        ["verify", str(flow / "build"), "--run", str(run), "--data", str(flow / "data")], "another vocabulary", capsys
+    )
+
+
+def test_labels_that_training_never_saw_count_as_errors(flow: Path) -> None:
+    data = flow / "unseen"
+    shutil.copytree(flow / "data", data)
+    (data / "test" / "label").write_text("alarm\n" * 30)
+    assert main(["eval", str(flow / "build"), "--data", str(data), "--json", str(flow / "u.json")]) == 0
+    scores = json.loads((flow / "u.json").read_text())
+    assert scores["accuracy"] == 0 and scores["unknown_labels"] == 30
+
+
+def test_the_file_is_sound_onnx_with_all_parts(flow: Path) -> None:
+    model = onnx.load(flow / "build" / "model.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert {call.domain for call in model.graph.node} == {"narrowgauge"}
+    manifest = json.loads((flow / "build" / "manifest.json").read_text())
+    assert set(manifest["files"]) == {"model.onnx"}
+    assert manifest["bounds"]
