@@ -43,6 +43,9 @@ def add_parser(commands: Commands) -> None:
     )
     change.add_argument("--seed", type=non_negative_int, metavar="N", help="of everything random")
 
+    parser.add_argument(
+        "--teacher", type=Path, metavar="RUN", help="a float run on the same data to start and to learn from"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in RUN")
     parser.add_argument(
         "--threads", type=positive_int, metavar="N", help="of PyTorch (default: its own choice)"
@@ -82,7 +85,9 @@ def run(args: argparse.Namespace) -> int:
     config = configuration(args)
     from ..model.training import TrainOptions, train
 
-    options = TrainOptions(config, args.data, args.out, resume=args.resume, threads=args.threads)
+    options = TrainOptions(
+        config, args.data, args.out, teacher=args.teacher, resume=args.resume, threads=args.threads
+    )
     write_report(args, train(options))
     print(f"The run is in {args.out}.")
     return 0

@@ -153,6 +153,8 @@ class TrainingConfig:
         word_dropout: share of the words that training replaces by the unknown word.
         label_smoothing: of both losses.
         slot_weight: weight of the slot loss beside the label loss.
+        distill_weight: share of the teacher's soft targets in the loss, where there is a teacher.
+        distill_temperature: that both models' logits are divided by in the soft loss.
         calibration: how thresholds are initialized.
         percentile: of the magnitudes, for `percentile`.
         calibration_batches: batches that calibration sees.
@@ -176,6 +178,8 @@ class TrainingConfig:
     word_dropout: float = 0.1
     label_smoothing: float = 0.0
     slot_weight: float = 1.0
+    distill_weight: float = 0.5
+    distill_temperature: float = 2.0
     calibration: Calibration = "mse"
     percentile: float = 99.9
     calibration_batches: int = 16

@@ -26,6 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from ..errors import UserError
+from ..files import sha256
 from .checkpoint import (
     DATA,
     HISTORY,
@@ -34,8 +35,10 @@ from .checkpoint import (
     MODES,
     STAGES,
     Stage,
+    load_run,
     load_tensors,
     load_weights,
+    read_record,
     read_tensors,
     weights_file,
     write_description,
@@ -43,8 +46,9 @@ from .checkpoint import (
     write_tensors,
 )
 from .config import RunConfig, TrainingConfig
-from .data import Batch, batches
+from .data import IGNORED, Batch, batches
 from .data.tokenizer import PAD
+from .distillation import inherit, soft_cross_entropy
 from .evaluate import evaluate_model, outputs
 from .layers import QuantLinear, TTMEmbedding
 from .metrics import Scores
@@ -93,6 +97,7 @@ class TrainOptions:
         data: source, see `data.load`.
         out: folder of the run. It must not hold one already, except with `resume`, and except where `epochs`
             is 0 and it has a float checkpoint: then the quantization-aware stage starts from that.
+        teacher: folder of a float run on the same vocabulary and labels, to learn from; see `distillation`.
         resume: go on after the last complete epoch in `out`; from the beginning if there is none.
         threads: of PyTorch; None: as it is. The same bits need the same number.
         quiet: print nothing.
@@ -102,6 +107,7 @@ class TrainOptions:
     config: RunConfig
     data: str
     out: Path
+    teacher: Path | None = None
     resume: bool = False
     threads: int | None = None
     quiet: bool = False
@@ -151,20 +157,34 @@ class _Training:
         self.steps = math.ceil(len(self.splits["train"]) / self.training.batch_size)
         torch.manual_seed(self._seed(_Draw.WEIGHTS))
         self.model = Transformer(self.config.model, self.training.dropout)
+        self.teacher = None if options.teacher is None else self._load_teacher(options.teacher)
+        if self.teacher is not None:
+            inherit(self.model, self.teacher)
         self.optimizer = self._optimizer("float")
         self.history: list[EpochRecord] = []
         self.best = -1.0
+        digest = None if options.teacher is None else sha256(weights_file(options.teacher, "float"))
+        if prepared.start is Start.RESUME and read_record(self.out / DATA).get("teacher") != digest:
+            raise UserError(f"{self.out} was begun with another teacher, or none; resume with that.")
         # Nothing is written before all of the above has been found to be valid.
         if prepared.start is Start.FLOAT:
             load_weights(self.model, weights_file(self.out, "float"))
             self._forget()
         if prepared.start is not Start.RESUME:
-            write_record(self.out / DATA, prepared.data)
+            write_record(self.out / DATA, {**prepared.data, "teacher": digest})
             write_description(self.out, self.config, self.tokenizer, self.labels)
 
     @property
     def training(self) -> TrainingConfig:
         return self.config.training
+
+    def _load_teacher(self, path: Path) -> Transformer:
+        run = load_run(path, "float")
+        if run.tokenizer.to_json() != self.tokenizer.to_json() or run.labels != self.labels:
+            raise UserError(
+                f"{path} has another vocabulary or other labels; give a teacher trained on this data."
+            )
+        return run.model
 
     def run(self) -> TrainResult:
         """Both stages, from wherever the folder is, then the scores."""
@@ -323,7 +343,11 @@ class _Training:
             for group in self.optimizer.param_groups:
                 group["lr"] = group["peak"] * factor
             seen = self._drop_words(batch, words)
-            loss = self._loss(outputs(self.model, seen), seen)
+            result = outputs(self.model, seen)
+            loss = self._loss(result, seen)
+            if self.teacher is not None:
+                share = self.training.distill_weight
+                loss = (1 - share) * loss + share * self._soft_loss(result, seen, self.teacher)
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise UserError(
@@ -345,6 +369,17 @@ class _Training:
         loss = _cross_entropy(result["label"], batch.labels, smoothing)
         if "slots" in result:
             loss = loss + self.training.slot_weight * _cross_entropy(result["slots"], batch.slots, smoothing)
+        return loss
+
+    def _soft_loss(self, result: dict[str, Tensor], batch: Batch, teacher: Transformer) -> Tensor:
+        with torch.no_grad():
+            wanted = outputs(teacher, batch)
+        temperature = self.training.distill_temperature
+        loss = soft_cross_entropy(result["label"], wanted["label"], temperature)
+        if "slots" in result:
+            words = torch.from_numpy(batch.slots != IGNORED)
+            soft = soft_cross_entropy(result["slots"][words], wanted["slots"][words], temperature)
+            loss = loss + self.training.slot_weight * soft
         return loss
 
     def _drop_words(self, batch: Batch, generator: np.random.Generator) -> Batch:

@@ -1,0 +1,91 @@
+"""Learning from a trained model: its weights by TT-SVD where the sizes agree, and its logits as soft targets.
+
+Hinton et al., *Distilling the Knowledge in a Neural Network* (arXiv 1503.02531), for the soft targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import EmbeddingConfig
+from .factorize import tt_svd
+from .layers import DenseEmbedding, QuantLinear, TTLinear, TTMEmbedding
+from .transformer import Transformer
+
+
+@torch.no_grad()
+def inherit(student: Transformer, teacher: Transformer) -> bool:
+    """Gives `student` the weights of `teacher`, each layer in the student's own format and ranks.
+
+    Tensor trains come from TT-SVD, low-rank factors from the singular value decomposition, the rest is copied.
+
+    Returns:
+        Whether it was done: only where the models have the same sizes.
+    """
+    ours, theirs = student.config, teacher.config
+    sizes = ("dim", "layers", "heads", "ffn", "vocab_size", "labels", "tags", "segments", "activation")
+    if any(getattr(ours, size) != getattr(theirs, size) for size in sizes):
+        return False
+    sources = dict(teacher.named_modules())
+    taken: set[int] = set()
+    for name, module in student.named_modules():
+        source = sources.get(name)
+        if isinstance(module, QuantLinear) and isinstance(source, QuantLinear):
+            _inherit_linear(module, source)
+        elif isinstance(module, TTMEmbedding):
+            assert isinstance(source, TTMEmbedding | DenseEmbedding)
+            table = source.weight if isinstance(source, DenseEmbedding) else source.to_dense()
+            _set(module.cores, TTMEmbedding.from_dense(table, _ttm_config(module)).cores)
+        elif isinstance(module, DenseEmbedding) and isinstance(source, TTMEmbedding):
+            module.weight.copy_(source.to_dense())
+        else:
+            continue
+        taken.update(id(parameter) for parameter in module.parameters())
+    ends = dict(teacher.named_parameters())
+    for name, parameter in student.named_parameters():
+        if id(parameter) not in taken and not name.endswith("log2_t"):
+            # The student may read fewer positions.
+            parameter.copy_(ends[name][: len(parameter)])
+    return True
+
+
+def _inherit_linear(module: QuantLinear, source: QuantLinear) -> None:
+    weight = source.to_dense()
+    if isinstance(module, TTLinear):
+        modes = [core.shape[1] for core in module.cores]
+        ranks = [core.shape[2] for core in list(module.cores)[:-1]]
+        _set(module.cores, tt_svd(weight.reshape(modes), ranks))
+    elif module.kind == "lowrank":
+        u, s, vh = torch.linalg.svd(weight, full_matrices=False)
+        rank, root = module.cores[0].shape[1], s.sqrt()
+        _set(module.cores, [u[:, :rank] * root[:rank], root[:rank, None] * vh[:rank]])
+    else:
+        _set(module.cores, [weight])
+    if module.bias is not None and source.bias is not None:
+        module.bias.copy_(source.bias)
+
+
+def _ttm_config(module: TTMEmbedding) -> EmbeddingConfig:
+    ranks = tuple(core.shape[3] for core in list(module.cores)[:-1])
+    return EmbeddingConfig(rank=ranks, vocab_modes=module.vocab_modes, dim_modes=module.dim_modes)
+
+
+def _set(parameters: nn.ParameterList, values: Iterable[Tensor]) -> None:
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.copy_(value.reshape(parameter.shape))
+
+
+def soft_cross_entropy(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Cross entropy with the teacher's probabilities, less their entropy, times the squared temperature.
+
+    Args:
+        logits, teacher: (cases, classes).
+        temperature: that both are divided by; the square keeps the size of gradients.
+    """
+    target = F.log_softmax(teacher / temperature, dim=-1)
+    found = F.log_softmax(logits / temperature, dim=-1)
+    return F.kl_div(found, target, reduction="batchmean", log_target=True) * temperature**2
