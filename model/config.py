@@ -6,9 +6,9 @@ import json
 import sys
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ..errors import UserError
@@ -23,7 +23,13 @@ else:
 _STRICT = ConfigDict(extra="forbid")
 
 CoreBits = Literal[2, 4, 8]
-Modes = tuple[int, ...]
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+Modes = tuple[Count, ...]
 Activation = Literal["gelu", "relu", "tanh"]
 Calibration = Literal["max", "percentile", "mse"]
 
@@ -43,10 +49,10 @@ class LinearConfig:
     """
 
     kind: LinearKind = "tt"
-    rank: int | tuple[int, ...] = 16
+    rank: Count | tuple[Count, ...] = 16
     out_modes: Modes = ()
     in_modes: Modes = ()
-    modes: int = 3
+    modes: Count = 3
     plan: Plan = "merged"
     bits: CoreBits | tuple[CoreBits, ...] = 8
 
@@ -65,10 +71,10 @@ class EmbeddingConfig:
     """
 
     kind: Literal["ttm", "dense"] = "ttm"
-    rank: int | tuple[int, ...] = 16
+    rank: Count | tuple[Count, ...] = 16
     vocab_modes: Modes = ()
     dim_modes: Modes = ()
-    modes: int = 3
+    modes: Count = 3
     bits: CoreBits | tuple[CoreBits, ...] = 8
 
 
@@ -91,14 +97,14 @@ class ModelConfig:
         residual_bits: of the residual stream and of the logits.
     """
 
-    dim: int = 256
-    layers: int = 2
-    heads: int = 4
-    ffn: int = 1024
-    max_length: int = 64
-    vocab_size: int = 0
-    labels: int = 0
-    tags: int = 0
+    dim: Count = 256
+    layers: Natural = 2
+    heads: Count = 4
+    ffn: Count = 1024
+    max_length: Count = 64
+    vocab_size: Natural = 0
+    labels: Natural = 0
+    tags: Natural = 0
     segments: bool = False
     activation: Activation = "gelu"
     embedding: EmbeddingConfig = EmbeddingConfig()
@@ -111,8 +117,6 @@ class ModelConfig:
     residual_bits: Literal[16] = 16
 
     def __post_init__(self) -> None:
-        if min(self.dim, self.heads, self.ffn, self.max_length) < 1 or self.layers < 0:
-            raise ValueError("dim, heads, ffn and max_length are at least 1, layers at least 0")
         if self.dim % self.heads:
             raise ValueError(f"heads ({self.heads}) must divide dim ({self.dim})")
 
@@ -147,7 +151,7 @@ class TrainingConfig:
         scale_lr: peak learning rate of the log2 thresholds.
         weight_decay: not applied to biases, LayerNorm parameters and thresholds.
         warmup: share of a stage's steps.
-        clip: norm that gradients are clipped to.
+        clip: norm that gradients are clipped to; 0: not at all.
         dropout: on embeddings, attention probabilities and block outputs, in the float stage.
         qat_dropout: the same in the quantization-aware stage.
         word_dropout: share of the words that training replaces by the unknown word.
@@ -162,29 +166,29 @@ class TrainingConfig:
         seed: of everything random.
     """
 
-    epochs: int = 20
-    qat_epochs: int = 8
-    batch_size: int = 32
-    lr: float = 1e-3
-    qat_lr: float = 3e-4
-    core_lr_factor: float = 0.5
-    ttm_lr_factor: float = 6.0
-    scale_lr: float = 1e-2
-    weight_decay: float = 0.01
-    warmup: float = 0.05
-    clip: float = 1.0
-    dropout: float = 0.1
-    qat_dropout: float = 0.0
-    word_dropout: float = 0.1
-    label_smoothing: float = 0.0
-    slot_weight: float = 1.0
-    distill_weight: float = 0.5
-    distill_temperature: float = 2.0
+    epochs: Natural = 20
+    qat_epochs: Natural = 8
+    batch_size: Count = 32
+    lr: Positive = 1e-3
+    qat_lr: Positive = 3e-4
+    core_lr_factor: Positive = 0.5
+    ttm_lr_factor: Positive = 6.0
+    scale_lr: Rate = 1e-2
+    weight_decay: Rate = 0.01
+    warmup: Share = 0.05
+    clip: Rate = 1.0
+    dropout: Dropout = 0.1
+    qat_dropout: Dropout = 0.0
+    word_dropout: Share = 0.1
+    label_smoothing: Dropout = 0.0
+    slot_weight: Rate = 1.0
+    distill_weight: Share = 0.5
+    distill_temperature: Positive = 2.0
     calibration: Calibration = "mse"
-    percentile: float = 99.9
-    calibration_batches: int = 16
-    frozen_share: float = 0.3
-    seed: int = 0
+    percentile: Annotated[float, Field(gt=0, le=100)] = 99.9
+    calibration_batches: Count = 16
+    frozen_share: Share = 0.3
+    seed: Natural = 0
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -200,8 +204,8 @@ class TokenizerConfig:
 
     kind: Literal["word", "wordpiece"] = "word"
     lower: bool = True
-    min_count: int = 2
-    vocab_size: int = 4000
+    min_count: Count = 2
+    vocab_size: Count = 4000
 
 
 @dataclass(frozen=True, config=_STRICT)

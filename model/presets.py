@@ -43,7 +43,7 @@ def _paper(layers: int, hw: bool = False) -> RunConfig:
     return RunConfig(
         name=f"paper-{layers}enc{'-hw' if hw else ''}",
         model=_same_linear(model, linear),
-        training=TrainingConfig(qat_epochs=6, lr=5e-4, qat_lr=2e-4),
+        training=TrainingConfig(qat_epochs=6, lr=8e-4, qat_lr=2e-4),
     )
 
 

@@ -93,7 +93,7 @@ class Quantizer(nn.Module):
             self.bits, self.bits - self.signed - math.ceil(float(self.log2_t.detach())), self.signed
         )
 
-    def forward(self, x: Tensor, accumulator_bias: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """`x` quantized: floor(x * 2^frac + 1/2) * 2^-frac, saturated. In float mode, `x`."""
         if self.mode is Mode.FLOAT:
             return x
