@@ -44,7 +44,7 @@ $(VENV_TEST)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed ## train on the built-in corpus, export, verify every integer, run one sentence
 	rm -rf runs/demo runs/demo-dense build/demo
 	$(NARROWGAUGE) train --data voice --preset voice --format dense --qat-epochs 0 --out runs/demo-dense
-	$(NARROWGAUGE) train --data voice --preset voice --out runs/demo
+	$(NARROWGAUGE) train --data voice --preset voice --teacher runs/demo-dense --out runs/demo
 	$(NARROWGAUGE) export runs/demo --out build/demo
 	$(NARROWGAUGE) verify build/demo --run runs/demo --data voice
 	$(BIN)/python benchmarks/compare.py --data voice --dense runs/demo-dense --run runs/demo --build build/demo

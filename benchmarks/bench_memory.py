@@ -29,7 +29,11 @@ def work(folder: Path) -> None:
     prove(freeze(model))
     write_build(freeze(model), folder)
     graph = read_build(folder)
-    levels: list[Level] = [GoldenModel(graph), TorchLevel(model, graph), OnnxLevel(folder / "model.onnx", graph)]
+    levels: list[Level] = [
+        GoldenModel(graph),
+        TorchLevel(model, graph),
+        OnnxLevel(folder / "model.onnx", graph),
+    ]
     results = verify_levels(graph, levels, sentences)
     equal = all(result.equal for result in results)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from .common import Commands, add_command, add_data_options, is_build, write_report
+from .common import Commands, add_command, add_data_options, is_build, positive_float, write_report
 
 
 def add_parser(commands: Commands) -> None:
@@ -16,11 +16,15 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--stage", choices=("float", "quantized"), help="which weights of a RUN (default: its last)"
     )
+    for option, what in (("--min-accuracy", "accuracy"), ("--min-slot-f1", "slot F1")):
+        parser.add_argument(
+            option, type=positive_float, metavar="PERCENT", help=f"exit with 1 where {what} is below it"
+        )
     add_data_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Scores the sentences and prints accuracy and slot F1."""
+    """Scores the sentences and prints accuracy and slot F1; 1 where they are below what was asked for, else 0."""
     if is_build(args.model):
         if args.stage is not None:
             raise UserError(f"{args.model} is an export, which is quantized; leave out --stage.")
@@ -33,4 +37,12 @@ def run(args: argparse.Namespace) -> int:
         scores = evaluate_run(args.model, args.data, args.split, args.limit, args.stage)
     write_report(args, scores)
     print(scores)
-    return 0
+    enough = True
+    for what, found, wanted in (
+        ("accuracy", scores.accuracy, args.min_accuracy),
+        ("slot F1", scores.slot_f1, args.min_slot_f1),
+    ):
+        if wanted is not None and (found is None or found < wanted):
+            print(f"The {what} is below the {wanted:g} % that was asked for.")
+            enough = False
+    return 0 if enough else 1

@@ -20,8 +20,8 @@ from threadpoolctl import ThreadpoolController
 from ..errors import UserError
 from ..graph import POSITIONS, SEGMENTS, TOKENS, Embedding, Graph, Node, TTMEmbedding, node_inputs
 from ..graph.bounds import prove
+from ..graph.level import IntArray, Sentence
 from ..graph.merging import merge_cores
-from .level import IntArray, Sentence
 from .operators import CompiledTTM, Compiler
 from .packing import Batch, Rows
 
@@ -35,7 +35,7 @@ broadcast over rows into the buffer, which makes such an operation three times s
 
 
 class GoldenModel:
-    """The golden level of a model. Implements `sim.level.Level`.
+    """The golden level of a model. Implements `graph.level.Level`.
 
     Args:
         graph: the model.

@@ -9,10 +9,10 @@ from typing import Any
 
 from ..errors import UserError
 from ..graph import Graph
+from ..graph.level import Level
 from ..graph.onnx_io import MODEL_FILE, read_build
 from .evaluate import read_sentences
 from .golden import GoldenModel
-from .level import Level
 from .onnx_level import OnnxLevel
 from .verify import LevelResult, verify_levels
 

@@ -12,8 +12,8 @@ import onnxruntime
 
 from ..graph import QUERIES, SEGMENTS, TOKENS, Graph
 from ..graph.check import LENGTHS
+from ..graph.level import IntArray, Sentence
 from ..graph.onnx_write import value_infos
-from .level import IntArray, Sentence
 
 GROUP_TOKENS = 1024
 """Most tokens, padding included, of the sentences that are executed together."""

@@ -30,7 +30,7 @@ from ..graph import (
     TTMEmbedding,
 )
 from ..graph.bounds import Bound
-from .level import IntArray
+from ..graph.level import IntArray
 from .packing import Batch, FloatArray, by_head
 
 FloatType = type[np.float32] | type[np.float64]

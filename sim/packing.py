@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph import POSITIONS, SEGMENTS, TOKENS
-from .level import IntArray, Sentence
+from ..graph.level import IntArray, Sentence
 
 FloatArray = npt.NDArray[Any]
 """Integers held in float32 or float64."""

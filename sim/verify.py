@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from ..graph import QUERIES, Graph, node_outputs
-from .level import IntArray, Level, Sentence
+from ..graph.level import IntArray, Level, Sentence
 
 _T = TypeVar("_T")
 

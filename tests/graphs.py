@@ -41,7 +41,7 @@ from narrowgauge.graph import (
     linear_steps,
     mid_count,
 )
-from narrowgauge.sim.level import Sentence
+from narrowgauge.graph.level import Sentence
 
 IntArray = npt.NDArray[Any]
 

@@ -38,7 +38,7 @@ from narrowgauge.graph import (
     Table,
     TTMEmbedding,
 )
-from narrowgauge.sim.level import Sentence
+from narrowgauge.graph.level import Sentence
 
 IntArray = npt.NDArray[Any]
 

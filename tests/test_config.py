@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from narrowgauge.errors import UserError
 from narrowgauge.model.config import from_dict, read_config, to_dict, write_config
 from narrowgauge.model.presets import PRESETS, preset
@@ -55,7 +56,9 @@ def test_hw_presets_have_ranks_and_outer_modes_that_fill_an_array_of_16() -> Non
 def test_wrong_values_get_one_sentence(value: object, words: str) -> None:
     with pytest.raises(UserError) as error:
         from_dict(value, "x.toml")
-    assert words in str(error.value) and str(error.value).startswith("x.toml") and "\n" not in str(error.value)
+    assert (
+        words in str(error.value) and str(error.value).startswith("x.toml") and "\n" not in str(error.value)
+    )
 
 
 def test_missing_and_broken_files(tmp_path: Path) -> None:

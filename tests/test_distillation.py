@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from narrowgauge.errors import UserError
 from narrowgauge.model.checkpoint import load_run
 from narrowgauge.model.config import EmbeddingConfig, LinearConfig, ModelConfig, RunConfig, TrainingConfig

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+
 from narrowgauge.cli import main
 from narrowgauge.model.checkpoint import load_run, weights_file, write_tensors
 from narrowgauge.model.config import (
@@ -100,13 +101,16 @@ def test_the_model_has_learned_and_integers_score_like_the_quantized_model(flow:
         scores[name] = json.loads(file.read_text())
     assert scores["run"] == scores["build"]
     assert scores["build"]["accuracy"] > 90
+    asked = ["eval", str(flow / "build"), "--data", str(flow / "data"), "--min-accuracy"]
+    assert main([*asked, "90"]) == 0
+    assert main([*asked, "90", "--min-slot-f1", "100.5"]) == 1
 
 
 def test_run_says_intent_and_slots(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(flow / "build"), "play a song in the cellar"]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[0] == "music"
-    assert [line.split()[0] for line in out.splitlines()[1:]] == "play a song in the cellar".split()
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["play", "a", "song", "in", "the", "cellar"]
 
 
 def test_a_long_sentence_is_cut_or_refused(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,10 +186,20 @@ def test_export_does_not_overwrite_what_is_no_build(flow: Path, capsys: pytest.C
 
 def test_a_run_of_another_vocabulary_is_not_compared(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = flow / "other"
-    arguments = ["train", "--data", str(flow / "data"), "--config", str(flow / "config.toml"), "--out", str(run)]
+    arguments = [
+        "train",
+        "--data",
+        str(flow / "data"),
+        "--config",
+        str(flow / "config.toml"),
+        "--out",
+        str(run),
+    ]
     assert main([*arguments, "--epochs", "1", "--qat-epochs", "1", "--tokenizer", "wordpiece"]) == 0
     refused(
-        ["verify", str(flow / "build"), "--run", str(run), "--data", str(flow / "data")], "another vocabulary", capsys
+        ["verify", str(flow / "build"), "--run", str(run), "--data", str(flow / "data")],
+        "another vocabulary",
+        capsys,
     )
 
 
@@ -205,3 +219,27 @@ def test_the_file_is_sound_onnx_with_all_parts(flow: Path) -> None:
     manifest = json.loads((flow / "build" / "manifest.json").read_text())
     assert set(manifest["files"]) == {"model.onnx"}
     assert manifest["bounds"]
+
+
+def test_pairs_with_one_label(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two sentences, one class, no slots, from files with columns."""
+    rng = np.random.default_rng(5)
+    data = flow / "pairs"
+    data.mkdir()
+    for split, count in (("train", 60), ("dev", 12), ("test", 12)):
+        lines = ["sentence1\tsentence2\tlabel"]
+        for _ in range(count):
+            first, second = rng.integers(0, len(ROOMS), 2)
+            lines.append(
+                f"the {ROOMS[first]}\tin the {ROOMS[second]}\t{'same' if first == second else 'other'}"
+            )
+        (data / f"{split}.tsv").write_text("\n".join(lines) + "\n")
+    run, build = str(flow / "pairs-run"), str(flow / "pairs-build")
+    config = ["--config", str(flow / "config.toml"), "--epochs", "2", "--qat-epochs", "1"]
+    assert main(["train", "--data", str(data), "--out", run, *config]) == 0
+    assert main(["export", run, "--out", build]) == 0
+    assert main(["verify", build, "--run", run, "--data", str(data)]) == 0
+    capsys.readouterr()
+    assert main(["run", build, "the hall", "in the hall"]) == 0
+    assert capsys.readouterr().out.strip() in ("same", "other")
+    refused(["run", build, "the hall"], "two sentences", capsys)

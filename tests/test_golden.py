@@ -14,9 +14,9 @@ from narrowgauge.errors import UserError
 from narrowgauge.fixedpoint import layer_norm
 from narrowgauge.graph import Graph, LayerNorm, Metadata
 from narrowgauge.graph.bounds import prove
+from narrowgauge.graph.level import Sentence
 from narrowgauge.sim import golden
 from narrowgauge.sim.golden import GoldenModel
-from narrowgauge.sim.level import Sentence
 from narrowgauge.sim.operators import exact_type
 from narrowgauge.sim.packing import Batch
 from narrowgauge.tests.graphs import random_graph, random_sentences, token_rows

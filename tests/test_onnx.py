@@ -24,10 +24,10 @@ from narrowgauge.fixedpoint import (
     softmax,
 )
 from narrowgauge.graph import Graph, Softmax, Table
+from narrowgauge.graph.level import Sentence
 from narrowgauge.graph.onnx_blocks import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, TYPES, carrier
 from narrowgauge.graph.onnx_functions import function, functions
 from narrowgauge.graph.onnx_io import model_bytes
-from narrowgauge.sim.level import Sentence
 from narrowgauge.sim.onnx_level import OnnxLevel
 
 from .graphs import random_graph, random_sentences
