@@ -11,7 +11,7 @@ import torch
 from common import THREADS, corpus_sentences, medians, quantized, report
 
 from narrowgauge.model.config import LinearConfig
-from narrowgauge.model.layers import TTLinear
+from narrowgauge.model.linear import TTLinear
 from narrowgauge.model.quantizer import Mode, Quantizer, calibrate, set_mode
 from narrowgauge.model.transformer import Transformer
 

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import EmbeddingConfig
+from .embedding import DenseEmbedding, TTMEmbedding
 from .factorize import tt_svd
-from .layers import DenseEmbedding, QuantLinear, TTLinear, TTMEmbedding
+from .linear import QuantLinear, TTLinear
 from .transformer import Transformer
 
 

@@ -33,8 +33,9 @@ from ..graph import (
     TTMEmbedding,
     Value,
 )
-from .layers import DenseEmbedding, QuantLinear
-from .layers import TTMEmbedding as TorchTTMEmbedding
+from .embedding import DenseEmbedding
+from .embedding import TTMEmbedding as TorchTTMEmbedding
+from .linear import QuantLinear
 from .operators import IntLayerNorm, TableFunction
 from .quantizer import Quantizer
 from .transformer import EncoderLayer, Transformer

@@ -49,8 +49,9 @@ from .config import RunConfig, TrainingConfig
 from .data import IGNORED, Batch, batches
 from .data.tokenizer import PAD
 from .distillation import inherit, soft_cross_entropy
+from .embedding import TTMEmbedding
 from .evaluate import evaluate_model, outputs
-from .layers import QuantLinear, TTMEmbedding
+from .linear import QuantLinear
 from .metrics import Scores
 from .preparation import Start, prepare
 from .quantizer import Mode, calibrate, freeze_scales, scale_parameters, set_mode

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from .config import LinearConfig, ModelConfig
-from .layers import EMBEDDING_DEVIATION, DenseEmbedding, QuantLinear, TTMEmbedding, make_linear
+from .embedding import EMBEDDING_DEVIATION, DenseEmbedding, TTMEmbedding
+from .linear import QuantLinear, make_linear
 from .operators import IntLayerNorm, IntSoftmax, TableFunction
 from .quantizer import Mode, Quantizer, name_quantizers
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from narrowgauge.errors import UserError
 from narrowgauge.model.config import EmbeddingConfig, LinearConfig
+from narrowgauge.model.embedding import TTMEmbedding
 from narrowgauge.model.factorize import balanced_modes, clip_ranks, padded_modes, tt_svd, tt_to_dense
-from narrowgauge.model.layers import DenseLinear, LowRankLinear, TTLinear, TTMEmbedding
+from narrowgauge.model.linear import DenseLinear, LowRankLinear, TTLinear
 
 sizes = st.integers(1, 200)
 
