@@ -62,8 +62,13 @@ def random_sentences(rng: np.random.Generator, config: ModelConfig, count: int) 
     ]
 
 
-def random_model(rng: np.random.Generator, config: ModelConfig | None = None) -> Transformer:
-    """A calibrated, quantized model with random weights and thresholds pushed off their calibrated places."""
+def random_model(
+    rng: np.random.Generator, config: ModelConfig | None = None, extremes: float = 0.0
+) -> Transformer:
+    """A calibrated, quantized model with random weights and thresholds pushed off their calibrated places.
+
+    A share `extremes` of its weights is made constant or of one magnitude, which saturates or zeroes integers.
+    """
     config = config or random_config(rng)
     torch.manual_seed(int(rng.integers(1 << 31)))
     model = Transformer(config).eval()
@@ -71,6 +76,12 @@ def random_model(rng: np.random.Generator, config: ModelConfig | None = None) ->
         for name, parameter in model.named_parameters():
             if not name.endswith("log2_t"):
                 parameter.add_(torch.randn_like(parameter) * 0.1).mul_(float(rng.uniform(0.3, 3)))
+            if extremes and not name.endswith(("log2_t", "bias")) and rng.random() < extremes:
+                # All-largest, all-smallest, both at random, or nothing at all.
+                signs = torch.sign(torch.randn_like(parameter))
+                parameter.copy_(
+                    signs if rng.integers(2) else torch.full_like(signs, float(rng.integers(-1, 2)))
+                )
         set_mode(model, Mode.CALIBRATE)
         model(*pad(random_sentences(rng, config, 6)))
         calibrate(model, str(rng.choice(["max", "percentile", "mse"])))

@@ -21,7 +21,7 @@ def test_presets_survive_files(name: str, ending: str, tmp_path: Path) -> None:
     assert read_config(path) == preset(name)
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if name != "bert-base"])
+@pytest.mark.parametrize("name", PRESETS)
 def test_presets_build(name: str) -> None:
     config = replace(preset(name).model, vocab_size=5000, labels=7, tags=9)
     model = Transformer(config)
