@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from narrowgauge.errors import UserError
 from narrowgauge.graph.bounds import prove
 from narrowgauge.graph.onnx_io import model_bytes, read_build, write_build
