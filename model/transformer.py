@@ -62,9 +62,13 @@ class Embeddings(nn.Module):
     def forward(self, ids: Tensor, segments: Tensor | None) -> Tensor:
         """ids (B, L) to features (B, L, dim)."""
         positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-        total = self.token(ids) + self.position(positions)
+        rows = [self.token(ids), self.position(positions)]
         if self.segment is not None:
-            total = total + self.segment(torch.zeros_like(ids) if segments is None else segments)
+            rows.append(self.segment(torch.zeros_like(ids) if segments is None else segments))
+        if self.sum.mode is Mode.QUANTIZED and not self.training:
+            # Scales that lie far apart need more than the 24 bits of float32.
+            rows = [row.double() for row in rows]
+        total = sum(rows[1:], start=rows[0])
         features: Tensor = self.norm(self.sum(total))
         return features
 

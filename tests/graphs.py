@@ -296,15 +296,13 @@ class _Builder:
         query = self.linear(f"{name}.query", source, size)
         key = self.linear(f"{name}.key", source, size)
         value = self.linear(f"{name}.value", source, size)
-        head_shift = round(math.log2(size / heads) / 2)
+        head_shift = math.floor(math.log2(size / heads) / 2 + 0.5)
         spread = self.spread[query] * self.spread[key] * math.sqrt(size / heads)
         frac = self.fmt(query).frac + self.fmt(key).frac + head_shift
         scores = f"{name}.scores"
         self.requantized(scores, 8, frac, (heads, "T", "T"), spread)
         self.nodes.append(Scores(query, key, heads, head_shift, scores))
-        table = self.constant(
-            f"{scores}.table", Format(16, 15, signed=False), exp_table(self.fmt(scores).frac)
-        )
+        table = self.constant(f"{scores}.table", Format(16, 15), exp_table(self.fmt(scores).frac))
         probabilities = self.value(
             f"{name}.probabilities", Format(PROB_BITS, PROB_BITS, signed=False), (heads, "T", "T"), 64.0
         )

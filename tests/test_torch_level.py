@@ -82,3 +82,26 @@ def test_float_mode_does_not_quantize() -> None:
             quantizer.log2_t.add_(3)
         after = model(*batch)
     assert all(torch.equal(before[task], after[task]) for task in before)
+
+
+@pytest.mark.parametrize("gap", [10, 18, 22])
+def test_embeddings_of_very_different_scales_are_added_exactly(gap: int) -> None:
+    """The sum of token and position needs gap + 8 bits, more than float32 has from a gap of 17 on.
+
+    The sum's step is two steps of the token: an odd token alone is a tie, which the position decides.
+    """
+    rng = np.random.default_rng(gap)
+    model = random_model(rng)
+    embedding = model.embedding
+    with torch.no_grad():
+        embedding.position.output.log2_t.copy_(embedding.token.output.log2_t.ceil() - gap)
+        step = embedding.position.output.fmt.scale
+        embedding.position.weight.copy_(torch.randn_like(embedding.position.weight) * 4 * step)
+        embedding.token.output.bits = 8
+        embedding.sum.log2_t.copy_(embedding.token.output.log2_t.ceil() + 9)
+    graph = freeze(model)
+    sentences = random_sentences(rng, model.config, 6)
+    results = TorchLevel(model, graph).run(sentences)
+    for i, sentence in enumerate(sentences):
+        expected = run_oracle(graph, sentence)
+        np.testing.assert_array_equal(results["embedding.sum"][i], expected["embedding.sum"])
