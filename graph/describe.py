@@ -49,7 +49,7 @@ class LayerSize:
     @property
     def pointless(self) -> bool:
         """Whether a tensor train holds at least as many numbers as its two merged factors: it buys nothing."""
-        return self.kind.startswith("tt") and self.parameters >= self.merged_parameters
+        return self.kind.startswith("tt ") and self.parameters >= self.merged_parameters
 
 
 @dataclass(frozen=True)
