@@ -47,7 +47,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: from argparse, with 2 after bad usage and 0 after `--help` and `--version`.
     """
-    args = build_parser().parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else argv
+    for argument in arguments:
+        # Bytes that are no text come as lone surrogates, which can be neither printed nor written to JSON.
+        if any("\ud800" <= letter <= "\udfff" for letter in argument):
+            return _complain(f"the argument {argument!a} is not valid UTF-8; write it in UTF-8.")
+    args = build_parser().parse_args(arguments)
     try:
         status: int = args.run(args)
         sys.stdout.flush()
@@ -58,8 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if requirement is None:
             raise
         return _complain(f"{requirement.name} is not installed; get it with: {requirement.get}")
-    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
-        return _complain(f"{error.filename}: {error.strerror}; give a path that can be read and written.")
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
@@ -67,6 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # on its way out, and that flush must have somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
+    except OSError as error:
+        # After a failed rename the second name is the one that the user gave.
+        path = error.filename2 or error.filename
+        if path is None:
+            raise
+        return _complain(f"{path}: {error.strerror}; give a path that can be read and written.")
     return status
 
 

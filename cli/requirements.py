@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,10 +137,12 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     _base("tokenizers", "train, run", "train", "0.19"),
     _base("pydantic", "model configuration", "train", "2.7"),
     _base("tomli-w", "model configuration as TOML", "train", "1"),
+    # Later versions of Python have it built in.
+    *([] if sys.version_info >= (3, 11) else [_base("tomli", "model configuration as TOML", "train", "2")]),
     _base("rich", "tables and progress bars", "train", "13"),
     _base("onnx", "export, verify", "train", "1.16"),
-    _base("onnxscript", "export", "train", "0.5"),
-    _base("onnxruntime", "verify against ONNX", "sim", "1.20"),
+    _base("onnxscript", "export, verify", "train", "0.6"),
+    _base("onnxruntime", "verify against ONNX", "sim", "1.22"),
     _base("threadpoolctl", "golden model, benchmarks", "sim", "3.5"),
     Requirement(
         "datasets", "train on Hugging Face data sets", "pip install -e '.[hf]'", (Package("datasets"),)

@@ -11,7 +11,6 @@ from .graph import (
     QUERIES,
     Dim,
     Graph,
-    check_constants,
     node_constants,
     node_inputs,
     node_outputs,
@@ -65,10 +64,7 @@ def check_graph(graph: Graph) -> None:
             raise _defect(name, f"{value.fmt.frac} fraction bits are out of all reason")
         if any(d < 1 if isinstance(d, int) else d != QUERIES for d in value.dims):
             raise _defect(name, f"the dims {value.dims} are not positive integers or {QUERIES!r}")
-    check_constants(graph)
-    for name, data in graph.constants.items():
-        if data.dtype != graph.fmt(name).dtype:
-            raise _defect(name, f"the dtype {data.dtype} is not that of the format {graph.fmt(name)}")
+    _check_constants(graph)
     known = set(graph.constants)
     indices = set()
     for node in graph.nodes:
@@ -109,6 +105,19 @@ def check_shift(name: str, shift: int) -> int:
 
 def _defect(name: str, what: str) -> UserError:
     return UserError(f"The integer graph is damaged at {name!r}: {what}; export the model again.")
+
+
+def _check_constants(graph: Graph) -> None:
+    for name, data in graph.constants.items():
+        value = graph.values.get(name)
+        if value is None:
+            raise _defect(name, "the constant has no format")
+        if data.shape != value.dims:
+            raise _defect(name, f"the constant has the shape {data.shape}, not {value.dims}")
+        if data.dtype != value.fmt.dtype:
+            raise _defect(name, f"the dtype {data.dtype} is not that of the format {value.fmt}")
+        if data.size and (int(data.min()) < value.fmt.lo or int(data.max()) > value.fmt.hi):
+            raise _defect(name, f"the constant has integers outside its format {value.fmt}")
 
 
 def _check_node(graph: Graph, node: Node) -> None:

@@ -6,15 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from ..errors import UserError
 from ..fixedpoint import Format
 from .nodes import (
-    POSITIONS,
-    SEGMENTS,
-    TOKENS,
     Add,
     Context,
     Embedding,
@@ -102,9 +97,7 @@ class Graph:
 
     def activations(self) -> tuple[str, ...]:
         """Names of all values that are neither constants nor products of constants, in order of computation."""
-        merged = {
-            s.output for n in self.nodes if isinstance(n, Linear) for s in self.steps(n) if s.kind == "merge"
-        }
+        merged = set(self.merged())
         return tuple(name for node in self.nodes for name in node_outputs(node) if name not in merged)
 
     def merged(self) -> tuple[str, ...]:
@@ -151,40 +144,3 @@ def node_constants(node: Node) -> tuple[str, ...]:
     if isinstance(node, Linear):
         return node.cores if node.bias is None else (*node.cores, node.bias)
     return ()
-
-
-def check_constants(graph: Graph) -> None:
-    """Checks that each constant has the shape its value states and lies in the range of its format.
-
-    Raises:
-        UserError: naming the constant.
-    """
-    for name, data in graph.constants.items():
-        value = graph.values.get(name)
-        if value is None:
-            raise UserError(f"the graph's constant {name!r} has no format; export the model again.")
-        if tuple(data.shape) != tuple(value.dims):
-            raise UserError(
-                f"the constant {name!r} has shape {tuple(data.shape)} where the graph states {value.dims}; "
-                "export the model again."
-            )
-        if data.size and (int(np.min(data)) < value.fmt.lo or int(np.max(data)) > value.fmt.hi):
-            raise UserError(
-                f"the constant {name!r} has values outside its format {value.fmt}; export the model again."
-            )
-
-
-__all__ = [
-    "POSITIONS",
-    "QUERIES",
-    "SEGMENTS",
-    "TOKENS",
-    "Dim",
-    "Graph",
-    "Metadata",
-    "Value",
-    "check_constants",
-    "node_constants",
-    "node_inputs",
-    "node_outputs",
-]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-IntArray = npt.NDArray[Any]
+from ..fixedpoint import IntArray
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,15 @@ def read_build(folder: Path) -> Graph:
     return parse_model(content)
 
 
+def is_build(folder: Path) -> bool:
+    """Whether a folder has the manifest of a build, of whatever version."""
+    try:
+        manifest = read_json(folder / MANIFEST_FILE)
+    except UserError:
+        return False
+    return isinstance(manifest, dict) and manifest.get("format") == _FORMAT
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a build.
 

@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from ..errors import UserError
 from ..files import write_atomic
+from ..fixedpoint import MAX_NORM_SIZE
 from ..graph import LinearKind, Plan
 
 if sys.version_info >= (3, 11):
@@ -30,6 +31,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 Modes = tuple[Count, ...]
+ModeCount = Annotated[int, Field(ge=1, le=16)]
 Activation = Literal["gelu", "relu", "tanh"]
 Calibration = Literal["max", "percentile", "mse"]
 
@@ -52,7 +54,7 @@ class LinearConfig:
     rank: Count | tuple[Count, ...] = 16
     out_modes: Modes = ()
     in_modes: Modes = ()
-    modes: Count = 3
+    modes: ModeCount = 3
     plan: Plan = "merged"
     bits: CoreBits | tuple[CoreBits, ...] = 8
 
@@ -74,7 +76,7 @@ class EmbeddingConfig:
     rank: Count | tuple[Count, ...] = 16
     vocab_modes: Modes = ()
     dim_modes: Modes = ()
-    modes: Count = 3
+    modes: ModeCount = 3
     bits: CoreBits | tuple[CoreBits, ...] = 8
 
 
@@ -83,7 +85,7 @@ class ModelConfig:
     """A BERT-style encoder with its heads.
 
     Attributes:
-        dim: features a token.
+        dim: features a token, at most as many as one LayerNorm covers.
         layers: encoder layers.
         heads: attention heads; divides `dim`.
         ffn: features inside the feed-forward block.
@@ -97,7 +99,7 @@ class ModelConfig:
         residual_bits: of the residual stream and of the logits.
     """
 
-    dim: Count = 256
+    dim: Annotated[int, Field(ge=1, le=MAX_NORM_SIZE)] = 256
     layers: Natural = 2
     heads: Count = 4
     ffn: Count = 1024
@@ -249,10 +251,10 @@ def read_config(path: Path) -> RunConfig:
     """
     if not path.is_file():
         raise UserError(f"the configuration {path} does not exist; give a .toml or .json file.")
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         value = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} can't be read ({error}); correct it.") from None
     return from_dict(value, str(path))
 

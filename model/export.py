@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from ..errors import UserError
 from ..graph import Graph
 from ..graph.bounds import prove
 from ..graph.describe import Description, describe
-from ..graph.onnx_io import write_build
+from ..graph.onnx_io import is_build, write_build
 from .checkpoint import DATA, METRICS, Run, load_run, read_record
 from .config import to_dict
 from .freeze import freeze
@@ -66,13 +65,10 @@ def export_run(run: Path, out: Path) -> ExportReport:
     Raises:
         UserError: the run can't be read, `out` holds something else, or an accumulator can overflow.
     """
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "manifest.json").exists())):
+    if out.exists() and not (out.is_dir() and (is_build(out) or not any(out.iterdir()))):
         raise UserError(f"{out} exists and is not a build; give another folder for the export.")
     _, graph = freeze_run(run)
     bounds = prove(graph)
-    # Files of an older model must not stand beside the new one.
-    if out.exists():
-        shutil.rmtree(out)
     write_build(graph, out, {"bounds": {name: asdict(bound) for name, bound in bounds.items()}})
     description: Description = describe(graph)
     widest = max(bounds.values(), key=lambda bound: bound.magnitude)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..fixedpoint import IntArray
 from ..graph import First, Graph
 from ..graph.level import Sentence
 from .quantizer import Mode, quantizers, set_mode
 from .transformer import Transformer
-
-IntArray = npt.NDArray[Any]
 
 
 class TorchLevel:

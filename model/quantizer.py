@@ -131,7 +131,7 @@ class Quantizer(nn.Module):
         if not self.signed:
             flat = flat.clamp(min=0)
         self._largest = max(self._largest, float(flat.abs().max()))
-        # A prime stride takes an even sample that no feature size divides.
+        # An odd stride, or sizes that are powers of two would show the same few features again and again.
         stride = max(1, flat.numel() // 4096)
         self._samples.append(flat[:: stride | 1].clone())
 
@@ -180,11 +180,6 @@ def set_mode(model: nn.Module, mode: Mode) -> None:
     """Sets the mode of all quantizers."""
     for quantizer in quantizers(model):
         quantizer.mode = mode
-
-
-def get_mode(model: nn.Module) -> Mode:
-    """The mode that a model's quantizers are in."""
-    return next((quantizer.mode for quantizer in quantizers(model)), Mode.FLOAT)
 
 
 def calibrate(model: nn.Module, method: str, percentile: float = 99.9) -> None:

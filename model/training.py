@@ -9,6 +9,7 @@ the very bits of one that was never interrupted.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
@@ -87,6 +89,19 @@ class EpochRecord:
     dev: Scores | None
     best: bool
     seconds: float
+
+
+@dataclass(frozen=True)
+class _State:
+    """What a training must know, beside its tensors, to go on: the last epoch, the best score, all records."""
+
+    stage: Stage
+    epoch: int
+    best: float
+    history: tuple[EpochRecord, ...]
+
+
+_STATE = TypeAdapter(_State)
 
 
 @dataclass(frozen=True)
@@ -179,8 +194,17 @@ class _Training:
     def training(self) -> TrainingConfig:
         return self.config.training
 
+    def _epochs(self, stage: Stage) -> int:
+        return self.training.epochs if stage == "float" else self.training.qat_epochs
+
     def _load_teacher(self, path: Path) -> Transformer:
         run = load_run(path, "float")
+        longest = self.config.model.max_length
+        if run.config.model.max_length < longest:
+            raise UserError(
+                f"{path} reads at most {run.config.model.max_length} tokens, fewer than the {longest} of this "
+                "model; give a teacher that reads as many, or lower --max-len."
+            )
         if run.tokenizer.to_json() != self.tokenizer.to_json() or run.labels != self.labels:
             raise UserError(
                 f"{path} has another vocabulary or other labels; give a teacher trained on this data."
@@ -191,7 +215,7 @@ class _Training:
         """Both stages, from wherever the folder is, then the scores."""
         done_stage, done_epochs = self._restore()
         for stage in STAGES[STAGES.index(done_stage) :]:
-            epochs = self.training.epochs if stage == "float" else self.training.qat_epochs
+            epochs = self._epochs(stage)
             done = done_epochs if stage == done_stage else 0
             if not done:
                 self._begin(stage, epochs)
@@ -204,34 +228,49 @@ class _Training:
         path = self.out / LAST
         if not path.exists():
             return STAGES[0], 0
-        tensors, state = read_tensors(path)
-        stage: Stage = state["stage"]
+        tensors, content = read_tensors(path)
+        state = self._state(path, content)
         weights = {
             name.removeprefix("model."): tensor
             for name, tensor in tensors.items()
             if name.startswith("model.")
         }
         load_tensors(self.model, weights, path)
-        self._configure(stage)
-        self.optimizer = self._optimizer(stage)
-        self._restore_moments(tensors)
-        self.best = state["best"]
-        self.history = [
-            EpochRecord(**{**record, "dev": record["dev"] and Scores(**record["dev"])})
-            for record in state["history"]
-        ]
-        self.console.print(f"going on after epoch {state['epoch']} of the {stage} stage")
-        return stage, state["epoch"]
+        self._configure(state.stage)
+        self.optimizer = self._optimizer(state.stage)
+        self._restore_moments(tensors, path)
+        self.best = state.best
+        self.history = list(state.history)
+        self.console.print(f"going on after epoch {state.epoch} of the {state.stage} stage")
+        return state.stage, state.epoch
 
-    def _restore_moments(self, tensors: Mapping[str, Tensor]) -> None:
+    def _state(self, path: Path, content: Mapping[str, Any]) -> _State:
+        """The counters in `last.safetensors`, checked."""
+        try:
+            state = _STATE.validate_python(content)
+        except ValidationError:
+            state = None
+        if state is None or not 1 <= state.epoch <= self._epochs(state.stage):
+            raise UserError(f"{path} holds no state of this training; restore it or train anew.")
+        return state
+
+    def _restore_moments(self, tensors: Mapping[str, Tensor], path: Path) -> None:
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
-            if name.startswith("optimizer."):
-                _, index, key = name.split(".")
-                # The fused step walks through memory: moments must lie there in the order of their parameter.
-                like = torch.empty_like(parameters[int(index)]) if key != "step" else torch.empty_like(tensor)
-                moments.setdefault(int(index), {})[key] = like.copy_(tensor)
+            if not name.startswith("optimizer."):
+                continue
+            found = re.fullmatch(r"optimizer\.(\d+)\.(step|exp_avg|exp_avg_sq)", name)
+            index = int(found[1]) if found else len(parameters)
+            if found is None or index >= len(parameters):
+                raise UserError(f"{path} holds {name}, which is no state of AdamW; restore it or train anew.")
+            # The fused step walks through memory: moments must lie there in the order of their parameter.
+            like = torch.empty_like(tensor if found[2] == "step" else parameters[index])
+            if like.shape != tensor.shape:
+                raise UserError(f"{path} holds {name} in the wrong shape; restore it or train anew.")
+            moments.setdefault(index, {})[found[2]] = like.copy_(tensor)
+        if any(len(state) != 3 for state in moments.values()):
+            raise UserError(f"{path} lacks a part of AdamW's state; restore it or train anew.")
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
 
     def _begin(self, stage: Stage, epochs: int) -> None:
@@ -395,8 +434,8 @@ class _Training:
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors.update({f"optimizer.{index}.{key}": tensor for key, tensor in moments.items()})
         history = [asdict(entry) for entry in self.history]
-        state = {"stage": record.stage, "epoch": record.epoch, "best": self.best, "history": history}
-        write_tensors(self.out / LAST, tensors, state)
+        state = _State(record.stage, record.epoch, self.best, tuple(self.history))
+        write_tensors(self.out / LAST, tensors, asdict(state))
         write_record(self.out / HISTORY, {"epochs": history})
 
     def _forget(self) -> None:

@@ -47,16 +47,18 @@ class Frontend:
         """The front end that travels with a graph.
 
         Raises:
-            UserError: the graph was frozen without tokenizer or labels.
+            UserError: the graph was frozen without tokenizer or labels, or with those of another model.
         """
         metadata = graph.metadata
         if not metadata.tokenizer or not metadata.labels:
             raise UserError("this model carries no vocabulary or labels; export it from a training run.")
-        return cls(
-            tokenizer_from_json(dict(metadata.tokenizer)),
-            Labels.from_json(dict(metadata.labels)),
-            metadata.max_length,
-        )
+        tokenizer = tokenizer_from_json(dict(metadata.tokenizer))
+        labels = Labels.from_json(dict(metadata.labels))
+        sizes = {task: graph.values[value].dims[-1] for task, value in graph.outputs.items()}
+        names = {"label": len(labels.intents)} | ({"slots": len(labels.slots)} if labels.slots else {})
+        if sizes != names or metadata.vocab_size != tokenizer.vocab_size:
+            raise UserError("this model's vocabulary or labels do not fit its integers; export it again.")
+        return cls(tokenizer, labels, metadata.max_length)
 
     def encode(self, examples: Sequence[Example]) -> EncodedSplit:
         """Examples as token ids, cut to the model's length with one warning that counts."""

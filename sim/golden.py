@@ -18,9 +18,10 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from ..errors import UserError
+from ..fixedpoint import IntArray
 from ..graph import POSITIONS, SEGMENTS, TOKENS, Embedding, Graph, Node, TTMEmbedding, node_inputs
 from ..graph.bounds import prove
-from ..graph.level import IntArray, Sentence
+from ..graph.level import Sentence
 from ..graph.merging import merge_cores
 from .operators import CompiledTTM, Compiler
 from .packing import Batch, Rows

@@ -87,9 +87,17 @@ def _level(name: str, build: Path, run: Path | None, graph: Graph) -> Level:
     if run is None:
         raise UserError("the level torch needs the training run; give it with --run.")
     from ..model.checkpoint import load_run
+    from ..model.freeze import freeze
     from ..model.level import TorchLevel
 
     loaded = load_run(run, "quantized")
     if loaded.tokenizer.to_json() != dict(graph.metadata.tokenizer):
         raise UserError(f"{run} has another vocabulary than {build}; give the run that it was exported from.")
+    if _structure(freeze(loaded.model)) != _structure(graph):
+        raise UserError(f"{run} is another model than {build}; give the run that it was exported from.")
     return TorchLevel(loaded.model, graph)
+
+
+def _structure(graph: Graph) -> tuple[Any, ...]:
+    """Layers and sizes of a model: what must agree before integers can be compared."""
+    return graph.nodes, {name: value.dims for name, value in graph.values.items()}

@@ -10,9 +10,10 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from ..fixedpoint import IntArray
 from ..graph import QUERIES, SEGMENTS, TOKENS, Graph
 from ..graph.check import LENGTHS
-from ..graph.level import IntArray, Sentence
+from ..graph.level import Sentence
 from ..graph.onnx_write import value_infos
 
 GROUP_TOKENS = 1024

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..fixedpoint import NORM_FRAC, PROB_BITS, RECIPROCAL_BITS, Format
+from ..fixedpoint import NORM_FRAC, PROB_BITS, RECIPROCAL_BITS, Format, IntArray
 from ..graph import (
     Add,
     Context,
@@ -30,7 +30,6 @@ from ..graph import (
     TTMEmbedding,
 )
 from ..graph.bounds import Bound
-from ..graph.level import IntArray
 from .packing import Batch, FloatArray, by_head
 
 FloatType = type[np.float32] | type[np.float64]

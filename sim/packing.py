@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..fixedpoint import IntArray
 from ..graph import POSITIONS, SEGMENTS, TOKENS
-from ..graph.level import IntArray, Sentence
+from ..graph.level import Sentence
 
 FloatArray = npt.NDArray[Any]
 """Integers held in float32 or float64."""

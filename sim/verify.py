@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from ..fixedpoint import IntArray
 from ..graph import QUERIES, Graph, node_outputs
-from ..graph.level import IntArray, Level, Sentence
+from ..graph.level import Level, Sentence
 
 _T = TypeVar("_T")
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.requirements import Requirement as PipRequirement
 from packaging.version import Version
 
 from narrowgauge import __version__
@@ -28,6 +29,11 @@ from narrowgauge.cli.requirements import (
     requirement_of,
 )
 from narrowgauge.errors import UserError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 COMMANDS = ("train", "eval", "export", "verify", "run", "describe", "doctor")
 HEAVY = (
@@ -147,6 +153,28 @@ def test_a_path_without_permission_is_told(
     status, message = outcome(PermissionError(13, "Permission denied", "some/file"), monkeypatch, capsys)
     assert status == 2
     assert message.startswith("narrowgauge: some/file: Permission denied; ")
+
+
+def test_a_rename_that_fails_is_told_with_the_name_that_was_given(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = IsADirectoryError(21, "Is a directory", ".out.tmp", None, "out")
+    status, message = outcome(error, monkeypatch, capsys)
+    assert (status, message.partition(";")[0]) == (2, "narrowgauge: out: Is a directory")
+
+
+@pytest.mark.parametrize("file", ["x" * 300, "file/report.json"])
+def test_a_report_that_cannot_be_written_is_told(
+    file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["doctor", "--json", str(tmp_path / file)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_argument_that_is_no_text_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "build", os.fsdecode(b"caf\xe9")]) == 2
+    assert "not valid UTF-8" in capsys.readouterr().err
 
 
 def test_an_interrupt_exits_as_shells_expect(
@@ -285,6 +313,16 @@ def test_requirements_have_names_of_their_own_and_a_way_to_get_them() -> None:
     names = [requirement.name for requirement in REQUIREMENTS]
     assert len(set(names)) == len(names)
     assert all(requirement.get and requirement.step and requirement.probes for requirement in REQUIREMENTS)
+
+
+def test_requirements_ask_for_the_versions_that_pip_asks_for(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    for wanted in map(PipRequirement, [*project["dependencies"], *extras["train"], *extras["sim"]]):
+        if wanted.marker is None or wanted.marker.evaluate():
+            known = requirement_of(wanted.name)
+            assert known is not None and known.base, wanted.name
+            assert str(wanted.specifier) == f">={known.minimum}"
 
 
 def test_the_requirement_of_a_module() -> None:

@@ -44,6 +44,8 @@ def test_hw_presets_have_ranks_and_outer_modes_that_fill_an_array_of_16() -> Non
         ({"model": {"dimm": 3}}, "model.dimm"),
         ({"model": {"dim": 30}}, "heads (4) must divide dim (30)"),
         ({"model": {"dim": 0}}, "model.dim"),
+        ({"model": {"dim": 1028}}, "model.dim"),
+        ({"model": {"attention": {"modes": 1000}}}, "model.attention.modes"),
         ({"training": {"batch_size": 0}}, "training.batch_size"),
         ({"training": {"warmup": -0.5}}, "training.warmup"),
         ({"training": {"lr": "fast"}}, "training.lr"),
@@ -65,9 +67,10 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         read_config(tmp_path / "none.toml")
     for name in ("a.toml", "a.json"):
-        (tmp_path / name).write_text("{ = ")
-        with pytest.raises(UserError, match="can't be read"):
-            read_config(tmp_path / name)
+        for content in (b"{ = ", b"\xff\xfe", b"a = " + b"[" * 100_000, b"[" * 100_000):
+            (tmp_path / name).write_bytes(content)
+            with pytest.raises(UserError, match="can't be read"):
+                read_config(tmp_path / name)
     with pytest.raises(UserError, match="choose one of bert-base"):
         preset("none")
 

@@ -118,9 +118,9 @@ def test_layout(tokenizer, sentence, pair, max_len):
 
 
 def test_no_room(tokenizer):
-    with pytest.raises(ValueError, match="no room"):
+    with pytest.raises(UserError, match="no room"):
         tokenizer.encode(["play"], None, 1)
-    with pytest.raises(ValueError, match="no room"):
+    with pytest.raises(UserError, match="no room"):
         tokenizer.encode(["play"], ["jazz"], 3)
 
 
@@ -199,8 +199,14 @@ def test_labels():
     assert [labels.slot_index(tag) for tag in ("O", "B-x", "I-x")] == [0, 2, UNKNOWN]
     assert Labels.from_json(json.loads(json.dumps(labels.to_json()))) == labels
     assert Labels.from_examples([Example(("c",), "one")]).slots == ()
-    with pytest.raises(UserError, match="damaged"):
-        Labels.from_json({"intents": []})
+    damaged: list[dict[str, Any]] = [
+        {"intents": []},
+        {"intents": "ab", "slots": []},
+        {"intents": ["a"], "slots": [["O"]]},
+    ]
+    for value in damaged:
+        with pytest.raises(UserError, match="damaged"):
+            Labels.from_json(value)
 
 
 def test_slots_sit_on_first_pieces(tokenizer):

@@ -73,6 +73,10 @@ def test_a_tensor_train_as_large_as_its_factors_is_called_pointless(rank: int, p
 
 
 def test_a_tensor_train_matrix_has_no_merged_factors_to_compare_with() -> None:
-    config = ModelConfig(dim=12, layers=0, heads=1, vocab_size=40, labels=2, embedding=EmbeddingConfig(rank=9, modes=2))
-    rows = {layer.name: layer for layer in describe(freeze(random_model(np.random.default_rng(1), config))).layers}
+    config = ModelConfig(
+        dim=12, layers=0, heads=1, vocab_size=40, labels=2, embedding=EmbeddingConfig(rank=9, modes=2)
+    )
+    rows = {
+        layer.name: layer for layer in describe(freeze(random_model(np.random.default_rng(1), config))).layers
+    }
     assert rows["embedding.token"].kind == "ttm" and not rows["embedding.token"].pointless

@@ -94,7 +94,11 @@ def test_json_that_cannot_be_encoded_leaves_the_old_file(tmp_path: Path) -> None
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("content", [None, b"", b'{"cut": [1, 2', b"\xff\xfe\x00", b"{'quotes': 1}"])
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b'{"cut": [1, 2', b"\xff\xfe\x00", b"{'quotes': 1}", b"[" * 100_000, b"9" * 5_000],
+    ids=["missing", "empty", "cut", "no text", "quotes", "deep", "long number"],
+)
 def test_json_that_is_missing_or_broken_is_told_with_its_name(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "value.json"
     if content is not None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from narrowgauge.cli import main
+from narrowgauge.graph.onnx_io import read_build, write_build
 from narrowgauge.model.checkpoint import load_run, weights_file, write_tensors
 from narrowgauge.model.config import (
     EmbeddingConfig,
@@ -168,6 +169,19 @@ def test_a_float_run_is_not_exported(flow: Path, capsys: pytest.CaptureFixture[s
     assert not (flow / "never").exists()
 
 
+@pytest.mark.parametrize("part", ["tokenizer", "labels"])
+def test_a_build_with_the_names_of_another_model_is_refused(
+    flow: Path, tmp_path: Path, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = read_build(flow / "build")
+    if part == "tokenizer":
+        metadata = replace(graph.metadata, tokenizer={**graph.metadata.tokenizer, "tokens": ["play"]})
+    else:
+        metadata = replace(graph.metadata, labels={"intents": ["play"], "slots": []})
+    write_build(replace(graph, metadata=metadata), tmp_path / "build")
+    refused(["run", str(tmp_path / "build"), "play"], "do not fit", capsys)
+
+
 def test_an_accumulator_that_can_overflow_is_refused(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = flow / "overflow"
     shutil.copytree(flow / "run", run)
@@ -182,6 +196,52 @@ def test_an_accumulator_that_can_overflow_is_refused(flow: Path, capsys: pytest.
 def test_export_does_not_overwrite_what_is_no_build(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refused(["export", str(flow / "run"), "--out", str(flow / "data")], "is not a build", capsys)
     assert (flow / "data" / "train" / "seq.in").exists()
+
+
+def test_an_export_replaces_a_build_and_no_other_folder_with_a_manifest(
+    flow: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build = flow / "again"
+    shutil.copytree(flow / "build", build)
+    (build / "model.onnx").write_bytes(b"damaged")
+    assert main(["export", str(flow / "run"), "--out", str(build)]) == 0
+    assert (build / "model.onnx").read_bytes() == (flow / "build" / "model.onnx").read_bytes()
+    other = flow / "website"
+    other.mkdir()
+    (other / "manifest.json").write_text('{"name": "website"}')
+    refused(["export", str(flow / "run"), "--out", str(other)], "is not a build", capsys)
+    assert (other / "manifest.json").read_text() == '{"name": "website"}'
+
+
+def test_a_run_with_other_weights_is_not_equal(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = flow / "moved"
+    shutil.copytree(flow / "run", run)
+    state = dict(load_run(run, "quantized").model.state_dict())
+    state["pooler.bias"] = state["pooler.bias"] + 1.0
+    write_tensors(weights_file(run, "quantized"), state, {"stage": "quantized"})
+    capsys.readouterr()
+    arguments = ["verify", str(flow / "build"), "--run", str(run), "--data", str(flow / "data")]
+    assert main([*arguments, "--json", str(flow / "unequal.json")]) == 1
+    out = capsys.readouterr().out
+    report = json.loads((flow / "unequal.json").read_text())
+    assert "NOT equal" in out and not report["equal"]
+    golden, torch_level, onnx_level = report["levels"]
+    assert golden["first_difference"] is None and onnx_level["first_difference"] is None
+    # The pooler's output is the first value that its bias reaches.
+    difference = torch_level["first_difference"]
+    assert (difference["value"], difference["sentence"]) == ("pooler.output", 0)
+    assert f"{difference['got']} instead of {difference['expected']}" in out
+
+
+def test_a_run_of_another_model_is_not_compared(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = (flow / "config.toml").read_text()
+    (flow / "other.toml").write_text(config.replace("layers = 1", "layers = 0"))
+    run = str(flow / "shallow")
+    arguments = ["train", "--data", str(flow / "data"), "--config", str(flow / "other.toml"), "--out", run]
+    assert main([*arguments, "--epochs", "0", "--qat-epochs", "1"]) == 0
+    refused(
+        ["verify", str(flow / "build"), "--run", run, "--data", str(flow / "data")], "another model", capsys
+    )
 
 
 def test_a_run_of_another_vocabulary_is_not_compared(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:

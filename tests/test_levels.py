@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from narrowgauge.errors import UserError
 from narrowgauge.graph.bounds import prove
+from narrowgauge.graph.level import Level
 from narrowgauge.graph.onnx_io import model_bytes, read_build, write_build
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.level import TorchLevel
@@ -30,7 +31,11 @@ def compare(seed: int, extremes: float) -> None:
         prove(graph)
     except UserError:
         return
-    levels = [GoldenModel(graph), TorchLevel(model, graph), OnnxLevel(model_bytes(graph), graph)]
+    levels: list[Level] = [
+        GoldenModel(graph),
+        TorchLevel(model, graph),
+        OnnxLevel(model_bytes(graph), graph, threads=1),
+    ]
     results = verify_levels(graph, levels, random_sentences(rng, model.config, 4))
     assert [result.level for result in results] == ["golden", "torch", "onnx"]
     for result in results:
@@ -61,7 +66,7 @@ def test_a_build_read_back_is_the_model(tmp_path: Path) -> None:
     graph = freeze(model)
     write_build(graph, tmp_path / "build")
     read = read_build(tmp_path / "build")
-    levels = [GoldenModel(read), TorchLevel(model, graph)]
+    levels: list[Level] = [GoldenModel(read), TorchLevel(model, graph)]
     assert all(r.equal for r in verify_levels(graph, levels, random_sentences(rng, model.config, 4)))
 
 

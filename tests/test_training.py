@@ -363,14 +363,23 @@ def test_thresholds_learn_until_they_are_frozen(
 def test_weights_thresholds_and_their_decay_are_apart(data: str, tmp_path: Path) -> None:
     job = training_module._Training(options(data, tmp_path / "run"))
     scales = {id(scale) for scale in scale_parameters(job.model)}
+    factors = {
+        id(parameter): TRAINING.ttm_lr_factor
+        if name.startswith("embedding.token")
+        else TRAINING.core_lr_factor
+        for name, parameter in job.model.named_parameters()
+        # The heads are dense layers.
+        if ".cores." in name and not name.startswith(("label", "slots"))
+    }
     groups = job._optimizer("quantized").param_groups
     seen = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(seen) == sorted(id(parameter) for parameter in job.model.parameters())
     for group in groups:
         for parameter in group["params"]:
+            factor = factors.get(id(parameter), 1.0)
             scale = id(parameter) in scales
-            assert group["peak"] == (TRAINING.scale_lr if scale else TRAINING.qat_lr)
-            assert group["weight_decay"] == (TRAINING.weight_decay if parameter.dim() > 1 else 0.0)
+            assert group["peak"] == (TRAINING.scale_lr if scale else TRAINING.qat_lr * factor)
+            assert group["weight_decay"] == (TRAINING.weight_decay / factor if parameter.dim() > 1 else 0.0)
     floats = {id(p) for group in job._optimizer("float").param_groups for p in group["params"]}
     assert floats == set(seen) - scales
 
@@ -611,6 +620,46 @@ def test_a_run_whose_files_are_not_of_one_training_is_told(run_copy: Path, tmp_p
 def test_a_damaged_state_is_not_resumed(run_copy: Path, data: str) -> None:
     truncate(run_copy / "last.safetensors")
     with pytest.raises(UserError, match=r"last\.safetensors is damaged"):
+        train(options(data, run_copy, resume=True))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stage": "other"},
+        {"stage": None},
+        {"epoch": 0},
+        {"epoch": QAT_EPOCHS + 1},
+        {"epoch": "last"},
+        {"best": None},
+        {"history": None},
+        {"history": [{"stage": "float"}]},
+    ],
+)
+def test_a_state_of_something_else_is_not_resumed(change: dict[str, Any], run_copy: Path, data: str) -> None:
+    tensors, state = read_tensors(run_copy / "last.safetensors")
+    write_tensors(run_copy / "last.safetensors", tensors, {**state, **change})
+    with pytest.raises(UserError, match=r"last\.safetensors holds no state of this training"):
+        train(options(data, run_copy, resume=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "moment", "sentence"),
+    [
+        ("optimizer.0.other", torch.zeros(1), "no state of AdamW"),
+        ("optimizer.9999.exp_avg", torch.zeros(1), "no state of AdamW"),
+        ("optimizer.0.exp_avg", torch.zeros(3, 3, 3, 3), "wrong shape"),
+        ("optimizer.0.exp_avg", None, "lacks a part"),
+    ],
+)
+def test_the_state_of_another_optimizer_is_not_resumed(
+    name: str, moment: Tensor | None, sentence: str, run_copy: Path, data: str
+) -> None:
+    tensors, state = read_tensors(run_copy / "last.safetensors")
+    tensors.pop(name, None)
+    more = {} if moment is None else {name: moment}
+    write_tensors(run_copy / "last.safetensors", {**tensors, **more}, state)
+    with pytest.raises(UserError, match=sentence):
         train(options(data, run_copy, resume=True))
 
 

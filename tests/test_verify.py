@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from narrowgauge.fixedpoint import IntArray
 from narrowgauge.graph import Graph, node_outputs
-from narrowgauge.graph.level import IntArray, Level, Sentence
+from narrowgauge.graph.level import Level, Sentence
 from narrowgauge.graph.onnx_io import model_bytes
 from narrowgauge.sim.golden import GoldenModel
 from narrowgauge.sim.onnx_level import OnnxLevel

@@ -73,10 +73,12 @@ class Labels:
         Raises:
             UserError: `value` describes no labels.
         """
-        try:
-            lists = tuple(value["intents"]), tuple(value["slots"])
-        except (KeyError, TypeError):
-            raise UserError("The stored labels are damaged; train or export the model anew.") from None
+        lists = []
+        for key in ("intents", "slots"):
+            names = value.get(key)
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise UserError("The stored labels are damaged; train or export the model anew.")
+            lists.append(tuple(names))
         return cls(*lists)
 
 

@@ -85,7 +85,7 @@ class Tokenizer(ABC):
         A pair that is too long loses tokens from the end of whichever sentence is then the longer.
 
         Raises:
-            ValueError: `max_len` leaves no room for one token of each sentence.
+            UserError: `max_len` leaves no room for one token of each sentence.
         """
         first = [self._ids_of(word) for word in words]
         starts = np.cumsum([1, *(len(ids) for ids in first)], dtype=np.int32)[:-1]
@@ -97,7 +97,9 @@ class Tokenizer(ABC):
         if max_len is not None and truncated:
             room = max_len - frame
             if room < frame:
-                raise ValueError(f"max_len {max_len} leaves no room for a token of each sentence")
+                raise UserError(
+                    f"a length of {max_len} leaves no room for a token of each sentence; raise it."
+                )
             kept = min(len(a), max(room - len(b), (room + 1) // 2))
             a, b = a[:kept], b[: room - kept]
         ids = [self.cls_id, *a] if pair is None else [self.cls_id, *a, self.sep_id, *b]
