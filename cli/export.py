@@ -24,7 +24,8 @@ def run(args: argparse.Namespace) -> int:
     report = export_run(args.run_dir, args.out)
     write_report(args, report)
     print(
-        f"No accumulator overflows: the widest, of {report.widest_value}, needs {report.widest} of 32 bits."
+        f"No accumulator overflows: the widest of a linear layer, {report.widest_value}, "
+        f"needs {report.widest} of 32 bits."
     )
     print(
         f"{report.parameters:,} numbers in {report.bytes:,} bytes; dense FP32 takes {report.dense_bytes:,}."

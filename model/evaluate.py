@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .checkpoint import Stage, load_run
-from .data import Batch, EncodedSplit, Labels, batches, encode_split, load
+from .data import Batch, EncodedSplit, Labels, batches, encode_split, load_split
 from .metrics import Array, Predictions, Scores, decode, score_predictions
 from .transformer import Transformer
 
@@ -67,6 +67,6 @@ def evaluate(
         UserError: the run or the data can't be read.
     """
     run = load_run(path, stage)
-    examples = load(data).split(split)[:limit]
+    examples = load_split(data, split, limit, pairs=run.config.model.segments)
     encoded = encode_split(examples, run.tokenizer, run.labels, run.config.model.max_length)
     return evaluate_model(run.model, encoded, run.labels)

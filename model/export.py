@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import UserError
-from ..graph import Graph
+from ..graph import Graph, Linear, node_outputs
 from ..graph.bounds import prove
 from ..graph.describe import Description, describe
 from ..graph.onnx_io import is_build, write_build
@@ -25,7 +25,7 @@ class ExportReport:
         build: the folder.
         parameters, bytes: of the model, its cores packed.
         dense_bytes: of the dense model in FP32.
-        widest: bits that the largest accumulator can need, sign included; at most 32.
+        widest: bits that the largest accumulator of a linear layer can need, sign included; at most 32.
         widest_value: the value that it is requantized to.
     """
 
@@ -71,7 +71,8 @@ def export_run(run: Path, out: Path) -> ExportReport:
     bounds = prove(graph)
     write_build(graph, out, {"bounds": {name: asdict(bound) for name, bound in bounds.items()}})
     description: Description = describe(graph)
-    widest = max(bounds.values(), key=lambda bound: bound.magnitude)
+    linear = (name for node in graph.nodes if isinstance(node, Linear) for name in node_outputs(node))
+    widest = max((bounds[name] for name in linear), key=lambda bound: bound.magnitude)
     return ExportReport(
         out,
         description.parameters,

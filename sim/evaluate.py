@@ -11,7 +11,15 @@ from ..errors import UserError
 from ..graph import Graph
 from ..graph.level import Sentence
 from ..graph.onnx_io import read_build
-from ..model.data import EncodedSplit, Example, Labels, Tokenizer, encode_split, load, tokenizer_from_json
+from ..model.data import (
+    EncodedSplit,
+    Example,
+    Labels,
+    Tokenizer,
+    encode_split,
+    load_split,
+    tokenizer_from_json,
+)
 from ..model.data import split_words as split_text
 from ..model.metrics import Scores, decode, score_predictions
 from .golden import GoldenModel
@@ -74,7 +82,7 @@ def sentences(split: EncodedSplit, segments: bool) -> list[Sentence]:
 
 def read_sentences(graph: Graph, data: str, split: str, limit: int | None) -> list[Sentence]:
     """The first `limit` sentences of a split of `data`, as a build's inputs."""
-    encoded = Frontend.of(graph).encode(load(data).split(split)[:limit])
+    encoded = Frontend.of(graph).encode(load_split(data, split, limit, pairs=graph.segments))
     return sentences(encoded, graph.segments)
 
 
@@ -86,7 +94,7 @@ def evaluate(build: Path, data: str, split: str = "test", limit: int | None = No
     """
     graph = read_build(build)
     frontend = Frontend.of(graph)
-    encoded = frontend.encode(load(data).split(split)[:limit])
+    encoded = frontend.encode(load_split(data, split, limit, pairs=graph.segments))
     logits = GoldenModel(graph).predict(sentences(encoded, graph.segments))
     found = decode(logits["label"], logits.get("slots"), encoded, frontend.labels)
     return score_predictions(found.labels, found.slots, encoded.examples, frontend.labels.intents)

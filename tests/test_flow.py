@@ -303,3 +303,7 @@ def test_pairs_with_one_label(flow: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["run", build, "the hall", "in the hall"]) == 0
     assert capsys.readouterr().out.strip() in ("same", "other")
     refused(["run", build, "the hall"], "two sentences", capsys)
+    single = str(flow / "build")
+    refused(["eval", single, "--data", str(data)], "the model reads one", capsys)
+    refused(["eval", str(flow / "run"), "--data", str(data)], "the model reads one", capsys)
+    refused(["verify", single, "--data", str(data)], "the model reads one", capsys)

@@ -5,7 +5,7 @@ Needs numpy only; WordPiece vocabularies need `tokenizers`, and hf: sources need
 
 from .corpus import SPLITS, Corpus, Example, split_words
 from .encoding import IGNORED, UNKNOWN, Batch, EncodedSplit, Labels, batches, encode_split
-from .readers import load
+from .readers import load, load_split
 from .tokenizer import (
     SPECIALS,
     Encoded,
@@ -32,6 +32,7 @@ __all__ = [
     "batches",
     "encode_split",
     "load",
+    "load_split",
     "split_words",
     "tokenizer_from_json",
 ]

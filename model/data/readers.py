@@ -63,6 +63,26 @@ def load(source: str) -> Corpus:
     raise UserError(f"{source} is no data: give 'voice', a directory, a .csv or .tsv file, or hf:NAME.")
 
 
+def load_split(source: str, split: str, limit: int | None = None, *, pairs: bool) -> tuple[Example, ...]:
+    """The first `limit` examples of one split of `source`, for a model that is there already.
+
+    Args:
+        source: see `load`.
+        split: name of the split.
+        limit: None: all of them.
+        pairs: whether the model reads two sentences.
+
+    Raises:
+        UserError: as `load`; an unknown or empty split; pairs for a model that reads one sentence.
+    """
+    examples = load(source).split(split)[:limit]
+    if not pairs and any(example.pair is not None for example in examples):
+        raise UserError(
+            f"{source} has pairs of sentences and the model reads one; give data of single sentences."
+        )
+    return examples
+
+
 def _corpus(name: str, splits: Mapping[str, Sequence[Example]]) -> Corpus:
     train, dev, test = (tuple(splits.get(split, ())) for split in SPLITS)
     if train and "dev" not in splits:
