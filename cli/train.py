@@ -44,7 +44,16 @@ def add_parser(commands: Commands) -> None:
     change.add_argument("--seed", type=non_negative_int, metavar="N", help="of everything random")
 
     parser.add_argument(
-        "--teacher", type=Path, metavar="RUN", help="a float run on the same data to start and to learn from"
+        "--teacher",
+        type=Path,
+        metavar="RUN",
+        help="a float run on the same data whose logits are learned from",
+    )
+    parser.add_argument(
+        "--start",
+        type=Path,
+        metavar="RUN",
+        help="a float run to take the first weights from (default: the teacher)",
     )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in RUN")
     parser.add_argument(
@@ -86,7 +95,13 @@ def run(args: argparse.Namespace) -> int:
     from ..model.training import TrainOptions, train
 
     options = TrainOptions(
-        config, args.data, args.out, teacher=args.teacher, resume=args.resume, threads=args.threads
+        config,
+        args.data,
+        args.out,
+        teacher=args.teacher,
+        start=args.start,
+        resume=args.resume,
+        threads=args.threads,
     )
     write_report(args, train(options))
     print(f"The run is in {args.out}.")

@@ -113,7 +113,10 @@ class TrainOptions:
         data: source, see `data.load`.
         out: folder of the run. It must not hold one already, except with `resume`, and except where `epochs`
             is 0 and it has a float checkpoint: then the quantization-aware stage starts from that.
-        teacher: folder of a float run on the same vocabulary and labels, to learn from; see `distillation`.
+        teacher: folder of a float run on the same vocabulary and labels, whose logits are learned from; see
+            `distillation`.
+        start: folder of a float run to take the first weights from, where its model has the same sizes; the
+            teacher when None.
         resume: go on after the last complete epoch in `out`; from the beginning if there is none.
         threads: of PyTorch; None: as it is. The same bits need the same number.
         quiet: print nothing.
@@ -124,6 +127,7 @@ class TrainOptions:
     data: str
     out: Path
     teacher: Path | None = None
+    start: Path | None = None
     resume: bool = False
     threads: int | None = None
     quiet: bool = False
@@ -173,21 +177,34 @@ class _Training:
         self.steps = math.ceil(len(self.splits["train"]) / self.training.batch_size)
         torch.manual_seed(self._seed(_Draw.WEIGHTS))
         self.model = Transformer(self.config.model, self.training.dropout)
-        self.teacher = None if options.teacher is None else self._load_teacher(options.teacher)
-        if self.teacher is not None:
-            inherit(self.model, self.teacher)
+        self.teacher = None if options.teacher is None else self._load_other(options.teacher)
+        start = options.start or options.teacher
+        if (
+            start is not None
+            and not inherit(self.model, self._load_other(start))
+            and options.start is not None
+        ):
+            raise UserError(
+                f"{start} is of a model of other sizes; give a run of the same ones to start from."
+            )
         self.optimizer = self._optimizer("float")
         self.history: list[EpochRecord] = []
         self.best = -1.0
-        digest = None if options.teacher is None else sha256(weights_file(options.teacher, "float"))
-        if prepared.start is Start.RESUME and read_record(self.out / DATA).get("teacher") != digest:
-            raise UserError(f"{self.out} was begun with another teacher, or none; resume with that.")
+        others = {
+            role: None if path is None else sha256(weights_file(path, "float"))
+            for role, path in (("teacher", options.teacher), ("start", start))
+        }
+        if prepared.start is Start.RESUME:
+            begun = read_record(self.out / DATA)
+            for role, digest in others.items():
+                if begun.get(role) != digest:
+                    raise UserError(f"{self.out} was begun with another {role}, or none; resume with that.")
         # Nothing is written before all of the above has been found to be valid.
         if prepared.start is Start.FLOAT:
             load_weights(self.model, weights_file(self.out, "float"))
             self._forget()
         if prepared.start is not Start.RESUME:
-            write_record(self.out / DATA, {**prepared.data, "teacher": digest})
+            write_record(self.out / DATA, {**prepared.data, **others})
             write_description(self.out, self.config, self.tokenizer, self.labels)
 
     @property
@@ -197,7 +214,7 @@ class _Training:
     def _epochs(self, stage: Stage) -> int:
         return self.training.epochs if stage == "float" else self.training.qat_epochs
 
-    def _load_teacher(self, path: Path) -> Transformer:
+    def _load_other(self, path: Path) -> Transformer:
         run = load_run(path, "float")
         longest = self.config.model.max_length
         if run.config.model.max_length < longest:

@@ -15,7 +15,7 @@ from narrowgauge.model.config import EmbeddingConfig, LinearConfig, ModelConfig,
 from narrowgauge.model.distillation import inherit, soft_cross_entropy
 from narrowgauge.model.level import pad
 from narrowgauge.model.training import TrainOptions, train
-from narrowgauge.model.transformer import Transformer
+from narrowgauge.model.transformer import EncoderLayer, Transformer
 
 from .models import random_sentences
 from .test_flow import write_split
@@ -97,6 +97,20 @@ def test_training_with_a_teacher(tmp_path: Path) -> None:
     train(start)
     teacher, copy = (load_run(tmp_path / name, "float").model.state_dict() for name in ("dense", "start"))
     assert all(torch.equal(copy[name], teacher[name]) for name in copy if not name.endswith("log2_t"))
+    again = replace(options("again", "tt", tmp_path / "dense", epochs=0), start=tmp_path / "taught")
+    train(again)
+    queries = []
+    for name in ("taught", "again"):
+        layer = load_run(tmp_path / name, "float").model.encoder[0]
+        assert isinstance(layer, EncoderLayer)
+        queries.append(layer.attention.query.to_dense())
+    torch.testing.assert_close(*queries)
+    wide = options("wide", "tt")
+    wide = replace(wide, config=replace(wide.config, model=replace(wide.config.model, ffn=20)))
+    with pytest.raises(UserError, match="other sizes"):
+        train(replace(wide, start=tmp_path / "taught"))
+    with pytest.raises(UserError, match="another start"):
+        train(replace(again, start=None, resume=True))
     with pytest.raises(UserError, match="another teacher"):
         train(replace(options("taught", "tt"), resume=True))
     with pytest.raises(UserError, match="another vocabulary"):
