@@ -9,6 +9,8 @@ TORCH ?= torch==2.13.0
 VENV ?= .venv
 VENV_TEST ?= .venv-test
 WORKERS ?= 2
+# The demo's model is too small to gain from more.
+THREADS ?= 1
 
 comma := ,
 # Without byte code, which Python writes when a module is first imported, installing takes half the time.
@@ -43,8 +45,8 @@ $(VENV_TEST)/.installed: pyproject.toml constraints.txt
 
 demo: $(VENV)/.installed ## train on the built-in corpus, export, verify every integer, run one sentence
 	rm -rf runs/demo runs/demo-dense build/demo
-	$(NARROWGAUGE) train --data voice --preset voice --format dense --qat-epochs 0 --out runs/demo-dense
-	$(NARROWGAUGE) train --data voice --preset voice --teacher runs/demo-dense --out runs/demo
+	$(NARROWGAUGE) train --data voice --preset voice --format dense --qat-epochs 0 --threads $(THREADS) --out runs/demo-dense
+	$(NARROWGAUGE) train --data voice --preset voice --teacher runs/demo-dense --threads $(THREADS) --out runs/demo
 	$(NARROWGAUGE) export runs/demo --out build/demo
 	$(NARROWGAUGE) verify build/demo --run runs/demo --data voice
 	$(BIN)/python benchmarks/compare.py --data voice --dense runs/demo-dense --run runs/demo --build build/demo
