@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -52,13 +53,36 @@ class _StraightThrough(torch.autograd.Function):
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor, Tensor | None, None, None, None]:
         (grad,) = grads
         source, exact = ctx.saved_tensors
-        lo, hi = ctx.limits
-        inside = torch.ops.aten.hardtanh_backward(grad, source, lo, hi)
+        inside = torch.ops.aten.hardtanh_backward(grad, source, *ctx.limits)
         slope = None
         if ctx.needs_input_grad[1]:
             slope = torch.dot(grad.reshape(-1), exact.reshape(-1))
-            slope = (slope - torch.dot(inside.reshape(-1), source.reshape(-1))) * _LN2
+            slope = slope.sub_(torch.dot(inside.reshape(-1), source.reshape(-1))).mul_(_LN2)
         return inside, slope, None, None, None
+
+
+class _Round(_StraightThrough):
+    """Rounds and saturates `source` itself: inside, no graph is recorded, and all works in place."""
+
+    @staticmethod
+    def forward(ctx: Any, source: Tensor, log2_t: Tensor, fmt: Any, lo: float, hi: float) -> Tensor:
+        exact = _rounded(source, fmt)
+        ctx.save_for_backward(source, exact)
+        ctx.limits = (lo, hi)
+        return exact
+
+
+def _rounded(x: Tensor, fmt: Format) -> Tensor:
+    """floor(x * 2^frac + 1/2) * 2^-frac, saturated, in float32."""
+    q = torch.mul(x, 2.0**fmt.frac).add_(0.5).floor_().clamp_(fmt.lo, fmt.hi)
+    return q.mul_(fmt.scale).float()
+
+
+@lru_cache(maxsize=4096)
+def _format(bits: int, signed: bool, exponent: int) -> tuple[Format, float, float]:
+    """The format of a threshold of 2^exponent, and the reals between which nothing saturates."""
+    fmt = Format(bits, bits - signed - exponent, signed)
+    return fmt, (fmt.lo - 0.5) * fmt.scale, (fmt.hi + 0.5) * fmt.scale
 
 
 class Quantizer(nn.Module):
@@ -89,9 +113,13 @@ class Quantizer(nn.Module):
     @property
     def fmt(self) -> Format:
         """The present format."""
-        return Format(
-            self.bits, self.bits - self.signed - math.ceil(float(self.log2_t.detach())), self.signed
-        )
+        return self._format()[0]
+
+    def _format(self) -> tuple[Format, float, float]:
+        return _format(self.bits, self.signed, math.ceil(self.log2_t.item()))
+
+    def _threshold(self) -> Tensor:
+        return self.log2_t.detach() if self.frozen else self.log2_t
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` quantized: floor(x * 2^frac + 1/2) * 2^-frac, saturated. In float mode, `x`."""
@@ -100,14 +128,14 @@ class Quantizer(nn.Module):
         if self.mode is Mode.CALIBRATE:
             self._watch(x)
             return x
-        return self.exact(x, self.round(x))
+        if self.capture is not None or not torch.is_grad_enabled():
+            return self.exact(x, self.round(x))
+        return _Round.apply(x, self._threshold(), *self._format())  # type: ignore[no-any-return]
 
     def round(self, x: Tensor) -> Tensor:
         """The quantized values of `x`, without a gradient."""
-        fmt = self.fmt
         with torch.no_grad():
-            q = torch.mul(x, 2.0**fmt.frac).add_(0.5).floor_().clamp_(fmt.lo, fmt.hi)
-            return q.mul_(fmt.scale).float()
+            return _rounded(x, self.fmt)
 
     def exact(self, source: Tensor, exact: Tensor) -> Tensor:
         """`exact`, which another algorithm computed in this format, with the gradient of quantizing `source`."""
@@ -115,10 +143,8 @@ class Quantizer(nn.Module):
             self.capture[self.name] = self.integers(exact)
         if not torch.is_grad_enabled():
             return exact
-        fmt = self.fmt
-        log2_t = self.log2_t.detach() if self.frozen else self.log2_t
-        lo, hi = (fmt.lo - 0.5) * fmt.scale, (fmt.hi + 0.5) * fmt.scale
-        return _StraightThrough.apply(source, log2_t, exact, lo, hi)  # type: ignore[no-any-return]
+        _, lo, hi = self._format()
+        return _StraightThrough.apply(source, self._threshold(), exact, lo, hi)  # type: ignore[no-any-return]
 
     def integers(self, x: Tensor) -> Tensor:
         """The integers of a tensor that this quantizer has quantized."""
