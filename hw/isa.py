@@ -369,7 +369,7 @@ def _enum(kind: type[IntEnum], width: int, default: IntEnum, doc: str) -> Any:
 
 @dataclass(frozen=True)
 class Contract:
-    """Products of words of operand A (lanes: rows) and of operand B (lanes: columns), tile by tile, drained word by word."""
+    """Products of words of A (lanes: rows) and of B (lanes: columns), tile by tile, drained word by word."""
 
     sentence: int = _sentence()
     block: int = _block()

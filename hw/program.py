@@ -180,7 +180,8 @@ def _check_parameters(values: dict[str, int], count: int, engine: Parameters | N
 
     if not 1 <= values["max_length"] <= isa.MAX_LENGTH or not 1 <= values["sentences"] <= isa.SENTENCES:
         raise wrong(
-            f"the program is for {values['sentences']} sentences of {values['max_length']} tokens, which no engine takes."
+            f"the program is for {values['sentences']} sentences of {values['max_length']} tokens, "
+            "which no engine takes."
         )
     if values["lanes"] not in isa.LANES or values["acc_bits"] != isa.ACC_BITS:
         raise wrong(f"the program is for {values['lanes']} lanes and {values['acc_bits']}-bit accumulators.")

@@ -1,0 +1,1 @@
+"""The engine in Vitis HLS C++, and the exporter of its project."""

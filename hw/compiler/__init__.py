@@ -1,0 +1,1 @@
+"""The compiler: integer graph in, program and image out; one pass a module."""
