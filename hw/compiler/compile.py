@@ -1,0 +1,193 @@
+"""The compiler: runs the passes and checks that the result fits an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ...errors import UserError
+from ...fixedpoint import ACC_BITS, IntArray
+from ...graph import Graph, node_outputs
+from ...graph.bounds import prove
+from .. import isa
+from ..host import IndexColumn, Output
+from ..isa import Memory, Parameters
+from ..program import Program
+from ..views import View
+from .allocate import Allocation, allocate
+from .emit import emit
+from .image import Image
+from .lower import Lowering
+from .schedule import Schedule, schedule
+
+_REMEDIES = {
+    Memory.WEIGHT: "a smaller rank, fewer layers, narrower layers, or a larger weight_depth",
+    Memory.PROGRAM: "a smaller max_length, fewer sentences in flight, larger N, or a larger program_depth",
+    Memory.BIAS: "fewer or narrower layers, or a larger bias_depth",
+    Memory.NORM: "fewer layers, or a larger norm_depth",
+    Memory.TABLE: "fewer layers, or a larger table_depth",
+    Memory.EXP: "fewer layers, or a larger exp_depth",
+    Memory.INDEX: "a smaller max_length, or a larger index_depth",
+}
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A model for the engine.
+
+    Attributes:
+        program: its instructions.
+        image: what INIT loads: all constants, in beats.
+        views: where each value of the graph is written.
+        inputs: what the host sends of each token.
+        outputs: what the host receives.
+        merged: the products of constants that are in the image.
+        layers: by unit, the layer that each instruction belongs to.
+        peak: what lies in each memory when it is fullest.
+    """
+
+    program: Program
+    image: bytes
+    views: tuple[View, ...]
+    inputs: tuple[IndexColumn, ...]
+    outputs: tuple[Output, ...]
+    merged: Mapping[str, IntArray]
+    layers: tuple[tuple[str, ...], ...]
+    peak: Mapping[Memory, tuple[tuple[str, int], ...]]
+
+    def fused(self, graph: Graph) -> frozenset[str]:
+        """Values of the graph that the engine never holds, since it computes them together with the next."""
+        held = {view.value for view in self.views}
+        merged = set(graph.merged())
+        return frozenset(
+            name for n in graph.nodes for name in node_outputs(n) if name not in held and name not in merged
+        )
+
+
+def compile_graph(
+    graph: Graph,
+    *,
+    lanes: int = 16,
+    sentences: int = 1,
+    max_length: int | None = None,
+    engine: Parameters | None = None,
+) -> Compiled:
+    """Compiles a frozen model.
+
+    Args:
+        graph: the model; no accumulator of it may overflow.
+        lanes: N of the engine; that of `engine` where one is given.
+        sentences: in flight: 1 for the shortest time to an answer, 2 for the most answers a second.
+        max_length: tokens of the longest sentence that the program takes; the model's if it is None.
+        engine: what it must fit; None for an engine as large as it takes.
+
+    Raises:
+        UserError: the model has a part that the engine has no instruction for, or does not fit.
+    """
+    lanes = engine.lanes if engine is not None else lanes
+    if lanes not in isa.LANES:
+        raise UserError(
+            f"an engine has {', '.join(map(str, isa.LANES))} lanes, not {lanes}; choose one of these."
+        )
+    if not 1 <= sentences <= isa.SENTENCES:
+        raise UserError(
+            f"1 to {isa.SENTENCES} sentences can be in flight, not {sentences}; choose one of these."
+        )
+    longest = max_length or graph.metadata.max_length
+    if not 1 <= longest <= min(graph.metadata.max_length, isa.MAX_LENGTH):
+        raise UserError(
+            f"the model takes sentences of 1 to {graph.metadata.max_length} tokens and an engine of at most "
+            f"{isa.MAX_LENGTH}; {longest} is out of that range."
+        )
+    bounds = prove(graph)
+    if any(bound.bits > ACC_BITS for bound in bounds.values()):
+        raise UserError("an accumulator of the model could overflow; export it again.")
+    image = Image(lanes)
+    low = Lowering(graph, image, longest, sentences)
+    try:
+        low.run()
+        plan = schedule(low.tasks, longest, sentences, lanes)
+        allocation = allocate(plan)
+        lists, views = emit(plan, allocation)
+        program = _program(image, lists, allocation, longest, sentences)
+        for _, _, instruction in program:
+            isa.check_fields(instruction)
+    except isa.FieldError as error:
+        raise UserError(
+            f"a layer is too large for an instruction of the engine ({error}); make it smaller."
+        ) from None
+    if engine is not None:
+        _check_fit(program.parameters, engine, allocation)
+    return Compiled(
+        program,
+        image.packet(),
+        views,
+        tuple(low.columns),
+        tuple(_stored(plan, low.outputs)),
+        low.merged,
+        tuple(tuple(task.layer for task in tasks) for tasks in plan.lists),
+        allocation.peak,
+    )
+
+
+def engine_for(program: Program) -> Parameters:
+    """The smallest engine with depths that are powers of two, from 16 words on, that a program fits."""
+    needs = program.parameters
+    depths = {
+        f"{memory.name.lower()}_depth": max(16, 1 << (needs.depth(memory) - 1).bit_length())
+        for memory in Memory
+    }
+    return Parameters(needs.lanes, **depths)
+
+
+def _program(
+    image: Image,
+    lists: tuple[tuple[isa.Instruction, ...], ...],
+    allocation: Allocation,
+    longest: int,
+    sentences: int,
+) -> Program:
+    init = image.loads()
+    need = dict(allocation.depth) | image.depth
+    need[Memory.INDEX] = isa.SENTENCES * longest
+    need[Memory.PROGRAM] = len(init) + sum(map(len, lists))
+    for memory, depth in need.items():
+        if depth > isa.max_depth(memory):
+            raise UserError(
+                f"the model needs {depth} words of {memory.name} memory and no engine has more than "
+                f"{isa.max_depth(memory)}; {_remedy(memory)} would make it fit."
+            )
+    depths = {f"{memory.name.lower()}_depth": need.get(memory, 1) for memory in Memory}
+    return Program(Parameters(image.lanes, **depths), longest, sentences, init, *lists, image_crc=image.crc())
+
+
+def _check_fit(needs: Parameters, has: Parameters, allocation: Allocation) -> None:
+    for memory in Memory:
+        if needs.depth(memory) > has.depth(memory):
+            largest = ", ".join(f"{name} ({words})" for name, words in allocation.peak.get(memory, ())[:3])
+            raise UserError(
+                f"the model needs {needs.depth(memory)} words of {memory.name} memory and the engine has "
+                f"{has.depth(memory)}{f' (largest: {largest})' if largest else ''}; {_remedy(memory)} would make it fit."
+            )
+
+
+def _remedy(memory: Memory) -> str:
+    return _REMEDIES.get(
+        memory,
+        f"a smaller max_length, fewer sentences in flight, larger N, or a larger {memory.name.lower()}_depth",
+    )
+
+
+def _stored(plan: Schedule, outputs: list[Output]) -> list[Output]:
+    """The outputs in the order of the stream unit's list."""
+    waiting = {(o.sentence, o.block, o.value): o for o in outputs}
+    return [
+        waiting[task.instruction.sentence, task.instruction.block, task.layer]
+        for task in plan.lists[isa.Unit.STREAM]
+        if isinstance(task.instruction, isa.Store)
+    ]
+
+
+def with_parameters(program: Program, engine: Parameters) -> Program:
+    """The program with the depths of an engine instead of those that it needs."""
+    return replace(program, parameters=engine)

@@ -1,0 +1,160 @@
+"""Pass: put the tasks of each unit in order by list scheduling, the longest path to the end first.
+
+The array and the vector unit run beside each other on different token blocks, heads or sentences. The scheduler plays
+the units through with the cost model: whenever one is free it takes, among the tasks whose operands are there, the one
+from which the longest chain of work hangs.
+
+One program serves every length, so short sentences come first: the tasks of the first blocks are put in order as if
+there were no others, and each further block's tasks are then fitted in between without changing what stands.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from ..isa import Unit
+from ..timing import Cost, cost
+from .ir import Task, dependencies
+
+
+@dataclass(frozen=True)
+class Slot:
+    """When a task runs, by the cost model: cycles."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The order of each unit's list, and the times that it was found with.
+
+    Attributes:
+        lists: by unit.
+        times: by task, for sentences of one block, of two, and so on up to the longest.
+        needs: for each task those that write what it reads.
+    """
+
+    lists: tuple[list[Task], ...]
+    times: tuple[dict[Task, Slot], ...]
+    needs: dict[Task, list[Task]]
+
+
+def schedule(tasks: list[Task], longest: int, sentences: int, lanes: int) -> Schedule:
+    """Orders tasks for sentences of all lengths.
+
+    Args:
+        tasks: in an order in which they could be executed one by one.
+        longest: tokens of the longest sentence.
+        sentences: in flight.
+        lanes: N.
+    """
+    plan: Schedule | None = None
+    times: list[dict[Task, Slot]] = []
+    for block in range(-(-longest // lanes)):
+        length = min(longest, lanes * (block + 1))
+        present = [task for task in tasks if task.instruction.block <= block]
+        plan = _place(present, [length] * sentences, lanes, plan.lists if plan is not None else ())
+        times += plan.times
+    if plan is None or len(times[-1]) != len(tasks):
+        raise AssertionError("tasks of blocks past the longest sentence")
+    return replace(plan, times=tuple(times))
+
+
+def _place(tasks: list[Task], lengths: Sequence[int], lanes: int, fixed: Sequence[list[Task]]) -> Schedule:
+    """List scheduling; tasks in `fixed`, by unit, keep their order."""
+    needs = dependencies(tasks)
+    costs = {task: cost(task.instruction, lengths, lanes) for task in tasks}
+    chains = _chains(tasks)
+    links = [(chains[task][0], chains[need][0]) for task in tasks for need in needs[task]]
+    for order in fixed:
+        links += [(chains[task][0], chains[before][0]) for before, task in pairwise(order)]
+    heads = [task for task in tasks if task.after is None]
+    later: dict[Task, set[Task]] = {head: set() for head in heads}
+    missing: dict[Task, set[Task]] = {head: set() for head in heads}
+    for head, need in links:
+        if head is not need:
+            later[need].add(head)
+            missing[head].add(need)
+    rank = _ranks(heads, chains, needs, {task: c.latency for task, c in costs.items()})
+
+    lists: tuple[list[Task], ...] = tuple([] for _ in Unit)
+    slots: dict[Task, Slot] = {}
+    free = [0] * len(Unit)
+    # By unit: what is ready now, by rank; and what will be, by time.
+    ready: list[list[tuple[int, int, Task]]] = [[] for _ in Unit]
+    coming: list[list[tuple[int, int, int, Task]]] = [[] for _ in Unit]
+    number = {head: k for k, head in enumerate(heads)}
+
+    def release(head: Task) -> None:
+        time = _earliest(chains[head], needs, slots, costs)
+        heapq.heappush(coming[head.unit], (time, -rank[head], number[head], head))
+
+    for head in heads:
+        if not missing[head]:
+            release(head)
+    while any(ready) or any(coming):
+        unit = min(
+            (u for u in Unit if ready[u] or coming[u]),
+            key=lambda u: free[u] if ready[u] else max(free[u], coming[u][0][0]),
+        )
+        if not ready[unit]:
+            free[unit] = max(free[unit], coming[unit][0][0])
+        while coming[unit] and coming[unit][0][0] <= free[unit]:
+            _, negative, k, head = heapq.heappop(coming[unit])
+            heapq.heappush(ready[unit], (negative, k, head))
+        head = heapq.heappop(ready[unit])[2]
+        for task in chains[head]:
+            start = max(
+                free[unit], max((slots[n].end + 1 for n in needs[task] if n not in chains[head]), default=0)
+            )
+            slots[task] = Slot(start, start + costs[task].latency)
+            free[unit] = start + costs[task].occupied
+            lists[unit].append(task)
+        for follower in later[head]:
+            missing[follower].discard(head)
+            if not missing[follower]:
+                release(follower)
+    return Schedule(lists, (slots,), needs)
+
+
+def _chains(tasks: list[Task]) -> dict[Task, list[Task]]:
+    """For each task the tasks that stand one directly after the other, from the first on."""
+    chains: dict[Task, list[Task]] = {}
+    for task in tasks:
+        chains[task] = chains[task.after] if task.after is not None else []
+        chains[task].append(task)
+    return chains
+
+
+def _ranks(
+    heads: list[Task],
+    chains: dict[Task, list[Task]],
+    needs: dict[Task, list[Task]],
+    latency: dict[Task, int],
+) -> dict[Task, int]:
+    """Cycles from the start of each task to the end of the run, if no unit ever had to wait for another."""
+    after: dict[Task, int] = dict.fromkeys(heads, 0)
+    rank: dict[Task, int] = {}
+    for head in reversed(heads):
+        rank[head] = after[head] + sum(latency[task] for task in chains[head])
+        for need in (chains[need][0] for task in chains[head] for need in needs[task]):
+            if need is not head:
+                after[need] = max(after[need], rank[head])
+    return rank
+
+
+def _earliest(
+    chain: list[Task], needs: dict[Task, list[Task]], slots: dict[Task, Slot], costs: Mapping[Task, Cost]
+) -> int:
+    """When a chain can start so that it never waits inside."""
+    time = 0
+    passed = 0
+    for task in chain:
+        ready = max((slots[n].end + 1 for n in needs[task] if n in slots), default=0)
+        time = max(time, ready - passed)
+        passed += costs[task].occupied
+    return time
