@@ -6,15 +6,20 @@ import argparse
 from pathlib import Path
 
 from .common import Commands, add_command, write_report
+from .compile import add_engine_options, compile_and_report
 
 
 def add_parser(commands: Commands) -> None:
     """Adds `export` to the sub-commands."""
     parser = add_command(
-        commands, "export", run, "freeze a trained run into integers: model.onnx, manifest.json"
+        commands, "export", run, "freeze a trained run into integers, and compile it for the engine"
     )
     parser.add_argument("run_dir", type=Path, metavar="RUN", help="folder of a trained run")
     parser.add_argument("--out", required=True, type=Path, metavar="BUILD", help="folder of the export")
+    parser.add_argument(
+        "--no-engine", action="store_true", help="model.onnx and manifest.json only: no program, no HLS project"
+    )
+    add_engine_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -22,7 +27,6 @@ def run(args: argparse.Namespace) -> int:
     from ..model.export import export_run
 
     report = export_run(args.run_dir, args.out)
-    write_report(args, report)
     print(
         f"No accumulator overflows: the widest of a linear layer, {report.widest_value}, "
         f"needs {report.widest} of 32 bits."
@@ -30,5 +34,7 @@ def run(args: argparse.Namespace) -> int:
     print(
         f"{report.parameters:,} numbers in {report.bytes:,} bytes; dense FP32 takes {report.dense_bytes:,}."
     )
+    engine = None if args.no_engine else compile_and_report(args.out, args)
+    write_report(args, {**vars(report), "engine": engine})
     print(f"The export is in {report.build}.")
     return 0

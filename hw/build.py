@@ -1,4 +1,4 @@
-"""The engine's part of a build: `program.bin`, `weights.bin` and `engine.json`, which says what goes in and comes out."""
+"""The engine's part of a build: `program.bin`, `weights.bin`, and `engine.json`: what goes in and out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 from ..errors import UserError
 from ..files import read_json, write_atomic, write_json
-from .compiler.compile import Compiled
+from ..graph.onnx_io import MODEL_FILE, read_build
+from .compiler.compile import Compiled, compile_graph, engine_for
 from .host import IndexColumn, Output
 from .isa import ISA_VERSION, Memory, Parameters, Unit
 from .program import Program, read_program, to_bytes
@@ -160,3 +161,45 @@ def _view(row: list[Any]) -> View:
 
 def _checksum(content: bytes) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def compile_build(
+    folder: Path,
+    *,
+    lanes: int = 16,
+    sentences: int = 1,
+    max_length: int | None = None,
+    engine: Parameters | None = None,
+) -> EngineBuild:
+    """Compiles the model of a build and writes the engine's files beside it.
+
+    Args:
+        folder: of the build.
+        lanes, sentences, max_length, engine: see `compile_graph`.
+
+    Raises:
+        UserError: the build can't be read, or the model does not fit.
+    """
+    graph = read_build(folder)
+    compiled = compile_graph(graph, lanes=lanes, sentences=sentences, max_length=max_length, engine=engine)
+    write_engine(
+        folder,
+        compiled,
+        engine or engine_for(compiled.program),
+        compiled.fused(graph),
+        folder / MODEL_FILE,
+    )
+    return read_engine(folder)
+
+
+def read_parameters(path: Path) -> Parameters:
+    """The parameters of an engine from a JSON file: fields of `isa.Parameters`, those left out as they are there.
+
+    Raises:
+        UserError: the file can't be read or describes no engine.
+    """
+    record = read_json(path)
+    try:
+        return Parameters(**record)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} describes no engine ({error}); give lanes and depths as numbers.") from None

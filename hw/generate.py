@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
@@ -286,8 +287,8 @@ def _cpp_lines() -> Iterator[str]:
         yield f"    REGISTER_{register.name} = 0x{register.address:02X},  // {register.access}: {register.doc}"
     yield "};"
     yield ""
-    yield "// Where a field of an instruction lies, and what it may hold: the values whose bits are set in MASK if that is not"
-    yield "// 0, otherwise all from LO to HI."
+    yield "// Where a field of an instruction lies, and what it may hold: the values whose bits are set in MASK, or, if"
+    yield "// that is 0, all from LO to HI."
     yield (
         "template <unsigned Low, unsigned Width, bool Signed, std::int32_t Lo, std::int32_t Hi, std::uint32_t Mask>"
     )
@@ -317,11 +318,13 @@ def _cpp_lines() -> Iterator[str]:
         yield f"namespace {opcode.name.lower()} {{"
         for f in found:
             mask = sum(1 << value for value in f.allowed)
-            yield (
-                f"using {f.name.upper()} = Field<{f.low}, {f.width}, {str(f.signed).lower()}, {f.lo}, {f.hi}, {mask}>;"
-                f"  // {f.doc}"
-            )
-        yield f"using All = Fields<{', '.join(f.name.upper() for f in found)}>;"
+            yield f"// {f.doc}"
+            signed = str(f.signed).lower()
+            yield f"using {f.name.upper()} = Field<{f.low}, {f.width}, {signed}, {f.lo}, {f.hi}, {mask}>;"
+        everything = ", ".join(f.name.upper() for f in found)
+        yield from textwrap.wrap(
+            f"using All = Fields<{everything}>;", 118, subsequent_indent="                   "
+        )
         yield f"constexpr unsigned END = {found[-1].low + found[-1].width}u;"
         yield f"}}  // namespace {opcode.name.lower()}"
     yield ""
@@ -342,6 +345,9 @@ def _camel(name: str) -> str:
 def _sv_lines() -> Iterator[str]:
     yield f"// {_NOTICE}"
     yield ""
+    yield "// A design need not use all of the instruction set, nor a check all fields."
+    yield "// verilator lint_off UNUSEDPARAM"
+    yield "// verilator lint_off UNUSEDSIGNAL"
     yield "package ng_isa_pkg;"
     yield ""
     for name, value, doc in _CONSTANTS:
@@ -393,6 +399,8 @@ def _sv_lines() -> Iterator[str]:
         yield from _sv_instruction(kind)
     yield ""
     yield "endpackage"
+    yield "// verilator lint_on UNUSEDPARAM"
+    yield "// verilator lint_on UNUSEDSIGNAL"
 
 
 def _sv_width(enum: type[IntEnum]) -> int:
@@ -420,7 +428,10 @@ def _sv_instruction(kind: type[Instruction]) -> Iterator[str]:
     for f in reversed(found):
         sign = "signed " if f.signed else ""
         width = "" if f.width == 1 else f"[{f.width - 1}:0] "
-        yield f"    logic {sign}{width}{_sv_name(f)};  // {_span(f.low, f.width)}: {f.doc}"
+        yield from textwrap.wrap(
+            f"{_span(f.low, f.width)}: {f.doc}", 92, initial_indent="    // ", subsequent_indent="    // "
+        )
+        yield f"    logic {sign}{width}{_sv_name(f)};"
     yield f"    logic [{isa.OPCODE_BITS - 1}:0] opcode;"
     yield f"  }} {name.lower()}_t;"
     yield ""
@@ -438,7 +449,8 @@ _SV_RULES = {
     "CONTRACT": (
         "i.bits >= 2 && i.bits <= (i.c_space == SpaceWide ? 16 : 8)",
         "!i.has_table || i.bits == 8",
-        "!i.keep || (i.n0 == 1 && i.n1 == 1 && i.n2 == 1 && i.n0_source == CountConst && i.n2_source == CountConst)",
+        "!i.keep || (i.n0 == 1 && i.n1 == 1 && i.n2 == 1 &&\n"
+        "            i.n0_source == CountConst && i.n2_source == CountConst)",
     ),
     "LAYERNORM": (
         "i.bits >= 2 && i.bits <= 8",
@@ -456,7 +468,8 @@ def _sv_range(f: Field) -> list[str]:
             return []
         assert f.enum is not None
         prefix = _camel(f.enum.__name__)
-        return [" || ".join(f"{name} == {prefix}{_camel(f.enum(value).name)}" for value in f.allowed)]
+        codes = (f"{name} == {prefix}{_camel(f.enum(value).name)}" for value in f.allowed)
+        return [" ||\n            ".join(codes)]
     least = -(1 << (f.width - 1)) if f.signed else 0
     most = (1 << (f.width - f.signed)) - 1
     return ([f"{name} >= {f.lo}"] if f.lo != least else []) + ([f"{name} <= {f.hi}"] if f.hi != most else [])

@@ -10,10 +10,9 @@ import numpy as np
 
 from ..errors import UserError
 from ..fixedpoint import IntArray
-from .isa import INDEX_COLUMNS
+from .isa import INDEX_COLUMNS, MEMORIES, Memory
 
-COLUMN_LIMIT = 1 << 16
-"""An index column is an unsigned number of 16 bits."""
+_LOGIT_BYTES = MEMORIES[Memory.WIDE].lane_bits // 8
 
 
 @dataclass(frozen=True)
@@ -59,27 +58,36 @@ def pack_indices(columns: Sequence[IndexColumn], tokens: IntArray, segments: Int
         segments: segment ids, shape (T,), or None if no column reads them.
 
     Raises:
-        UserError: a column reads segments and there are none, or an index does not fit 16 bits.
+        UserError: a column reads segments and there are none, or an id is out of the range of its columns.
     """
     words = np.zeros((len(tokens), INDEX_COLUMNS), "<u2")
-    for number, column in enumerate(columns):
-        ids = tokens if column.source == "tokens" else segments
+    sources = {"tokens": tokens, "segments": segments}
+    limits: dict[str, int] = {}
+    for column in columns:
+        limits[column.source] = max(limits.get(column.source, 0), column.divisor * column.modulus)
+    for source, limit in limits.items():
+        ids = sources[source]
         if ids is None or len(ids) != len(tokens):
-            raise UserError(f"the model reads a segment for each of {len(tokens)} tokens; give them.")
-        index = np.asarray(ids, np.int64) // column.divisor % column.modulus
-        if column.modulus > COLUMN_LIMIT and index.max(initial=0) >= COLUMN_LIMIT:
             raise UserError(
-                f"an index column holds numbers below {COLUMN_LIMIT}, not {index.max()}; "
-                "use a model whose embeddings have fewer rows a table."
+                f"the model reads one of the {source} for each of {len(tokens)} tokens; give them."
             )
-        words[:, number] = index
+        if ids.min(initial=0) < 0 or ids.max(initial=0) >= limit:
+            wrong = next(i for i in ids.tolist() if not 0 <= i < limit)
+            raise UserError(
+                f"{wrong} is not among the {source} of the model, 0 to {limit - 1}; "
+                "use the vocabulary that it was trained with."
+            )
+    for number, column in enumerate(columns):
+        ids = sources[column.source]
+        assert ids is not None
+        words[:, number] = ids // column.divisor % column.modulus
     return words.tobytes()
 
 
 def unpack_outputs(
     outputs: Sequence[Output], lanes: int, lengths: Sequence[int], beats: bytes
 ) -> list[dict[str, IntArray]]:
-    """The logits in what a RUN sent: for each sentence a matrix (tokens, features) or a row (features) by task.
+    """The logits in what a RUN sent: for each sentence a matrix (tokens, features) or a row (features,) by task.
 
     Args:
         outputs: the STOREs in their order in the list `stream`.
@@ -90,28 +98,22 @@ def unpack_outputs(
     Raises:
         UserError: the stream is shorter or longer than these outputs are.
     """
-    words = np.frombuffer(beats, "<i2") if len(beats) % 2 == 0 else np.zeros(0, "<i2")
-    parts: list[dict[str, list[IntArray]]] = [{} for _ in lengths]
-    found: list[dict[str, IntArray]] = [{} for _ in lengths]
-    at = 0
-    for output in outputs:
-        if output.sentence >= len(lengths) or output.block * lanes >= lengths[output.sentence]:
-            continue
-        size = output.words * lanes
-        part = words[at : at + size]
-        at += size
-        if len(part) < size:
-            break
-        lane_rows = part.reshape(output.words, lanes).T.astype(np.int16)
-        if output.per_token:
-            tokens = min(lanes, lengths[output.sentence] - output.block * lanes)
-            parts[output.sentence].setdefault(output.task, []).append(lane_rows[:tokens])
-        else:
-            found[output.sentence][output.task] = lane_rows[0]
-    if 2 * at != len(beats):
+    sent = [o for o in outputs if o.sentence < len(lengths) and o.block * lanes < lengths[o.sentence]]
+    size = sum(output.words for output in sent) * lanes * _LOGIT_BYTES
+    if len(beats) != size:
         raise UserError(
-            f"the engine sent {len(beats)} bytes instead of {2 * at}; load the program of this build."
+            f"the engine sent {len(beats)} bytes instead of {size}; load the program of this build."
         )
-    for logits, blocks in zip(found, parts, strict=True):
-        logits.update({task: np.concatenate(rows) for task, rows in blocks.items()})
-    return found
+    logits = np.frombuffer(beats, "<i2").astype(np.int16)
+    blocks: list[dict[str, dict[int, IntArray]]] = [{} for _ in lengths]
+    at = 0
+    for output in sent:
+        part = logits[at : at + output.words * lanes].reshape(output.words, lanes).T
+        at += part.size
+        tokens = min(lanes, lengths[output.sentence] - output.block * lanes)
+        part = part[:tokens] if output.per_token else part[0]
+        blocks[output.sentence].setdefault(output.task, {})[output.block] = part
+    return [
+        {task: np.concatenate([parts[b] for b in sorted(parts)]) for task, parts in found.items()}
+        for found in blocks
+    ]

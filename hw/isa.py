@@ -552,9 +552,14 @@ class Field:
         return value in self.allowed if self.allowed else self.lo <= value <= self.hi
 
 
-@cache
 def fields(kind: type[Instruction]) -> tuple[Field, ...]:
     """The fields of an instruction, from the lowest bit up, packed without gaps above the opcode."""
+    return _fields(OPCODES[kind])
+
+
+@cache
+def _fields(opcode: Opcode) -> tuple[Field, ...]:
+    kind = _KINDS[opcode]
     found = []
     low = OPCODE_BITS
     for f in dataclasses.fields(kind):

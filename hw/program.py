@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
+from ..fixedpoint import ACC_BITS
 from . import isa
 from .isa import Error, Instruction, Memory, Parameters, Unit
 
@@ -104,7 +105,7 @@ def from_bytes(data: bytes, engine: Parameters | None = None) -> Program:
         ProgramError: with the engine's error code.
     """
     values = read_header(data, engine)
-    lists = []
+    lists: list[tuple[Instruction, ...]] = []
     at = _HEADER.size
     for name in isa.LISTS:
         instructions = []
@@ -122,7 +123,17 @@ def from_bytes(data: bytes, engine: Parameters | None = None) -> Program:
         lanes=values["lanes"],
         **{f"{memory.name.lower()}_depth": values[f"{memory.name.lower()}_depth"] for memory in Memory},
     )
-    return Program(parameters, values["max_length"], values["sentences"], *lists, values["image_crc"])
+    init, array, vector, stream = lists
+    return Program(
+        parameters,
+        values["max_length"],
+        values["sentences"],
+        init,
+        array,
+        vector,
+        stream,
+        values["image_crc"],
+    )
 
 
 def read_header(data: bytes, engine: Parameters | None = None) -> dict[str, int]:
@@ -183,7 +194,7 @@ def _check_parameters(values: dict[str, int], count: int, engine: Parameters | N
             f"the program is for {values['sentences']} sentences of {values['max_length']} tokens, "
             "which no engine takes."
         )
-    if values["lanes"] not in isa.LANES or values["acc_bits"] != isa.ACC_BITS:
+    if values["lanes"] not in isa.LANES or values["acc_bits"] != ACC_BITS:
         raise wrong(f"the program is for {values['lanes']} lanes and {values['acc_bits']}-bit accumulators.")
     if engine is not None and engine.lanes != values["lanes"]:
         raise wrong(f"the program is for {values['lanes']} lanes and the engine has {engine.lanes}.")

@@ -158,7 +158,10 @@ def _program(
                 f"{isa.max_depth(memory)}; {_remedy(memory)} would make it fit."
             )
     depths = {f"{memory.name.lower()}_depth": need.get(memory, 1) for memory in Memory}
-    return Program(Parameters(image.lanes, **depths), longest, sentences, init, *lists, image_crc=image.crc())
+    array, vector, stream = lists
+    return Program(
+        Parameters(image.lanes, **depths), longest, sentences, init, array, vector, stream, image.crc()
+    )
 
 
 def _check_fit(needs: Parameters, has: Parameters, allocation: Allocation) -> None:
@@ -167,7 +170,8 @@ def _check_fit(needs: Parameters, has: Parameters, allocation: Allocation) -> No
             largest = ", ".join(f"{name} ({words})" for name, words in allocation.peak.get(memory, ())[:3])
             raise UserError(
                 f"the model needs {needs.depth(memory)} words of {memory.name} memory and the engine has "
-                f"{has.depth(memory)}{f' (largest: {largest})' if largest else ''}; {_remedy(memory)} would make it fit."
+                f"{has.depth(memory)}{f' (largest: {largest})' if largest else ''}; {_remedy(memory)} would "
+                "make it fit."
             )
 
 

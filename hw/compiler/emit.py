@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ..isa import Instruction, Unit, wait
 from ..views import View
@@ -36,7 +37,7 @@ def emit(
                     for other in allocation.lives[old.buffer].tasks:
                         if other.unit is not task.unit:
                             need(other)
-            bases = {
+            bases: dict[str, Any] = {
                 name: allocation.address[buffer] + offset for name, (buffer, offset) in task.bases.items()
             }
             instructions.append(wait(replace(task.instruction, **bases), *waits))

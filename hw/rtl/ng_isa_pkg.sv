@@ -1,5 +1,8 @@
 // Generated from hw/isa.py by `python -m narrowgauge.hw.generate`; edits are lost.
 
+// A design need not use all of the instruction set, nor a check all fields.
+// verilator lint_off UNUSEDPARAM
+// verilator lint_off UNUSEDSIGNAL
 package ng_isa_pkg;
 
   // Version of the instruction set.
@@ -250,60 +253,115 @@ package ng_isa_pkg;
 
   typedef struct packed {
     logic [511:510] reserved;
-    logic [5:0] stat_slot;  // 509:504: word of STAT that is written
-    logic [1:0] stat;  // 503:502: statistic of the drained words: NONE, SUMS, MAX
-    logic [4:0] table_id;  // 501:497: number of the table
-    logic has_table;  // 496: replace the result by a table's entry; `bits` is 8
-    logic is_unsigned;  // 495: saturate to the unsigned range
-    logic [4:0] bits;  // 494:490: bits of the result, 2 to 16; at most 8 unless the target is WIDE
-    logic signed [5:0] shift;  // 489:484: right shift that rounds; a left shift where it is negative
-    logic [4:0] residual_shift;  // 483:479: left shift of the residual
-    logic [21:0] residual_base;  // 478:457: address of the residual; it has the target's strides
-    logic [2:0] residual_space;  // 456:454: residual: NONE, VECTOR, WEIGHT, WIDE
-    logic [4:0] acc_shift;  // 453:449: left shift of the accumulator and bias, before the residual is added
-    logic [19:0] bias_base;  // 448:429: address of the bias
-    logic bias;  // 428: add a bias
-    logic [15:0] c_stridew;  // 427:412: stride of the target on the words of a tile
-    logic [15:0] c_stride2;  // 411:396: stride of the target on loop 2
-    logic [15:0] c_stride1;  // 395:380: stride of the target on loop 1
-    logic [15:0] c_stride0;  // 379:364: stride of the target on loop 0
-    logic [19:0] c_base;  // 363:344: address of the target
-    logic [2:0] c_space;  // 343:341: target: ACT, KV, SCORE, WIDE
-    logic [1:0] rows_source;  // 340:339: CONST, LENGTH, TOKENS
-    logic [11:0] rows;  // 338:327: words to drain over all of loop 2, if CONST
-    logic columns;  // 326: drain columns of the tile (lanes: A's) instead of rows (lanes: B's)
-    logic b_unsigned;  // 325: lanes of B are unsigned
-    logic [15:0] b_index_stride;  // 324:309: stride of B on the index
-    logic [2:0] b_column;  // 308:306: index column of B
-    logic [1:0] b_indexed;  // 305:304: loop that counts the tokens of B's index: NONE, LOOP0, LOOPK
-    logic [15:0] b_stridek;  // 303:288: stride of B on the reduction
-    logic [15:0] b_stride2;  // 287:272: stride of B on loop 2
-    logic [15:0] b_stride1;  // 271:256: stride of B on loop 1
-    logic [15:0] b_stride0;  // 255:240: stride of B on loop 0
-    logic [21:0] b_base;  // 239:218: address of B
-    logic [2:0] b_space;  // 217:215: operand B: ACT, VECTOR, WEIGHT
-    logic [15:0] a_index_stride;  // 214:199: stride of A on the index
-    logic [2:0] a_column;  // 198:196: index column of A
-    logic [1:0] a_indexed;  // 195:194: loop that counts the tokens of A's index: NONE, LOOP0, LOOPK
-    logic [15:0] a_stridek;  // 193:178: stride of A on the reduction
-    logic [15:0] a_stride2;  // 177:162: stride of A on loop 2
-    logic [15:0] a_stride1;  // 161:146: stride of A on loop 1
-    logic [15:0] a_stride0;  // 145:130: stride of A on loop 0
-    logic [21:0] a_base;  // 129:108: address of A
-    logic [2:0] a_space;  // 107:105: operand A: WEIGHT, KV, IDENTITY
-    logic [1:0] nk_source;  // 104:103: CONST, LENGTH, TOKENS
-    logic [12:0] nk;  // 102:90: count of the reduction, if CONST
-    logic [1:0] n2_source;  // 89:88: CONST, BLOCKS
-    logic [11:0] n2;  // 87:76: count of loop 2, if CONST
-    logic [11:0] n1;  // 75:64: count of loop 1
-    logic [1:0] n0_source;  // 63:62: CONST, TOKENS
-    logic [11:0] n0;  // 61:50: count of loop 0, if CONST
-    logic keep;  // 49: leave the tile in the accumulators; the next CONTRACT goes on from it
-    logic [12:0] wait_stream;  // 48:36: instructions that the stream unit must have retired before this one starts
-    logic [12:0] wait_vector;  // 35:23: instructions that the vector unit must have retired before this one starts
-    logic [12:0] wait_array;  // 22:10: instructions that the array must have retired before this one starts
-    logic [5:0] block;  // 9:4: token block; the instruction is skipped where block * N >= length, or without its sentence
-    logic sentence;  // 3: the sentence whose length and indices count
+    // 509:504: word of STAT that is written
+    logic [5:0] stat_slot;
+    // 503:502: statistic of the drained words: NONE, SUMS, MAX
+    logic [1:0] stat;
+    // 501:497: number of the table
+    logic [4:0] table_id;
+    // 496: replace the result by a table's entry; `bits` is 8
+    logic has_table;
+    // 495: saturate to the unsigned range
+    logic is_unsigned;
+    // 494:490: bits of the result, 2 to 16; at most 8 unless the target is WIDE
+    logic [4:0] bits;
+    // 489:484: right shift that rounds; a left shift where it is negative
+    logic signed [5:0] shift;
+    // 483:479: left shift of the residual
+    logic [4:0] residual_shift;
+    // 478:457: address of the residual; it has the target's strides
+    logic [21:0] residual_base;
+    // 456:454: residual: NONE, VECTOR, WEIGHT, WIDE
+    logic [2:0] residual_space;
+    // 453:449: left shift of the accumulator and bias, before the residual is added
+    logic [4:0] acc_shift;
+    // 448:429: address of the bias
+    logic [19:0] bias_base;
+    // 428: add a bias
+    logic bias;
+    // 427:412: stride of the target on the words of a tile
+    logic [15:0] c_stridew;
+    // 411:396: stride of the target on loop 2
+    logic [15:0] c_stride2;
+    // 395:380: stride of the target on loop 1
+    logic [15:0] c_stride1;
+    // 379:364: stride of the target on loop 0
+    logic [15:0] c_stride0;
+    // 363:344: address of the target
+    logic [19:0] c_base;
+    // 343:341: target: ACT, KV, SCORE, WIDE
+    logic [2:0] c_space;
+    // 340:339: CONST, LENGTH, TOKENS
+    logic [1:0] rows_source;
+    // 338:327: words to drain over all of loop 2, if CONST
+    logic [11:0] rows;
+    // 326: drain columns of the tile (lanes: A's) instead of rows (lanes: B's)
+    logic columns;
+    // 325: lanes of B are unsigned
+    logic b_unsigned;
+    // 324:309: stride of B on the index
+    logic [15:0] b_index_stride;
+    // 308:306: index column of B
+    logic [2:0] b_column;
+    // 305:304: loop that counts the tokens of B's index: NONE, LOOP0, LOOPK
+    logic [1:0] b_indexed;
+    // 303:288: stride of B on the reduction
+    logic [15:0] b_stridek;
+    // 287:272: stride of B on loop 2
+    logic [15:0] b_stride2;
+    // 271:256: stride of B on loop 1
+    logic [15:0] b_stride1;
+    // 255:240: stride of B on loop 0
+    logic [15:0] b_stride0;
+    // 239:218: address of B
+    logic [21:0] b_base;
+    // 217:215: operand B: ACT, VECTOR, WEIGHT
+    logic [2:0] b_space;
+    // 214:199: stride of A on the index
+    logic [15:0] a_index_stride;
+    // 198:196: index column of A
+    logic [2:0] a_column;
+    // 195:194: loop that counts the tokens of A's index: NONE, LOOP0, LOOPK
+    logic [1:0] a_indexed;
+    // 193:178: stride of A on the reduction
+    logic [15:0] a_stridek;
+    // 177:162: stride of A on loop 2
+    logic [15:0] a_stride2;
+    // 161:146: stride of A on loop 1
+    logic [15:0] a_stride1;
+    // 145:130: stride of A on loop 0
+    logic [15:0] a_stride0;
+    // 129:108: address of A
+    logic [21:0] a_base;
+    // 107:105: operand A: WEIGHT, KV, IDENTITY
+    logic [2:0] a_space;
+    // 104:103: CONST, LENGTH, TOKENS
+    logic [1:0] nk_source;
+    // 102:90: count of the reduction, if CONST
+    logic [12:0] nk;
+    // 89:88: CONST, BLOCKS
+    logic [1:0] n2_source;
+    // 87:76: count of loop 2, if CONST
+    logic [11:0] n2;
+    // 75:64: count of loop 1
+    logic [11:0] n1;
+    // 63:62: CONST, TOKENS
+    logic [1:0] n0_source;
+    // 61:50: count of loop 0, if CONST
+    logic [11:0] n0;
+    // 49: leave the tile in the accumulators; the next CONTRACT goes on from it
+    logic keep;
+    // 48:36: instructions that the stream unit must have retired before this one starts
+    logic [12:0] wait_stream;
+    // 35:23: instructions that the vector unit must have retired before this one starts
+    logic [12:0] wait_vector;
+    // 22:10: instructions that the array must have retired before this one starts
+    logic [12:0] wait_array;
+    // 9:4: token block; the instruction is skipped where block * N >= length, or without
+    // its sentence
+    logic [5:0] block;
+    // 3: the sentence whose length and indices count
+    logic sentence;
     logic [2:0] opcode;
   } contract_t;
 
@@ -311,34 +369,67 @@ package ng_isa_pkg;
   function automatic logic contract_ok(contract_t i);
     return (i.opcode == OpcodeContract) &&
            (i.reserved == '0) &&
-           (i.n0_source == CountConst || i.n0_source == CountTokens) &&
-           (i.n2_source == CountConst || i.n2_source == CountBlocks) &&
-           (i.nk_source == CountConst || i.nk_source == CountLength || i.nk_source == CountTokens) &&
-           (i.a_space == SpaceWeight || i.a_space == SpaceKv || i.a_space == SpaceIdentity) &&
-           (i.a_indexed == IndexedNone || i.a_indexed == IndexedLoop0 || i.a_indexed == IndexedLoopk) &&
-           (i.b_space == SpaceAct || i.b_space == SpaceVector || i.b_space == SpaceWeight) &&
-           (i.b_indexed == IndexedNone || i.b_indexed == IndexedLoop0 || i.b_indexed == IndexedLoopk) &&
-           (i.rows_source == CountConst || i.rows_source == CountLength || i.rows_source == CountTokens) &&
-           (i.c_space == SpaceAct || i.c_space == SpaceKv || i.c_space == SpaceScore || i.c_space == SpaceWide) &&
-           (i.residual_space == SpaceNone || i.residual_space == SpaceVector || i.residual_space == SpaceWeight || i.residual_space == SpaceWide) &&
+           (i.n0_source == CountConst ||
+            i.n0_source == CountTokens) &&
+           (i.n2_source == CountConst ||
+            i.n2_source == CountBlocks) &&
+           (i.nk_source == CountConst ||
+            i.nk_source == CountLength ||
+            i.nk_source == CountTokens) &&
+           (i.a_space == SpaceWeight ||
+            i.a_space == SpaceKv ||
+            i.a_space == SpaceIdentity) &&
+           (i.a_indexed == IndexedNone ||
+            i.a_indexed == IndexedLoop0 ||
+            i.a_indexed == IndexedLoopk) &&
+           (i.b_space == SpaceAct ||
+            i.b_space == SpaceVector ||
+            i.b_space == SpaceWeight) &&
+           (i.b_indexed == IndexedNone ||
+            i.b_indexed == IndexedLoop0 ||
+            i.b_indexed == IndexedLoopk) &&
+           (i.rows_source == CountConst ||
+            i.rows_source == CountLength ||
+            i.rows_source == CountTokens) &&
+           (i.c_space == SpaceAct ||
+            i.c_space == SpaceKv ||
+            i.c_space == SpaceScore ||
+            i.c_space == SpaceWide) &&
+           (i.residual_space == SpaceNone ||
+            i.residual_space == SpaceVector ||
+            i.residual_space == SpaceWeight ||
+            i.residual_space == SpaceWide) &&
            (i.shift >= -31) &&
-           (i.stat == StatNone || i.stat == StatSums || i.stat == StatMax) &&
+           (i.stat == StatNone ||
+            i.stat == StatSums ||
+            i.stat == StatMax) &&
            (i.bits >= 2 && i.bits <= (i.c_space == SpaceWide ? 16 : 8)) &&
            (!i.has_table || i.bits == 8) &&
-           (!i.keep || (i.n0 == 1 && i.n1 == 1 && i.n2 == 1 && i.n0_source == CountConst && i.n2_source == CountConst));
+           (!i.keep || (i.n0 == 1 && i.n1 == 1 && i.n2 == 1 &&
+            i.n0_source == CountConst && i.n2_source == CountConst));
   endfunction
 
   typedef struct packed {
     logic [511:100] reserved;
-    logic [5:0] stat_slot;  // 99:94: word of STAT with the maxima
-    logic [4:0] exp_id;  // 93:89: number of the exponential table
-    logic [19:0] target;  // 88:69: address in VECTOR; one key a word
-    logic [19:0] source;  // 68:49: address in SCORE; one key a word
-    logic [12:0] wait_stream;  // 48:36: instructions that the stream unit must have retired before this one starts
-    logic [12:0] wait_vector;  // 35:23: instructions that the vector unit must have retired before this one starts
-    logic [12:0] wait_array;  // 22:10: instructions that the array must have retired before this one starts
-    logic [5:0] block;  // 9:4: token block; the instruction is skipped where block * N >= length, or without its sentence
-    logic sentence;  // 3: the sentence whose length and indices count
+    // 99:94: word of STAT with the maxima
+    logic [5:0] stat_slot;
+    // 93:89: number of the exponential table
+    logic [4:0] exp_id;
+    // 88:69: address in VECTOR; one key a word
+    logic [19:0] target;
+    // 68:49: address in SCORE; one key a word
+    logic [19:0] source;
+    // 48:36: instructions that the stream unit must have retired before this one starts
+    logic [12:0] wait_stream;
+    // 35:23: instructions that the vector unit must have retired before this one starts
+    logic [12:0] wait_vector;
+    // 22:10: instructions that the array must have retired before this one starts
+    logic [12:0] wait_array;
+    // 9:4: token block; the instruction is skipped where block * N >= length, or without
+    // its sentence
+    logic [5:0] block;
+    // 3: the sentence whose length and indices count
+    logic sentence;
     logic [2:0] opcode;
   } softmax_t;
 
@@ -350,19 +441,33 @@ package ng_isa_pkg;
 
   typedef struct packed {
     logic [511:147] reserved;
-    logic [5:0] stat_slot;  // 146:141: word of STAT with the sums
-    logic [3:0] bits;  // 140:137: bits of the result, 2 to 8, signed
-    logic signed [5:0] shift;  // 136:131: right shift that rounds; a left shift where it is negative
-    logic [19:0] norm_base;  // 130:111: address of gamma and beta in NORM
-    logic [19:0] target;  // 110:91: address in VECTOR; one feature a word
-    logic [19:0] source;  // 90:71: address in WIDE; one feature a word
-    logic [10:0] count;  // 70:60: features to normalize, 1 to 1024
-    logic [10:0] size;  // 59:49: features that the statistic covers, 1 to 1024
-    logic [12:0] wait_stream;  // 48:36: instructions that the stream unit must have retired before this one starts
-    logic [12:0] wait_vector;  // 35:23: instructions that the vector unit must have retired before this one starts
-    logic [12:0] wait_array;  // 22:10: instructions that the array must have retired before this one starts
-    logic [5:0] block;  // 9:4: token block; the instruction is skipped where block * N >= length, or without its sentence
-    logic sentence;  // 3: the sentence whose length and indices count
+    // 146:141: word of STAT with the sums
+    logic [5:0] stat_slot;
+    // 140:137: bits of the result, 2 to 8, signed
+    logic [3:0] bits;
+    // 136:131: right shift that rounds; a left shift where it is negative
+    logic signed [5:0] shift;
+    // 130:111: address of gamma and beta in NORM
+    logic [19:0] norm_base;
+    // 110:91: address in VECTOR; one feature a word
+    logic [19:0] target;
+    // 90:71: address in WIDE; one feature a word
+    logic [19:0] source;
+    // 70:60: features to normalize, 1 to 1024
+    logic [10:0] count;
+    // 59:49: features that the statistic covers, 1 to 1024
+    logic [10:0] size;
+    // 48:36: instructions that the stream unit must have retired before this one starts
+    logic [12:0] wait_stream;
+    // 35:23: instructions that the vector unit must have retired before this one starts
+    logic [12:0] wait_vector;
+    // 22:10: instructions that the array must have retired before this one starts
+    logic [12:0] wait_array;
+    // 9:4: token block; the instruction is skipped where block * N >= length, or without
+    // its sentence
+    logic [5:0] block;
+    // 3: the sentence whose length and indices count
+    logic sentence;
     logic [2:0] opcode;
   } layernorm_t;
 
@@ -378,15 +483,25 @@ package ng_isa_pkg;
 
   typedef struct packed {
     logic [511:99] reserved;
-    logic [1:0] count_source;  // 98:97: CONST, LENGTH
-    logic [21:0] count;  // 96:75: words, if CONST
-    logic [21:0] base;  // 74:53: address; in INDEX, within the half of the sentence
-    logic [3:0] memory;  // 52:49: target: WEIGHT, BIAS, NORM, TABLE, EXP, INDEX
-    logic [12:0] wait_stream;  // 48:36: instructions that the stream unit must have retired before this one starts
-    logic [12:0] wait_vector;  // 35:23: instructions that the vector unit must have retired before this one starts
-    logic [12:0] wait_array;  // 22:10: instructions that the array must have retired before this one starts
-    logic [5:0] block;  // 9:4: token block; the instruction is skipped where block * N >= length, or without its sentence
-    logic sentence;  // 3: the sentence whose length and indices count
+    // 98:97: CONST, LENGTH
+    logic [1:0] count_source;
+    // 96:75: words, if CONST
+    logic [21:0] count;
+    // 74:53: address; in INDEX, within the half of the sentence
+    logic [21:0] base;
+    // 52:49: target: WEIGHT, BIAS, NORM, TABLE, EXP, INDEX
+    logic [3:0] memory;
+    // 48:36: instructions that the stream unit must have retired before this one starts
+    logic [12:0] wait_stream;
+    // 35:23: instructions that the vector unit must have retired before this one starts
+    logic [12:0] wait_vector;
+    // 22:10: instructions that the array must have retired before this one starts
+    logic [12:0] wait_array;
+    // 9:4: token block; the instruction is skipped where block * N >= length, or without
+    // its sentence
+    logic [5:0] block;
+    // 3: the sentence whose length and indices count
+    logic sentence;
     logic [2:0] opcode;
   } load_t;
 
@@ -394,19 +509,33 @@ package ng_isa_pkg;
   function automatic logic load_ok(load_t i);
     return (i.opcode == OpcodeLoad) &&
            (i.reserved == '0) &&
-           (i.memory == MemoryWeight || i.memory == MemoryBias || i.memory == MemoryNorm || i.memory == MemoryTable || i.memory == MemoryExp || i.memory == MemoryIndex) &&
-           (i.count_source == CountConst || i.count_source == CountLength);
+           (i.memory == MemoryWeight ||
+            i.memory == MemoryBias ||
+            i.memory == MemoryNorm ||
+            i.memory == MemoryTable ||
+            i.memory == MemoryExp ||
+            i.memory == MemoryIndex) &&
+           (i.count_source == CountConst ||
+            i.count_source == CountLength);
   endfunction
 
   typedef struct packed {
     logic [511:89] reserved;
-    logic [19:0] count;  // 88:69: words
-    logic [19:0] base;  // 68:49: address in WIDE
-    logic [12:0] wait_stream;  // 48:36: instructions that the stream unit must have retired before this one starts
-    logic [12:0] wait_vector;  // 35:23: instructions that the vector unit must have retired before this one starts
-    logic [12:0] wait_array;  // 22:10: instructions that the array must have retired before this one starts
-    logic [5:0] block;  // 9:4: token block; the instruction is skipped where block * N >= length, or without its sentence
-    logic sentence;  // 3: the sentence whose length and indices count
+    // 88:69: words
+    logic [19:0] count;
+    // 68:49: address in WIDE
+    logic [19:0] base;
+    // 48:36: instructions that the stream unit must have retired before this one starts
+    logic [12:0] wait_stream;
+    // 35:23: instructions that the vector unit must have retired before this one starts
+    logic [12:0] wait_vector;
+    // 22:10: instructions that the array must have retired before this one starts
+    logic [12:0] wait_array;
+    // 9:4: token block; the instruction is skipped where block * N >= length, or without
+    // its sentence
+    logic [5:0] block;
+    // 3: the sentence whose length and indices count
+    logic sentence;
     logic [2:0] opcode;
   } store_t;
 
@@ -417,3 +546,5 @@ package ng_isa_pkg;
   endfunction
 
 endpackage
+// verilator lint_on UNUSEDPARAM
+// verilator lint_on UNUSEDSIGNAL

@@ -1,0 +1,105 @@
+"""`narrowgauge compile`: the integer model of a build to a program for an engine."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .common import Commands, Parser, add_command, positive_int, write_report
+
+if TYPE_CHECKING:
+    from ..hw.build import EngineBuild
+
+LENGTHS = (8, 16, 32, 48)
+"""Lengths that the report counts cycles for."""
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds `compile` to the sub-commands."""
+    parser = add_command(commands, "compile", run, "compile a build again, for another engine or mode")
+    parser.add_argument("build", type=Path, metavar="BUILD", help="folder of an export")
+    add_engine_options(parser)
+
+
+def add_engine_options(parser: Parser) -> None:
+    """Adds what describes the engine: `--lanes`, `--engine`, `--in-flight`, `--max-length`, `--data`."""
+    parser.add_argument(
+        "--lanes", type=int, choices=(8, 16, 32), default=16, help="N of the engine (default: 16)"
+    )
+    parser.add_argument(
+        "--engine",
+        type=Path,
+        metavar="FILE",
+        help="JSON with the engine's lanes and depths (default: as large as the model needs)",
+    )
+    parser.add_argument(
+        "--in-flight",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="sentences in one run: 1 for the shortest answer time, 2 for throughput (default: 1)",
+    )
+    parser.add_argument(
+        "--max-length",
+        type=positive_int,
+        metavar="T",
+        help="tokens of the longest sentence (default: the model's)",
+    )
+    parser.add_argument(
+        "--vectors",
+        metavar="DATA",
+        help="where the HLS project's test sentences come from (default: the data of the training; random tokens if it is "
+        "not there)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compiles, writes the HLS project, and prints sizes and cycles."""
+    write_report(args, compile_and_report(args.build, args))
+    return 0
+
+
+def compile_and_report(build: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Writes program, weights and HLS project of a build, prints what they are, and returns it for JSON."""
+    from ..hw.build import compile_build, read_parameters
+    from ..sim.hls_project import write_hls_project
+
+    engine = None if args.engine is None else read_parameters(args.engine)
+    made = compile_build(
+        build, lanes=args.lanes, sentences=args.in_flight, max_length=args.max_length, engine=engine
+    )
+    write_hls_project(build, made, args.vectors)
+    return _report(made, LENGTHS)
+
+
+def _report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
+    from ..hw.isa import MEMORIES, Memory
+    from ..hw.timing import simulate
+
+    program = made.program
+    lanes = program.parameters.lanes
+    size = sum(
+        program.parameters.depth(memory) * MEMORIES[memory].bits(lanes) for memory in Memory
+    )
+    counts = {name: len(part) for name, part in zip(("array", "vector", "stream"), program.lists()[1:], strict=True)}
+    cycles = {}
+    for length in sorted({min(length, program.max_length) for length in lengths}):
+        line = simulate(program, [length] * program.sentences)
+        cycles[length] = {"cycles": line.cycles, "array_busy": round(line.utilization, 4)}
+    print(
+        f"The program has {sum(counts.values())} instructions for N = {lanes} and needs {size // 8:,} bytes on chip, "
+        f"{len(made.image):,} of them loaded once."
+    )
+    each = ", ".join(f"{length}: {c['cycles']:,} ({c['array_busy']:.1%})" for length, c in cycles.items())
+    print(f"Cycles by tokens, by the cost model (array busy): {each}.")
+    return {
+        "engine": asdict(made.engine),
+        "needs": asdict(program.parameters),
+        "instructions": counts,
+        "bits_on_chip": size,
+        "image_bytes": len(made.image),
+        "cycles": cycles,
+    }
