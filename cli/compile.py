@@ -81,10 +81,10 @@ def _report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
 
     program = made.program
     lanes = program.parameters.lanes
-    size = sum(
-        program.parameters.depth(memory) * MEMORIES[memory].bits(lanes) for memory in Memory
-    )
-    counts = {name: len(part) for name, part in zip(("array", "vector", "stream"), program.lists()[1:], strict=True)}
+    size = sum(program.parameters.depth(memory) * MEMORIES[memory].bits(lanes) for memory in Memory)
+    counts = {
+        name: len(part) for name, part in zip(("array", "vector", "stream"), program.lists()[1:], strict=True)
+    }
     cycles = {}
     for length in sorted({min(length, program.max_length) for length in lengths}):
         line = simulate(program, [length] * program.sentences)

@@ -17,7 +17,9 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("run_dir", type=Path, metavar="RUN", help="folder of a trained run")
     parser.add_argument("--out", required=True, type=Path, metavar="BUILD", help="folder of the export")
     parser.add_argument(
-        "--no-engine", action="store_true", help="model.onnx and manifest.json only: no program, no HLS project"
+        "--no-engine",
+        action="store_true",
+        help="model.onnx and manifest.json only: no program, no HLS project",
     )
     add_engine_options(parser)
 

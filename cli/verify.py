@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 from ..errors import UserError
 from .common import Commands, add_command, add_data_options, console, write_report
 
-LEVELS = ("torch", "golden", "onnx")
+LEVELS = ("torch", "golden", "onnx", "program", "hls")
 """The levels that `--levels` takes; every one is compared with the golden model."""
 
 
@@ -24,13 +25,13 @@ def add_parser(commands: Commands) -> None:
         "--levels",
         type=parse_levels,
         metavar="LIST",
-        help=f"commas between (default: {','.join(LEVELS)}; torch only where there is --run)",
+        help=f"commas between (default: {','.join(LEVELS)}, as far as there are --run, a program and a C++ compiler)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Verifies; 0 when all levels are equal in every tensor, else 1."""
-    levels = args.levels or tuple(level for level in LEVELS if level != "torch" or args.run_dir is not None)
+    levels = args.levels or _present(args)
     if "torch" in levels and args.run_dir is None:
         raise UserError(
             "the level torch needs the trained run: add --run RUN or leave torch out of --levels."
@@ -57,6 +58,20 @@ def run(args: argparse.Namespace) -> int:
     verdict = "equal at every level" if report.equal else "NOT equal"
     print(f"{report.sentences:,} sentences of {args.data}: {verdict}")
     return 0 if report.equal else 1
+
+
+def _present(args: argparse.Namespace) -> tuple[str, ...]:
+    """The levels that can be run here."""
+    from ..hw.build import has_engine
+
+    missing = set()
+    if args.run_dir is None:
+        missing.add("torch")
+    if not has_engine(args.build):
+        missing |= {"program", "hls"}
+    if shutil.which("g++") is None:
+        missing.add("hls")
+    return tuple(level for level in LEVELS if level not in missing)
 
 
 def parse_levels(text: str) -> tuple[str, ...]:

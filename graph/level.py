@@ -26,7 +26,11 @@ class Sentence:
 
 
 class Level(Protocol):
-    """One way to execute a frozen model."""
+    """One way to execute a frozen model.
+
+    A level may have an attribute `fused`, the names of values that it never holds because it computes them together
+    with the next one; these are not compared.
+    """
 
     name: str
 

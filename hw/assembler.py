@@ -74,15 +74,17 @@ def assemble(text: str) -> Program:
         try:
             if not words[0].startswith("."):
                 if current is None:
-                    raise _Mistake(
+                    raise _LineError(
                         f"this instruction is in no list; write .{', .'.join(isa.LISTS)} before it"
                     )
                 current.append(_instruction(words))
-            elif words[0][1:] in lists and len(words) == 1:
+            elif words[0][1:] in lists:
+                if len(words) > 1:
+                    raise _LineError(f"{words[0]} takes nothing; write one instruction a line")
                 current = lists[words[0][1:]]
             else:
                 _directive(words, values)
-        except (_Mistake, isa.FieldError) as mistake:
+        except (_LineError, isa.FieldError) as mistake:
             raise UserError(f"line {number}: {mistake}.") from None
     try:
         parameters = Parameters(**{name: values[name] for name in _PARAMETERS})
@@ -97,35 +99,39 @@ def assemble(text: str) -> Program:
     )
 
 
-class _Mistake(ValueError):
+class _LineError(ValueError):
     """What is wrong with a line."""
 
 
 def _directive(words: list[str], values: dict[str, int]) -> None:
     name = words[0][1:]
     if name not in values:
-        raise _Mistake(f"there is no directive .{name}; choose from .{', .'.join((*isa.LISTS, *values))}")
+        raise _LineError(f"there is no directive .{name}; choose from .{', .'.join((*isa.LISTS, *values))}")
     if len(words) != 2:
-        raise _Mistake(f".{name} takes one number")
+        raise _LineError(f".{name} takes one number")
     value = _number(words[1])
     most = {"max_length": isa.MAX_LENGTH, "sentences": isa.SENTENCES}.get(name, (1 << 32) - 1)
     if not (name == "image_crc" or value >= 1) or not 0 <= value <= most:
-        raise _Mistake(f".{name} can't be {value}")
+        raise _LineError(f".{name} can't be {value}")
     values[name] = value
 
 
 def _instruction(words: list[str]) -> Instruction:
     kind = _KINDS.get(words[0])
     if kind is None:
-        raise _Mistake(f"there is no instruction {words[0]}; choose from {', '.join(o.name for o in Opcode)}")
+        raise _LineError(
+            f"there is no instruction {words[0]}; choose from {', '.join(o.name for o in Opcode)}"
+        )
     fields = {field.name: field for field in isa.fields(kind)}
     values: dict[str, int] = {}
     for word in words[1:]:
         name, equals, value = word.partition("=")
-        if not equals or name not in fields:
-            raise _Mistake(f"{words[0]} has no field '{name}'; choose from {', '.join(fields)}")
+        if name not in fields:
+            raise _LineError(f"{words[0]} has no field '{name}'; choose from {', '.join(fields)}")
+        if not equals:
+            raise _LineError(f"{name} has no value; write {name}=VALUE")
         if name in values:
-            raise _Mistake(f"{name} is given twice")
+            raise _LineError(f"{name} is given twice")
         values[name] = _value(fields[name], value)
     instruction: Instruction = kind(**values)
     isa.check_fields(instruction)
@@ -137,7 +143,7 @@ def _value(field: isa.Field, text: str) -> int:
         return _number(text)
     names = {field.enum(value).name: field.enum(value) for value in field.allowed}
     if text not in names:
-        raise _Mistake(f"{field.name} can't be '{text}'; choose from {', '.join(names)}")
+        raise _LineError(f"{field.name} can't be '{text}'; choose from {', '.join(names)}")
     found: IntEnum = names[text]
     return found
 
@@ -146,4 +152,4 @@ def _number(text: str) -> int:
     try:
         return int(text, 0)
     except ValueError:
-        raise _Mistake(f"'{text}' is no whole number") from None
+        raise _LineError(f"'{text}' is no whole number") from None

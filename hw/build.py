@@ -38,7 +38,6 @@ class EngineBuild:
         inputs: what the host sends of each token.
         outputs: what the host receives.
         layers: by unit, the layer that each instruction belongs to.
-        fused: values that the engine never holds.
     """
 
     program: Program
@@ -48,19 +47,15 @@ class EngineBuild:
     inputs: tuple[IndexColumn, ...]
     outputs: tuple[Output, ...]
     layers: tuple[tuple[str, ...], ...]
-    fused: frozenset[str]
 
 
-def write_engine(
-    folder: Path, compiled: Compiled, engine: Parameters, fused: frozenset[str], model: Path
-) -> None:
+def write_engine(folder: Path, compiled: Compiled, engine: Parameters, model: Path) -> None:
     """Writes the three files, `engine.json` last: it has the checksums of the others and of the model.
 
     Args:
         folder: of the build.
         compiled: what the compiler gave.
         engine: that it is for.
-        fused: values that the engine never holds.
         model: the file that it was compiled from.
     """
     content = {PROGRAM_FILE: to_bytes(compiled.program), IMAGE_FILE: compiled.image}
@@ -76,7 +71,6 @@ def write_engine(
             "inputs": [asdict(column) for column in compiled.inputs],
             "outputs": [asdict(output) for output in compiled.outputs],
             "layers": [list(names) for names in compiled.layers],
-            "fused": sorted(fused),
             "peak": {memory.name: list(map(list, parts)) for memory, parts in compiled.peak.items()},
             "views": [_view_row(view) for view in compiled.views],
             "files": {name: _checksum(data) for name, data in content.items()}
@@ -117,7 +111,6 @@ def read_engine(folder: Path) -> EngineBuild:
             tuple(IndexColumn(**column) for column in record["inputs"]),
             tuple(Output(**output) for output in record["outputs"]),
             tuple(tuple(names) for names in record["layers"]),
-            frozenset(record["fused"]),
         )
     except OSError as error:
         raise UserError(f"{error.filename} can't be read ({error.strerror}); compile again.") from None
@@ -186,7 +179,6 @@ def compile_build(
         folder,
         compiled,
         engine or engine_for(compiled.program),
-        compiled.fused(graph),
         folder / MODEL_FILE,
     )
     return read_engine(folder)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..fixedpoint import IntArray
+from ..graph import Graph, node_outputs
 from .isa import Memory, Unit
 
 
@@ -72,3 +74,9 @@ class View:
         for dim, size in enumerate(dims):
             inside &= index[dim] < size
         return tuple(i[inside] for i in index), address[inside], lane[inside]
+
+
+def fused(graph: Graph, views: Iterable[View]) -> frozenset[str]:
+    """Values of a graph that an engine never holds: constants, and what it computes together with the next."""
+    held = {view.value for view in views}
+    return frozenset(name for node in graph.nodes for name in node_outputs(node) if name not in held)

@@ -11,12 +11,13 @@ from ..errors import UserError
 from ..graph import Graph
 from ..graph.level import Level
 from ..graph.onnx_io import MODEL_FILE, read_build
+from ..hw.build import read_engine
 from .evaluate import read_sentences
 from .golden import GoldenModel
 from .onnx_level import OnnxLevel
 from .verify import LevelResult, verify_levels
 
-LEVELS = ("golden", "torch", "onnx")
+LEVELS = ("golden", "torch", "onnx", "program", "hls")
 """All levels. The golden model comes first and is what the others are compared with."""
 
 
@@ -82,6 +83,14 @@ def verify(
 def _level(name: str, build: Path, run: Path | None, graph: Graph) -> Level:
     if name == "onnx":
         return OnnxLevel(build / MODEL_FILE, graph)
+    if name == "program":
+        from .program_level import ProgramLevel
+
+        return ProgramLevel(graph, read_engine(build))
+    if name == "hls":
+        from .hls_level import HlsLevel
+
+        return HlsLevel(graph, read_engine(build))
     if name != "torch":
         raise UserError(f"there is no level {name!r}; choose from {', '.join(LEVELS)}.")
     if run is None:

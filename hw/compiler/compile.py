@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ...errors import UserError
-from ...fixedpoint import ACC_BITS, IntArray
-from ...graph import Graph, node_outputs
+from ...fixedpoint import ACC_BITS
+from ...graph import Graph
 from ...graph.bounds import prove
 from .. import isa
 from ..host import IndexColumn, Output
@@ -17,6 +17,7 @@ from ..views import View
 from .allocate import Allocation, allocate
 from .emit import emit
 from .image import Image
+from .ir import Task
 from .lower import Lowering
 from .schedule import Schedule, schedule
 
@@ -41,7 +42,6 @@ class Compiled:
         views: where each value of the graph is written.
         inputs: what the host sends of each token.
         outputs: what the host receives.
-        merged: the products of constants that are in the image.
         layers: by unit, the layer that each instruction belongs to.
         peak: what lies in each memory when it is fullest.
     """
@@ -51,17 +51,8 @@ class Compiled:
     views: tuple[View, ...]
     inputs: tuple[IndexColumn, ...]
     outputs: tuple[Output, ...]
-    merged: Mapping[str, IntArray]
     layers: tuple[tuple[str, ...], ...]
     peak: Mapping[Memory, tuple[tuple[str, int], ...]]
-
-    def fused(self, graph: Graph) -> frozenset[str]:
-        """Values of the graph that the engine never holds, since it computes them together with the next."""
-        held = {view.value for view in self.views}
-        merged = set(graph.merged())
-        return frozenset(
-            name for n in graph.nodes for name in node_outputs(n) if name not in held and name not in merged
-        )
 
 
 def compile_graph(
@@ -106,12 +97,7 @@ def compile_graph(
     low = Lowering(graph, image, longest, sentences)
     try:
         low.run()
-        plan = schedule(low.tasks, longest, sentences, lanes)
-        allocation = allocate(plan)
-        lists, views = emit(plan, allocation)
-        program = _program(image, lists, allocation, longest, sentences)
-        for _, _, instruction in program:
-            isa.check_fields(instruction)
+        program, plan, allocation, views = assemble(low.tasks, image, longest, sentences)
     except isa.FieldError as error:
         raise UserError(
             f"a layer is too large for an instruction of the engine ({error}); make it smaller."
@@ -124,10 +110,27 @@ def compile_graph(
         views,
         tuple(low.columns),
         tuple(_stored(plan, low.outputs)),
-        low.merged,
         tuple(tuple(task.layer for task in tasks) for tasks in plan.lists),
         allocation.peak,
     )
+
+
+def assemble(
+    tasks: list[Task], image: Image, longest: int, sentences: int
+) -> tuple[Program, Schedule, Allocation, tuple[View, ...]]:
+    """The passes after lowering: tasks, all or some of a model's, to a program.
+
+    Raises:
+        FieldError: a field of an instruction is too narrow.
+        UserError: a memory is larger than an instruction can address.
+    """
+    plan = schedule(tasks, longest, sentences, image.lanes)
+    allocation = allocate(plan)
+    lists, views = emit(plan, allocation)
+    program = _program(image, lists, allocation, longest, sentences)
+    for _, _, instruction in program:
+        isa.check_fields(instruction)
+    return program, plan, allocation, views
 
 
 def engine_for(program: Program) -> Parameters:

@@ -1,0 +1,139 @@
+"""The compiler: random graphs through all passes, executed by the program simulator, equal to the golden model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from narrowgauge.errors import UserError
+from narrowgauge.graph import Embedding, Graph
+from narrowgauge.graph.level import Sentence
+from narrowgauge.hw import isa
+from narrowgauge.hw.build import EngineBuild
+from narrowgauge.hw.compiler.compile import Compiled, compile_graph, engine_for
+from narrowgauge.hw.isa import Memory, Unit
+from narrowgauge.hw.timing import simulate
+from narrowgauge.sim.golden import GoldenModel
+from narrowgauge.sim.program_level import ProgramLevel
+from narrowgauge.sim.verify import verify_levels
+
+from .graphs import random_graph, random_sentences
+
+
+def built(graph: Graph, compiled: Compiled) -> EngineBuild:
+    return EngineBuild(
+        compiled.program,
+        compiled.image,
+        engine_for(compiled.program),
+        compiled.views,
+        compiled.inputs,
+        compiled.outputs,
+        compiled.layers,
+    )
+
+
+def assert_equal(graph: Graph, compiled: Compiled, sentences: list[Sentence]) -> None:
+    """Every value that the engine holds, and no use of a word without a token."""
+    level = ProgramLevel(graph, built(graph, compiled), strict=True)
+    golden, program = verify_levels(graph, [GoldenModel(graph, threads=1), level], sentences)
+    assert program.equal, program.first_difference or program.missing
+    # What the engine never holds: products of constants, and rows of dense embeddings, which are added as they are read.
+    rows = {node.output for node in graph.nodes if isinstance(node, Embedding)}
+    assert level.fused <= rows | set(graph.merged())
+    assert program.tensors + len(sentences) * len(level.fused) >= golden.tensors
+
+
+def check_seed(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    graph = random_graph(rng)
+    lanes, sentences = int(rng.choice(isa.LANES)), int(rng.integers(1, 3))
+    compiled = compile_graph(graph, lanes=lanes, sentences=sentences)
+    assert_equal(graph, compiled, random_sentences(rng, graph, 4))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_graphs_give_the_golden_integers_without_hazards(seed: int) -> None:
+    check_seed(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1000, 1200))
+def test_many_random_graphs_give_the_golden_integers_without_hazards(seed: int) -> None:
+    check_seed(seed)
+
+
+@pytest.mark.parametrize("lanes", isa.LANES)
+@pytest.mark.parametrize("plan", ["merged", "cores"])
+def test_lengths_at_and_around_every_block_boundary(lanes: int, plan: str) -> None:
+    rng = np.random.default_rng(lanes)
+    graph = random_graph(rng, plan=plan, max_length=2 * lanes + 1, kind="tt", segments=False)
+    compiled = compile_graph(graph, lanes=lanes)
+    lengths = (1, 2, lanes - 1, lanes, lanes + 1, 2 * lanes - 1, 2 * lanes, 2 * lanes + 1)
+    ids = random_sentences(rng, graph, 2)[1].tokens
+    assert_equal(graph, compiled, [Sentence(ids[:length]) for length in lengths])
+
+
+def test_a_shorter_program_takes_the_same_sentences() -> None:
+    rng = np.random.default_rng(3)
+    graph = random_graph(rng, max_length=30, segments=False)
+    sentence = Sentence(random_sentences(rng, graph, 2)[1].tokens[:9])
+    short = compile_graph(graph, lanes=8, max_length=9)
+    assert short.program.max_length == 9
+    assert short.program.parameters.depth(Memory.PROGRAM) < compile_graph(
+        graph, lanes=8
+    ).program.parameters.depth(Memory.PROGRAM)
+    assert_equal(graph, short, [sentence])
+
+
+def test_no_buffer_is_shared_while_both_are_in_use() -> None:
+    """Strict simulation finds a shared word; this makes sure that it would: without waits it must complain."""
+    rng = np.random.default_rng(11)
+    graph = random_graph(rng, layers=2, segments=False, max_length=12)
+    compiled = compile_graph(graph, lanes=8)
+    lists = [tuple(isa.wait(i, 0, 0, 0) for i in compiled.program.of(unit)) for unit in Unit]
+    array, vector, stream = lists
+    careless = replace(compiled, program=replace(compiled.program, array=array, vector=vector, stream=stream))
+    with pytest.raises(UserError, match="token|written"):
+        ProgramLevel(graph, built(graph, careless), strict=True).run(random_sentences(rng, graph, 2))
+
+
+@pytest.mark.parametrize("memory", [Memory.WEIGHT, Memory.KV, Memory.VECTOR, Memory.PROGRAM, Memory.BIAS])
+def test_what_does_not_fit_names_the_memory_and_a_way_out(memory: Memory) -> None:
+    graph = random_graph(np.random.default_rng(5), layers=1, max_length=9)
+    needs = compile_graph(graph, lanes=8).program.parameters
+    name = f"{memory.name.lower()}_depth"
+    small = replace(needs, **{name: needs.depth(memory) - 1})
+    compile_graph(graph, engine=needs)
+    with pytest.raises(
+        UserError, match=f"needs {needs.depth(memory)} words of {memory.name} .*would make it fit"
+    ):
+        compile_graph(graph, engine=small)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("lanes", 12), ("sentences", 3), ("sentences", 0), ("max_length", 99)]
+)
+def test_options_out_of_range_are_refused_in_a_sentence(field: str, value: int) -> None:
+    graph = random_graph(np.random.default_rng(5), max_length=9)
+    with pytest.raises(UserError):
+        compile_graph(graph, **{field: value})  # type: ignore[arg-type]
+
+
+def test_the_vector_unit_works_while_the_array_does() -> None:
+    graph = random_graph(
+        np.random.default_rng(2), layers=2, max_length=32, features=32, heads=4, segments=False
+    )
+    events = simulate(compile_graph(graph, lanes=8).program, [32]).events
+    array = [(e.start, e.free) for e in events if e.unit is Unit.ARRAY and e.busy]
+    vector = [(e.start, e.free) for e in events if e.unit is Unit.VECTOR and e.busy]
+    assert any(a < d and c < b for a, b in array for c, d in vector)
+
+
+def test_blocks_past_the_length_cost_next_to_nothing() -> None:
+    graph = random_graph(np.random.default_rng(7), layers=1, max_length=64, segments=False)
+    program = compile_graph(graph, lanes=8).program
+    cycles = [simulate(program, [length]).cycles for length in (8, 16, 32, 64)]
+    assert cycles == sorted(cycles)
+    assert cycles[0] < cycles[-1] / 2
