@@ -1,0 +1,47 @@
+"""`narrowgauge plan`: what each tensor-train layer costs on an engine, merged and core by core."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from .common import Commands, add_command, console, write_report
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds `plan` to the sub-commands."""
+    parser = add_command(commands, "plan", run, "cycles and words of both plans of each tensor-train layer")
+    parser.add_argument("build", type=Path, metavar="BUILD", help="folder of an export")
+    parser.add_argument(
+        "--lanes", type=int, choices=(8, 16, 32), default=16, help="N of the engine (default: 16)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints one row a layer."""
+    from rich.table import Column, Table
+
+    from ..graph.onnx_io import read_build
+    from ..hw.compiler.plan import layer_plans
+
+    layers = layer_plans(read_build(args.build), args.lanes)
+    write_report(
+        args,
+        [{**asdict(p), "fastest": p.fastest.plan, "smallest": p.smallest.plan} for p in layers],
+    )
+    names = ("merged: cycles", "words", "core by core: cycles", "words", "free order", "dense")
+    table = Table(
+        "layer", "trained with", *(Column(name, justify="right") for name in names), "fastest", "smallest"
+    )
+    for layer in layers:
+        counts = (number for plan in layer.plans for number in (plan.cycles, plan.words))
+        macs = (layer.free_macs, layer.dense_macs)
+        row = (f"{number:,}" for number in (*counts, *(-(-m // args.lanes**2) for m in macs)))
+        table.add_row(layer.layer, layer.trained, *row, layer.fastest.plan, layer.smallest.plan)
+    console().print(table)
+    print(
+        f"Cycles of the array for a block of {args.lanes} tokens; free order and dense: multiply-accumulates by "
+        f"{args.lanes**2} multipliers. The plan is set in training, by `plan` in the configuration of a layer."
+    )
+    return 0

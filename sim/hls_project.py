@@ -1,0 +1,79 @@
+"""The HLS project of a build: its test vectors are sentences that the program simulator has run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError
+from ..graph import Graph
+from ..graph.level import Sentence
+from ..graph.onnx_io import read_build
+from ..hls.export import Run, write_project
+from ..hw.build import EngineBuild
+from ..hw.host import pack_indices
+from ..hw.program import to_bytes
+from .engine import Engine
+from .evaluate import read_sentences
+
+FOLDER = "hls"
+
+RUNS = 4
+"""Runs in the vectors: C simulation with `ap_int` takes about a second each."""
+
+
+def write_hls_project(build: Path, made: EngineBuild, data: str | None) -> None:
+    """Writes `BUILD/hls/`.
+
+    Args:
+        build: the folder.
+        made: its program.
+        data: where the sentences come from; None for the data that the model was trained on, or random token ids
+            if that is not there.
+
+    Raises:
+        UserError: `data` can't be read.
+    """
+    graph = read_build(build)
+    engine = Engine(made.engine)
+    engine.load_program(to_bytes(made.program))
+    engine.init(made.image)
+    runs = []
+    together = made.program.sentences
+    chosen = _sentences(graph, data, RUNS * together, made.program.max_length)
+    for start in range(0, len(chosen), together):
+        part = chosen[start : start + together]
+        packet = b"".join(pack_indices(made.inputs, s.tokens, s.segments) for s in part)
+        lengths = [len(s.tokens) for s in part]
+        runs.append(Run(tuple(lengths), packet, engine.run(packet, lengths)))
+    write_project(build / FOLDER, to_bytes(made.program), made.image, made.engine, runs)
+
+
+def _sentences(graph: Graph, data: str | None, count: int, longest: int) -> list[Sentence]:
+    """The shortest sentence, the longest that fits, and others."""
+    if data is None:
+        provenance = graph.metadata.provenance.get("data", {})
+        source = provenance.get("source") if isinstance(provenance, dict) else None
+        try:
+            found = read_sentences(graph, str(source), "test", None) if source else []
+        except UserError:
+            found = []
+    else:
+        found = read_sentences(graph, data, "test", None)
+    fitting = sorted((s for s in found if len(s.tokens) <= longest), key=lambda s: len(s.tokens))
+    if not fitting:
+        return _random(graph, count, longest)
+    places = np.linspace(0, len(fitting) - 1, count).round().astype(int)
+    return [fitting[i] for i in places]
+
+
+def _random(graph: Graph, count: int, longest: int) -> list[Sentence]:
+    """Random ids of lengths from 1 to the longest."""
+    rng = np.random.default_rng(0)
+    made = []
+    for length in np.linspace(1, longest, count).round().astype(int):
+        tokens = rng.integers(0, max(1, graph.metadata.vocab_size), length).astype(np.int32)
+        segments = rng.integers(0, 2, length).astype(np.int32) if graph.segments else None
+        made.append(Sentence(tokens, segments))
+    return made
