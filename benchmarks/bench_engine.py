@@ -50,7 +50,9 @@ def main() -> None:
         console.print(formats_table(name, sized(config)))
     config = sized(preset("paper-2enc-hw").model)
     bert = sized(replace(preset("bert-base").model, layers=2))
-    console.print(modes_table({"paper-2enc-hw": frozen(config), "bert-base, 2 of its 12 layers": frozen(bert)}))
+    console.print(
+        modes_table({"paper-2enc-hw": frozen(config), "bert-base, 2 of its 12 layers": frozen(bert)})
+    )
     graph = frozen(sized(preset("paper-6enc-hw").model))
     started = time.perf_counter()
     compile_graph(graph, lanes=LANES)
@@ -87,8 +89,15 @@ def weight_bytes(program: Program) -> int:
 
 def formats_table(name: str, config: ModelConfig) -> Table:
     """Cycles of the encoder layers by format and length, and how many times fewer than dense."""
-    table = Table(title=f"{name}, N = {LANES}: cycles (array busy), times fewer than dense", title_justify="left")
-    for heading in ("linear layers", *(f"{length} tokens" for length in LENGTHS), "bytes of weights", "ratio"):
+    table = Table(
+        title=f"{name}, N = {LANES}: cycles (array busy), times fewer than dense", title_justify="left"
+    )
+    for heading in (
+        "linear layers",
+        *(f"{length} tokens" for length in LENGTHS),
+        "bytes of weights",
+        "ratio",
+    ):
         table.add_column(heading, justify="right" if table.columns else "left")
     programs = {}
     for label, changes in FORMATS.items():
