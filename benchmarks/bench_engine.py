@@ -1,7 +1,7 @@
 """Cycles and bytes on the engine, by the cost model: tensor trains against low rank and dense on the same engine.
 
-The models are untrained: cycles do not depend on what a model has learned. Encoder layers alone are compiled for the first
-tables; the array's share is of all cycles of those layers. `python benchmarks/bench_engine.py`
+The models are untrained: cycles do not depend on what a model has learned. Encoder layers alone are compiled for the
+first tables; the array's share is of all cycles of those layers. `python benchmarks/bench_engine.py`
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 from common import quantized
+from rich.console import Console
+from rich.table import Table
+
 from narrowgauge.graph import Graph
 from narrowgauge.graph.level import Sentence
 from narrowgauge.hw.compiler.compile import assemble, compile_graph
@@ -23,8 +26,6 @@ from narrowgauge.hw.timing import simulate
 from narrowgauge.model.config import ModelConfig
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.presets import preset
-from rich.console import Console
-from rich.table import Table
 
 LANES = 16
 LENGTHS = (8, 16, 32, 48)
@@ -115,7 +116,7 @@ def formats_table(name: str, config: ModelConfig) -> Table:
 
 
 def encoder_only(config: ModelConfig) -> Program:
-    """The encoder's program of an untrained model; embedding and heads as small as they get, for their weights count too."""
+    """The encoder's program of an untrained model; embedding and heads are small, for their weights count too."""
     small = replace(config, vocab_size=8, labels=2, tags=0, pooler=config.attention)
     rng = np.random.default_rng(0)
     return encoder_program(freeze(quantized(small, [Sentence(rng.integers(0, 8, 12).astype(np.int32))])))

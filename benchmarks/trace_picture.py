@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+
 from narrowgauge.hw.build import EngineBuild, read_engine
 from narrowgauge.hw.isa import Unit
 from narrowgauge.hw.timing import Timeline, simulate

@@ -51,8 +51,7 @@ def add_engine_options(parser: Parser) -> None:
     parser.add_argument(
         "--vectors",
         metavar="DATA",
-        help="where the HLS project's test sentences come from (default: the data of the training; random tokens if it is "
-        "not there)",
+        help="where the HLS project's test sentences come from (default: the data of the training, or random tokens)",
     )
 
 

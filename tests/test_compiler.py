@@ -39,7 +39,7 @@ def assert_equal(graph: Graph, compiled: Compiled, sentences: list[Sentence]) ->
     level = ProgramLevel(graph, built(graph, compiled), strict=True)
     golden, program = verify_levels(graph, [GoldenModel(graph, threads=1), level], sentences)
     assert program.equal, program.first_difference or program.missing
-    # What the engine never holds: products of constants, and rows of dense embeddings, which are added as they are read.
+    # What the engine never holds: products of constants, and rows of dense embeddings, added as they are read.
     rows = {node.output for node in graph.nodes if isinstance(node, Embedding)}
     assert level.fused <= rows | set(graph.merged())
     assert program.tensors + len(sentences) * len(level.fused) >= golden.tensors
@@ -95,7 +95,7 @@ def test_no_buffer_is_shared_while_both_are_in_use() -> None:
     lists = [tuple(isa.wait(i, 0, 0, 0) for i in compiled.program.of(unit)) for unit in Unit]
     array, vector, stream = lists
     careless = replace(compiled, program=replace(compiled.program, array=array, vector=vector, stream=stream))
-    with pytest.raises(UserError, match="token|written"):
+    with pytest.raises(UserError, match=r"token|written"):
         ProgramLevel(graph, built(graph, careless), strict=True).run(random_sentences(rng, graph, 2))
 
 

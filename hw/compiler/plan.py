@@ -1,8 +1,8 @@
 """Contraction plans of tensor-train layers under the engine's cost model: which one a layer should be trained with.
 
-A plan says where a layer rounds, so it is part of the model and the compiler can't change it. What it can do is count:
-cycles and weight words of both plans on an engine, and, as a measure of both, the multiply-accumulates of the best order
-that a search over all contraction orders finds (opt_einsum), which no rounding between cores would allow.
+A plan says where a layer rounds, so it is part of the model and the compiler can't change it. What it can do is
+count: cycles and weight words of both plans on an engine, and, as a measure of both, the multiply-accumulates of the
+best order that a search over all contraction orders finds (opt_einsum), rounding aside.
 """
 
 from __future__ import annotations
