@@ -41,7 +41,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(call build_venv,$(VENV),train$(comma)sim)
 
 $(VENV_TEST)/.installed: pyproject.toml constraints.txt
-	$(call build_venv,$(VENV_TEST),train$(comma)sim$(comma)dev)
+	$(call build_venv,$(VENV_TEST),train$(comma)sim$(comma)hls4ml$(comma)dev)
 
 demo: $(VENV)/.installed ## train on the built-in corpus, export, verify every integer, run one sentence
 	rm -rf runs/demo runs/demo-dense build/demo
