@@ -201,7 +201,7 @@ def _check_parameters(values: dict[str, int], count: int, engine: Parameters | N
     for memory in Memory:
         needs = values[f"{memory.name.lower()}_depth"]
         has = isa.max_depth(memory) if engine is None else engine.depth(memory)
-        if memory is Memory.PROGRAM:
+        if memory is Memory.PROGRAM and needs:
             needs = max(needs, count)
         if not 1 <= needs <= has:
             raise wrong(f"the program needs {needs} words of {memory.name} and the engine has {has}.")

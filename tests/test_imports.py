@@ -19,7 +19,7 @@ else:
 LINT = (
     "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True, no_logo=True))"
 )
-LAYERS = ("errors", "files", "fixedpoint", "graph", "model", "sim", "cli")
+LAYERS = ("errors", "files", "fixedpoint", "graph", "model", "hw", "hls", "sim", "cli")
 
 
 def lint(folder: Path, parent: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -56,6 +56,9 @@ def test_the_contracts_are_kept(root: Path) -> None:
         ("fixedpoint", "import narrowgauge.graph"),
         ("errors", "from .. import files"),
         ("model", "from .. import sim"),
+        ("model", "from .. import hw"),
+        ("hw", "from .. import model"),
+        ("hls", "from .. import sim"),
         ("sim", "def late():\n    import torch.nn.functional"),
         ("cli", "import torch"),
     ],

@@ -1,0 +1,52 @@
+"""The C++ engine as a level of the verification ladder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from threadpoolctl import ThreadpoolController
+
+from ..graph import Graph
+from ..hls.runner import HlsEngine
+from ..hw.isa import Memory, Parameters
+from ..hw.program import to_bytes
+from ..hw.views import fused
+from .program_level import CompiledModel, ProgramLevel
+
+
+class HlsLevel(ProgramLevel):
+    """The compiled program, executed by the C++ sources under g++. Implements `graph.level.Level`.
+
+    Args:
+        graph: the model.
+        compiled: its program.
+        engine: what the engine is built with. If it is None, the default engine with the program's lanes, with
+            deeper memories where the program needs them: so most small models share one compiled engine.
+        native: native types of the same range instead of `ap_int`: the same integers, many times faster.
+
+    Raises:
+        ProgramError: program or image are not sound.
+        UserError: there is no g++, or the `ap_int` headers are missing.
+    """
+
+    name = "hls"
+
+    def __init__(
+        self, graph: Graph, compiled: CompiledModel, engine: Parameters | None = None, native: bool = True
+    ) -> None:
+        self.graph = graph
+        self.compiled = compiled
+        self.fused = fused(graph, compiled.views)
+        self._engine = HlsEngine(engine or roomy(compiled.program.parameters), native)
+        self._engine.load_program(to_bytes(compiled.program))
+        self._engine.init(compiled.image)
+        self._blas = ThreadpoolController()
+
+
+def roomy(needs: Parameters) -> Parameters:
+    """The default engine with the lanes of `needs`, and memories at least as deep."""
+    default = Parameters(lanes=needs.lanes)
+    depths = {
+        f"{memory.name.lower()}_depth": max(needs.depth(memory), default.depth(memory)) for memory in Memory
+    }
+    return replace(default, **depths)
