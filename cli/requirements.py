@@ -144,6 +144,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     _base("onnxscript", "export, verify", "train", "0.6"),
     _base("onnxruntime", "verify against ONNX", "sim", "1.22"),
     _base("threadpoolctl", "golden model, benchmarks", "sim", "3.5"),
+    _base("opt-einsum", "contraction plans", "sim", "3.3"),
     Requirement(
         "datasets", "train on Hugging Face data sets", "pip install -e '.[hf]'", (Package("datasets"),)
     ),

@@ -35,7 +35,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-COMMANDS = ("train", "eval", "export", "verify", "run", "describe", "doctor")
+COMMANDS = ("train", "eval", "export", "compile", "verify", "run", "describe", "plan", "disasm", "doctor")
 HEAVY = (
     "torch",
     "numpy",

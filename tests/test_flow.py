@@ -88,9 +88,11 @@ def test_all_levels_are_equal_on_all_sentences(flow: Path, capsys: pytest.Captur
     assert main([*arguments, "--json", str(flow / "verify.json")]) == 0
     report = json.loads((flow / "verify.json").read_text())
     assert report["equal"] and report["sentences"] == 30
-    assert [level["level"] for level in report["levels"]] == ["golden", "torch", "onnx"]
-    assert len({level["tensors"] for level in report["levels"]}) == 1
-    assert report["levels"][0]["tensors"] > 30 * 25
+    levels = report["levels"]
+    assert [level["level"] for level in levels] == ["golden", "torch", "onnx", "program", "hls"]
+    # The engine never holds products of constants and rows of dense embeddings.
+    assert levels[0]["tensors"] == levels[1]["tensors"] == levels[2]["tensors"] > 30 * 25
+    assert levels[3]["tensors"] == levels[4]["tensors"] > 30 * 20
     assert "equal at every level" in capsys.readouterr().out
 
 
@@ -225,12 +227,56 @@ def test_a_run_with_other_weights_is_not_equal(flow: Path, capsys: pytest.Captur
     out = capsys.readouterr().out
     report = json.loads((flow / "unequal.json").read_text())
     assert "NOT equal" in out and not report["equal"]
-    golden, torch_level, onnx_level = report["levels"]
-    assert golden["first_difference"] is None and onnx_level["first_difference"] is None
+    levels = {level["level"]: level for level in report["levels"]}
+    torch_level = levels.pop("torch")
+    assert set(levels) == {"golden", "onnx", "program", "hls"}
+    assert all(level["first_difference"] is None for level in levels.values())
     # The pooler's output is the first value that its bias reaches.
     difference = torch_level["first_difference"]
     assert (difference["value"], difference["sentence"]) == ("pooler.output", 0)
     assert f"{difference['got']} instead of {difference['expected']}" in out
+
+
+def test_a_build_is_compiled_again_for_another_engine(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build = flow / "wide"
+    shutil.copytree(flow / "build", build)
+    report = flow / "compile.json"
+    data = str(flow / "data")
+    arguments = ["compile", str(build), "--lanes", "8", "--in-flight", "2", "--vectors", data]
+    assert main([*arguments, "--json", str(report)]) == 0
+    assert "8" in capsys.readouterr().out
+    made = json.loads(report.read_text())
+    assert made["needs"]["lanes"] == 8 and made["image_bytes"] == (build / "weights.bin").stat().st_size
+    assert main(["verify", str(build), "--data", data, "--levels", "golden,program,hls"]) == 0
+    engine = flow / "small.json"
+    engine.write_text(json.dumps({"lanes": 8, "weight_depth": 16}))
+    before = (build / "program.bin").read_bytes()
+    refused(["compile", str(build), "--engine", str(engine)], "words of WEIGHT", capsys)
+    engine.write_text(json.dumps({"lanes": 9}))
+    refused(["compile", str(build), "--engine", str(engine)], "describes no engine", capsys)
+    assert (build / "program.bin").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["program.bin", "weights.bin", "engine.json"])
+def test_a_damaged_program_is_refused(
+    flow: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build = tmp_path / "build"
+    shutil.copytree(flow / "build", build)
+    content = (build / name).read_bytes()
+    (build / name).write_bytes(content[: len(content) // 2])
+    arguments = ["verify", str(build), "--data", str(flow / "data"), "--levels", "golden,program"]
+    refused(arguments, "JSON" if name == "engine.json" else "checksum", capsys)
+    (build / "engine.json").unlink()
+    refused(arguments, "narrowgauge compile", capsys)
+
+
+def test_plan_counts_both_plans_of_each_layer(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = flow / "plan.json"
+    assert main(["plan", str(flow / "build"), "--json", str(report)]) == 0
+    layers = json.loads(report.read_text())
+    assert layers and all({p["plan"] for p in layer["plans"]} == {"merged", "cores"} for layer in layers)
+    assert all(layer["free_macs"] <= layer["dense_macs"] for layer in layers)
 
 
 def test_a_run_of_another_model_is_not_compared(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
