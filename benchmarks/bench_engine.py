@@ -9,6 +9,7 @@ from __future__ import annotations
 import resource
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from common import quantized
@@ -32,7 +33,7 @@ LENGTHS = (8, 16, 32, 48)
 VOCABULARY, LABELS, TAGS = 4394, 7, 72
 """Sizes of the SNIPS model."""
 
-FORMATS = {
+FORMATS: dict[str, dict[str, Any]] = {
     "tensor train, merged": {"kind": "tt", "plan": "merged"},
     "tensor train, core by core": {"kind": "tt", "plan": "cores"},
     "low rank": {"kind": "lowrank"},

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from narrowgauge.hw.build import EngineBuild, read_engine
 from narrowgauge.hw.isa import Unit
@@ -47,7 +49,7 @@ def main() -> None:
     draw(axes[1], build, line, busiest(line, line.cycles // 8))
     axes[1].set_title("the eighth of it in which the vector unit has most to do")
     axes[1].set_xlabel("cycles, by the cost model")
-    handles = [plt.Rectangle((0, 0), 1, 1, color=f"C{k}") for k in range(len(KINDS))]
+    handles = [Rectangle((0, 0), 1, 1, color=f"C{k}") for k in range(len(KINDS))]
     figure.legend(handles, list(KINDS), loc="outside lower center", ncols=len(KINDS) // 2)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.out, metadata={"Date": None})
@@ -64,7 +66,7 @@ def busiest(line: Timeline, width: int) -> tuple[int, int]:
     return start, start + width
 
 
-def draw(axis: plt.Axes, build: EngineBuild, line: Timeline, span: tuple[int, int]) -> None:
+def draw(axis: Axes, build: EngineBuild, line: Timeline, span: tuple[int, int]) -> None:
     """One bar an instruction."""
     for event in line.events:
         if event.skipped or event.end < span[0] or event.start > span[1]:

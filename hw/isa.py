@@ -698,7 +698,7 @@ COUNTERS = (
     ("CYCLES", "cycles from start to done"),
     ("ARRAY_BUSY", "cycles in which the array multiplied"),
     ("ARRAY_WAIT", "cycles in which the array waited for tokens"),
-    ("ARRAY_DRAIN", "cycles in which a finished tile waited for the drain before it"),
+    ("ARRAY_DRAIN", "cycles in which no tile could be fed because both sets of accumulators were in use"),
     ("ARRAY_STALL", "cycles in which the array or its drain waited for a memory port"),
     ("VECTOR_BUSY", "cycles in which the vector unit executed an instruction"),
     ("VECTOR_WAIT", "cycles in which the vector unit waited for tokens"),

@@ -1,0 +1,357 @@
+"""The instruction set: encodings, what is generated from it, and its text form."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from narrowgauge.cli import main
+from narrowgauge.errors import UserError
+from narrowgauge.hw import assembler, generate, isa
+from narrowgauge.hw.isa import Contract, Count, Instruction, LayerNorm, Memory, Parameters, Space
+from narrowgauge.hw.program import Program, ProgramError, from_bytes, to_bytes
+
+KINDS = list(isa.OPCODES)
+
+
+def values(field: isa.Field) -> st.SearchStrategy[int]:
+    return st.sampled_from(field.allowed) if field.allowed else st.integers(field.lo, field.hi)
+
+
+def sound(kind: Any, found: dict[str, int]) -> Instruction:
+    """The nearest instruction that keeps the rules between fields."""
+    if kind is Contract:
+        if found["table"]:
+            found["bits"] = 8
+        found["bits"] = min(max(2, found["bits"]), 16 if found["c_space"] == Space.WIDE else 8)
+        if found["keep"]:
+            found |= {"n0": 1, "n1": 1, "n2": 1, "n0_source": Count.CONST, "n2_source": Count.CONST}
+    if kind is LayerNorm:
+        found |= {"bits": min(max(2, found["bits"]), 8)}
+        found |= {part: min(max(1, found[part]), 1024) for part in ("size", "count")}
+    enums = {f.name: f.enum for f in isa.fields(kind)}
+    made: Instruction = kind(**{name: (enums[name] or int)(value) for name, value in found.items()})
+    return made
+
+
+@st.composite
+def instructions(draw: st.DrawFn, kinds: tuple[Any, ...] = tuple(KINDS)) -> Instruction:
+    kind = draw(st.sampled_from(kinds))
+    return sound(kind, {field.name: draw(values(field)) for field in isa.fields(kind)})
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Program:
+    lists = {
+        "init": (isa.Load,),
+        "array": (Contract,),
+        "vector": (isa.Softmax, LayerNorm),
+        "stream": (isa.Load, isa.Store),
+    }
+    depths = {
+        f"{memory.name.lower()}_depth": draw(st.integers(8, isa.max_depth(memory) // 2)) * 2
+        for memory in Memory
+    }
+    return Program(
+        parameters=Parameters(lanes=draw(st.sampled_from(isa.LANES)), **depths),
+        max_length=draw(st.integers(1, isa.MAX_LENGTH)),
+        sentences=draw(st.integers(1, isa.SENTENCES)),
+        image_crc=draw(st.integers(0, (1 << 32) - 1)),
+        **{name: tuple(draw(st.lists(instructions(kinds), max_size=3))) for name, kinds in lists.items()},
+    )
+
+
+def bits_of(instruction: Instruction) -> str:
+    """An encoding written from the field widths alone: a string of bits, the highest first."""
+    text = format(int(isa.OPCODES[type(instruction)]), "03b")
+    for field in dataclasses.fields(instruction):
+        width = field.metadata["width"]
+        text = format(int(getattr(instruction, field.name)) % 2**width, f"0{width}b") + text
+    return text.rjust(512, "0")
+
+
+@given(instructions())
+def test_encoding(instruction: Instruction) -> None:
+    data = isa.encode(instruction)
+    assert format(int.from_bytes(data, "little"), "0512b") == bits_of(instruction)
+    assert isa.decode(data) == instruction
+
+
+@given(instructions(), st.data())
+def test_a_field_out_of_its_range_is_refused(instruction: Instruction, data: st.DataObject) -> None:
+    fields = isa.fields(type(instruction))
+    word = int.from_bytes(isa.encode(instruction), "little")
+    limited = [f for f in fields if 2**f.width != (len(f.allowed) if f.allowed else f.hi - f.lo + 1)]
+    end = fields[-1].low + fields[-1].width
+    choice = data.draw(st.integers(-1, len(limited) - 1))
+    if choice < 0:
+        wrong = word | 1 << data.draw(st.integers(end, 511))
+    else:
+        field = limited[choice]
+        bad = [
+            v
+            for v in range(2**field.width)
+            if not field.holds(v - 2**field.width if field.signed and v >> (field.width - 1) else v)
+        ]
+        value = data.draw(st.sampled_from(bad))
+        wrong = word & ~((2**field.width - 1) << field.low) | value << field.low
+    with pytest.raises(isa.FieldError):
+        isa.decode(wrong.to_bytes(64, "little"))
+
+
+def test_no_opcode_is_zero() -> None:
+    for opcode in {0, 1, 2, 3, 4, 5, 6, 7} - set(isa.Opcode):
+        with pytest.raises(isa.FieldError):
+            isa.decode(opcode.to_bytes(64, "little"))
+
+
+def test_the_generated_files_are_up_to_date(root: Path) -> None:
+    assert generate.outdated(root) == []
+
+
+def test_the_document_has_every_table_once(root: Path) -> None:
+    text = (root / "docs" / "isa.md").read_text(encoding="utf-8")
+    assert generate.document(text) == text
+    emptied = re.sub(r"(<!-- generated: \w+ -->\n).*?(<!-- end -->)", r"\1\2", text, flags=re.DOTALL)
+    assert len(emptied) < len(text)
+    assert generate.document(emptied) == text
+    with pytest.raises(ValueError, match="no table nothing"):
+        generate.document(text + "<!-- generated: nothing -->\n<!-- end -->")
+    with pytest.raises(ValueError, match="once"):
+        generate.document("")
+
+
+def test_check_tells_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    shutil.copy(root / "docs" / "isa.md", tmp_path / "docs")
+    monkeypatch.setattr(generate, "_ROOT", tmp_path)
+    assert generate.main(["--check"]) == 1
+    assert not (tmp_path / "hls").exists()
+    assert generate.main([]) == 0
+    assert generate.main(["--check"]) == 0
+
+
+def test_every_register_and_memory_has_its_own_place() -> None:
+    addresses = [register.address for register in isa.registers()]
+    assert addresses == sorted(set(addresses))
+    assert all(address % 4 == 0 for address in addresses)
+    names = [register.name for register in isa.registers()]
+    assert len(set(names)) == len(names)
+    assert list(isa.MEMORIES) == list(Memory)
+    assert len(isa.HEADER) % 2 == 0
+
+
+def test_the_structures_of_systemverilog_have_the_bits_of_the_encoding() -> None:
+    package = generate.sv_package()
+    for kind, opcode in isa.OPCODES.items():
+        match = re.search(
+            r"typedef struct packed \{((?:(?!typedef).)*?)\} " + opcode.name.lower() + "_t;",
+            package,
+            re.DOTALL,
+        )
+        assert match is not None
+        at = isa.INSTRUCTION_BITS
+        places = {}
+        for signed, high, low, name in re.findall(
+            r"^ +logic (signed )?(?:\[(\d+):(\d+)\] )?(\w+);", match[1], re.MULTILINE
+        ):
+            width = int(high) - int(low) + 1 if high else 1
+            at -= width
+            places[name] = (at, width, bool(signed))
+        assert at == 0
+        for field in isa.fields(kind):
+            name = {"unsigned": "is_unsigned", "table": "has_table"}.get(field.name, field.name)
+            assert places[name] == (field.low, field.width, field.signed)
+
+
+CHECK = """
+#include "isa.hpp"
+#include <cstdio>
+#include <cstdint>
+using namespace ng::isa;
+static std::uint64_t word[8];
+static std::int32_t bits(unsigned low, unsigned width, bool is_signed) {
+    std::uint32_t value = 0;
+    for (unsigned i = 0; i < width; ++i) value |= ((word[(low + i) / 64] >> ((low + i) % 64)) & 1u) << i;
+    if (is_signed && ((value >> (width - 1)) & 1u)) value |= ~((1u << width) - 1u);
+    return static_cast<std::int32_t>(value);
+}
+template <typename... F> static void show(Fields<F...>) {
+    const auto value = [](auto f) { return bits(decltype(f)::LOW, decltype(f)::WIDTH, decltype(f)::SIGNED); };
+    (std::printf("%d%s ", value(F{}), F::holds(value(F{})) ? "" : "!"), ...);
+}
+int main() {
+    while (std::fread(word, 8, 8, stdin) == 8) {
+        switch (word[0] & 7u) {
+            case OPCODE_CONTRACT: show(contract::All{}); break;
+            case OPCODE_SOFTMAX: show(softmax::All{}); break;
+            case OPCODE_LAYERNORM: show(layernorm::All{}); break;
+            case OPCODE_LOAD: show(load::All{}); break;
+            default: show(store::All{}); break;
+        }
+        std::printf("\\n");
+    }
+    for (unsigned m = 0; m < MEMORY_COUNT; ++m)
+        std::printf("%u %u %u\\n", MAX_DEPTH[m], beats(m, 8), beats(m, 32));
+    return 0;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not there")
+def test_the_header_reads_every_field(tmp_path: Path) -> None:
+    (tmp_path / "isa.hpp").write_text(generate.cpp_header(), encoding="utf-8")
+    (tmp_path / "check.cpp").write_text(CHECK, encoding="utf-8")
+    subprocess.run(
+        ["g++", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "check.cpp", "-o", "check"],
+        cwd=tmp_path,
+        check=True,
+    )
+    rng = random.Random(1)
+    data = b""
+    expected = []
+    for _ in range(400):
+        kind = rng.choice(KINDS)
+        word = int(isa.OPCODES[kind])
+        texts = []
+        for field in isa.fields(kind):
+            raw = rng.getrandbits(field.width)
+            word |= raw << field.low
+            value = raw - 2**field.width if field.signed and raw >> (field.width - 1) else raw
+            texts.append(f"{value}{'' if field.holds(value) else '!'} ")
+        data += word.to_bytes(64, "little")
+        expected.append("".join(texts))
+    expected += [
+        f"{isa.max_depth(memory)} {isa.MEMORIES[memory].beats(8)} {isa.MEMORIES[memory].beats(32)}"
+        for memory in Memory
+    ]
+    result = subprocess.run([tmp_path / "check"], input=data, capture_output=True, check=True)
+    assert result.stdout.decode().splitlines() == expected
+
+
+@given(programs())
+def test_text_and_back(program: Program) -> None:
+    text = assembler.disassemble(program)
+    assert assembler.assemble(text) == program
+    assert from_bytes(to_bytes(program)) == program
+
+
+def test_text_is_free_in_form() -> None:
+    program = assembler.assemble(
+        "# a comment\n.lanes 8\n\n.array\n  CONTRACT nk=0x10   shift=-3 b_space=VECTOR # end\n.init\n.array\nCONTRACT"
+    )
+    assert program.array == (Contract(nk=16, shift=-3, b_space=Space.VECTOR), Contract())
+    assert program.parameters == Parameters(lanes=8)
+    assert (program.max_length, program.sentences, program.init) == (isa.MAX_LENGTH, 1, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("CONTRACT", "line 1: this instruction is in no list"),
+        (".array\nCONTRACT\nMULTIPLY", "line 3: there is no instruction MULTIPLY"),
+        (".array\nCONTRACT colour=3", "line 2: CONTRACT has no field 'colour'"),
+        (".array\nCONTRACT nk", "line 2: nk has no value"),
+        (".array\nCONTRACT nk=many", "line 2: 'many' is no whole number"),
+        (".array\nCONTRACT nk=1 nk=1", "line 2: nk is given twice"),
+        (".array\nCONTRACT nk=8192", "line 2: CONTRACT: nk can't be 8192"),
+        (".array\nCONTRACT a_space=ACT", "line 2: a_space can't be 'ACT'"),
+        (".array\nCONTRACT bits=9", "line 2: CONTRACT: bits can't be 9"),
+        (".lanes", "line 1: .lanes takes one number"),
+        (".lanes 8 8", "line 1: .lanes takes one number"),
+        (".array 3", "line 1: .array takes nothing"),
+        (".sentences 3", "line 1: .sentences can't be 3"),
+        (".max_length 0", "line 1: .max_length can't be 0"),
+        (".lanes 7", "the header can't be that of a program: an engine has 8, 16, 32 lanes, not 7"),
+        (".stat_depth 65", "the header can't be that of a program: STAT memory has 1 to 64 words"),
+    ],
+)
+def test_mistakes_in_text(text: str, sentence: str) -> None:
+    with pytest.raises(UserError) as stop:
+        assembler.assemble(text)
+    assert str(stop.value).startswith(sentence)
+    assert str(stop.value).endswith(".")
+    assert "\n" not in str(stop.value)
+
+
+PROGRAM = """
+.lanes 8
+.max_length 16
+.sentences 2
+.init
+LOAD count=4
+.array
+CONTRACT nk=4 stat=MAX
+CONTRACT sentence=1 block=1
+.vector
+SOFTMAX wait_array=1
+.stream
+STORE wait_vector=1
+"""
+
+
+def test_disasm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program = assembler.assemble(PROGRAM)
+    (tmp_path / "program.bin").write_bytes(to_bytes(program))
+    assert main(["disasm", str(tmp_path)]) == 0
+    plain = capsys.readouterr().out
+    assert assembler.assemble(plain) == program
+    assert (
+        main(["disasm", str(tmp_path / "program.bin"), "--times", "5,8", "--json", str(tmp_path / "x.json")])
+        == 0
+    )
+    timed = capsys.readouterr().out
+    assert assembler.assemble(timed) == program
+    assert re.search(r"^CONTRACT nk=4 stat=MAX  # 0: cycles 0 to \d+$", timed, re.MULTILINE)
+    assert re.search(r"^CONTRACT sentence=1 block=1  # 1: skipped$", timed, re.MULTILINE)
+    assert re.search(r"^SOFTMAX wait_array=1  # 0: cycles \d+ to \d+, waited \d+$", timed, re.MULTILINE)
+    report = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
+    assert report["parameters"]["lanes"] == 8
+    assert report["array"][0]["opcode"] == "CONTRACT" and report["array"][0]["stat"] == "MAX"
+    assert [event["unit"] for event in report["events"]].count("array") == 2
+    assert report["lengths"] == [5, 8]
+
+
+def test_disasm_of_what_is_no_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("narrowgauge" * 50, encoding="utf-8")
+    (tmp_path / "program.bin").write_bytes(to_bytes(assembler.assemble(PROGRAM)))
+    for arguments in (
+        [str(tmp_path / "folder")],
+        [str(tmp_path / "text")],
+        [str(tmp_path / "nothing")],
+        [str(tmp_path / "program.bin"), "--times", "17"],
+        [str(tmp_path / "program.bin"), "--times", "1,1,1"],
+    ):
+        assert main(["disasm", *arguments]) == 2
+        sentence = capsys.readouterr().err
+        assert sentence.startswith("narrowgauge: ") and sentence.count("\n") == 1
+    with pytest.raises(SystemExit) as stop:
+        main(["disasm", str(tmp_path), "--times", "none"])
+    assert stop.value.code == 2
+
+
+@given(programs(), st.data())
+def test_a_damaged_program_is_refused(program: Program, data: st.DataObject) -> None:
+    good = to_bytes(program)
+    bit = data.draw(st.integers(0, 8 * len(good) - 1))
+    bad = bytearray(good)
+    bad[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(ProgramError):
+        from_bytes(bytes(bad))
+    with pytest.raises(ProgramError) as stop:
+        from_bytes(good[: data.draw(st.integers(0, len(good) - 1))])
+    assert stop.value.error is isa.Error.TRUNCATED
+    with pytest.raises(ProgramError) as stop:
+        from_bytes(good + bytes(8))
+    assert stop.value.error is isa.Error.OVERRUN
