@@ -37,7 +37,8 @@ class HlsLevel(ProgramLevel):
         self.graph = graph
         self.compiled = compiled
         self.fused = fused(graph, compiled.views)
-        self._engine = HlsEngine(engine or roomy(compiled.program.parameters), native)
+        # It has the simulator's interface, not its type.
+        self._engine = HlsEngine(engine or roomy(compiled.program.parameters), native)  # type: ignore[assignment]
         self._engine.load_program(to_bytes(compiled.program))
         self._engine.init(compiled.image)
         self._blas = ThreadpoolController()

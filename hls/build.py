@@ -1,0 +1,111 @@
+"""Compiles the C++ engine for C simulation: g++ alone, with native or with `ap_int` types."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from ..errors import UserError
+from ..hw.isa import Parameters
+from .header import SOURCES, config_header
+
+CSIM = Path(__file__).with_name("csim")
+"""Folder of what only C simulation needs: stand-ins for headers of Vitis HLS, and the C interface."""
+
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
+
+_NATIVE = ("-DNG_NATIVE_TYPES", "-O3")
+# The constructors of the ap_int headers read a member before they set it; once inlined, g++ blames our lines.
+_AP = ("-O1", "-Wno-uninitialized", "-Wno-maybe-uninitialized")
+
+
+def ap_include() -> Path:
+    """Folder of `ap_int.h`: the package hls4ml has it.
+
+    Raises:
+        UserError: hls4ml is not installed.
+    """
+    # find_spec of the package itself imports nothing.
+    spec = importlib.util.find_spec("hls4ml")
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        folder = Path(place) / "templates" / "vivado" / "ap_types"
+        if (folder / "ap_int.h").is_file():
+            return folder
+    raise UserError(
+        "the ap_int headers are missing; install them with `pip install narrowgauge[hls4ml]`, or use native types."
+    )
+
+
+def flags(native: bool) -> list[str]:
+    """Options of g++ for the sources of `hls/src`, without the folder of `config.h`.
+
+    Raises:
+        UserError: `ap_int` types are wanted and hls4ml is not installed.
+    """
+    types = list(_NATIVE) if native else [*_AP, "-isystem", str(ap_include())]
+    return ["-std=c++17", *WARNINGS, f"-I{SOURCES}", f"-I{CSIM}", *types]
+
+
+def build_library(parameters: Parameters, native: bool) -> Path:
+    """The C interface to an engine as a shared library, compiled when it is not in the cache.
+
+    Args:
+        parameters: of the engine.
+        native: native types of the same range instead of `ap_int`: the same integers, many times faster.
+
+    Raises:
+        UserError: there is no g++, or the `ap_int` headers are missing.
+    """
+    return _cached([CSIM / "shim.cpp"], parameters, native, ("-shared", "-fPIC"), "engine.so")
+
+
+def build_testbench(name: str, parameters: Parameters, native: bool) -> Path:
+    """A testbench of `hls/src` as a program, compiled when it is not in the cache.
+
+    Args:
+        name: of the unit: engine, array, vector or stream.
+        parameters, native: see `build_library`.
+
+    Raises:
+        UserError: there is no g++, or the `ap_int` headers are missing.
+    """
+    top = "engine.cpp" if name == "engine" else f"{name}_top.cpp"
+    return _cached([SOURCES / f"tb_{name}.cpp", SOURCES / top], parameters, native, (), f"tb_{name}")
+
+
+def cache_folder() -> Path:
+    """Where compiled engines are kept: `$XDG_CACHE_HOME/narrowgauge/hls`, or that in `~/.cache`."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "narrowgauge" / "hls"
+
+
+def _cached(
+    units: list[Path], parameters: Parameters, native: bool, extra: tuple[str, ...], name: str
+) -> Path:
+    options = [*flags(native), *extra]
+    config = config_header(parameters)
+    digest = hashlib.sha256("\0".join([config, *options, *map(str, units), name]).encode())
+    for folder in (SOURCES, CSIM):
+        for path in sorted(folder.iterdir()):
+            digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
+    target = cache_folder() / digest.hexdigest()[:24] / name
+    if target.is_file():
+        return target
+    compiler = shutil.which("g++")
+    if compiler is None:
+        raise UserError("g++ is missing; install it to run the C++ engine.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as work:
+        Path(work, "config.h").write_text(config, encoding="utf-8")
+        made = Path(work, name)
+        command = [compiler, *options, f"-I{work}", *map(str, units), "-o", str(made)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise RuntimeError(f"{' '.join(command)}\n{result.stderr[-4000:]}")
+        made.replace(target)
+    return target

@@ -1,0 +1,83 @@
+// What instructions of all units share: fields of a word, skipping, waiting.
+//
+// What this does: docs/isa.md, section 3. What it does not: decode; decode.hpp is generated from the instruction set.
+#ifndef NG_INSTRUCTIONS_HPP
+#define NG_INSTRUCTIONS_HPP
+
+#include "decode.hpp"
+#include "isa.hpp"
+#include "memories.hpp"
+#include "types.hpp"
+
+namespace ng {
+
+/// What a command fixes for all its instructions.
+struct Context {
+    bool init;                          ///< the command is INIT: nothing is skipped, a length is 0
+    Unsigned<2> sentences;              ///< register SENTENCES
+    Unsigned<10> length[isa::SENTENCES];  ///< registers LENGTH0 ..
+};
+
+/// Retired instructions a unit, in the order of isa::Unit.
+struct Retired {
+    Unsigned<14> count[isa::UNIT_COUNT];
+};
+
+/// Tokens of an instruction's sentence.
+template <class I>
+inline Unsigned<10> length_of(const I& i, const Context& context) {
+#pragma HLS inline  // a multiplexer is not worth a module
+    return context.init ? Unsigned<10>(0) : context.length[to_int(i.sentence)];
+}
+
+/// The token in lane 0 of an instruction's block.
+/// \tparam C the configuration.
+template <class C, class I>
+inline Unsigned<12> first_token(const I& i) {
+#pragma HLS inline  // a shift by a constant
+    return utimes<12>(i.block, Unsigned<6>(C::lanes));
+}
+
+/// Whether an instruction does nothing: its sentence or block is not there.
+/// \tparam C the configuration.
+template <class C, class I>
+inline bool is_skipped(const I& i, const Context& context) {
+#pragma HLS inline  // a comparison is not worth a module
+    return !context.init &&
+           (i.sentence >= context.sentences || first_token<C>(i) >= length_of(i, context));
+}
+
+/// Whether the units have retired what an instruction waits for.
+template <class I>
+inline bool may_start(const I& i, const Retired& retired) {
+#pragma HLS inline  // three comparisons are not worth a module
+    return retired.count[isa::UNIT_ARRAY] >= i.wait_array && retired.count[isa::UNIT_VECTOR] >= i.wait_vector &&
+           retired.count[isa::UNIT_STREAM] >= i.wait_stream;
+}
+
+/// What came of a unit's turn.
+enum class Turn : unsigned { kWaits, kRetires, kFails };
+
+/// An instruction's turn, once it is decoded and sound.
+/// \tparam C the configuration.
+/// \tparam F what executes it: a function object that gives an error.
+template <class C, class I, class F>
+inline Turn take_turn(const I& i, const Context& context, const Retired& retired, isa::Error& error, F execute) {
+#pragma HLS inline  // so that `execute` is called from one place
+    error = isa::ERROR_NONE;
+    if (is_skipped<C>(i, context)) return Turn::kRetires;
+    if (!may_start(i, retired)) return Turn::kWaits;
+    error = execute();
+    return error == isa::ERROR_NONE ? Turn::kRetires : Turn::kFails;
+}
+
+/// Whether `count` words from `base` on lie below `depth`; no word is always inside.
+template <class B, class N>
+inline bool inside(B base, N count, unsigned depth) {
+#pragma HLS inline  // an adder and a comparison are not worth a module
+    return count == 0 || uplus<36>(base, count) <= depth;
+}
+
+}  // namespace ng
+
+#endif

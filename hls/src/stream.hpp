@@ -1,0 +1,224 @@
+// The stream unit: LOAD and STORE, docs/isa.md, section 6, and the beats of all commands.
+//
+// What this does: reads beats with a time limit and a CRC, packs them into words, sends words as beats. What it does
+// not: overlap one instruction with the next; wait for tokens (engine.hpp, stream_top.cpp).
+#ifndef NG_STREAM_HPP
+#define NG_STREAM_HPP
+
+#include "instructions.hpp"
+
+namespace ng {
+
+/// What lives from one beat to the next within a command.
+struct StreamState {
+    bool ended;               ///< the packet's TLAST has been read
+    bool holding;             ///< `held` is to be sent
+    Unsigned<64> held;        ///< the last beat of results: whether it has TLAST is known when there are no more
+    std::uint32_t crc;        ///< of the beats read, as zip's, not yet inverted at the end
+    Unsigned<32> timeout;     ///< register TIMEOUT
+};
+
+/// The state at the start of a command.
+inline StreamState start_stream(Unsigned<32> timeout) {
+    StreamState state;
+    state.ended = false;
+    state.holding = false;
+    state.held = 0;
+    state.crc = 0xFFFFFFFFU;
+    state.timeout = timeout;
+    return state;
+}
+
+/// CRC-32 of one more beat, its lowest byte first: reflected polynomial 0xEDB88320.
+inline std::uint32_t crc_step(std::uint32_t crc, Unsigned<64> beat) {
+#pragma HLS inline  // 64 stages of one exclusive-or, merged into one layer of gates
+    std::uint64_t rest = static_cast<std::uint64_t>(beat) ^ crc;
+    for (int bit = 0; bit < 64; ++bit) {
+#pragma HLS unroll  // a beat a cycle
+        rest = (rest >> 1) ^ ((rest & 1U) != 0 ? std::uint64_t(0xEDB88320U) : std::uint64_t(0));
+    }
+    return static_cast<std::uint32_t>(rest);
+}
+
+/// Tries once to read a beat; waits where there is no time limit. False if there was none.
+inline bool try_read(StreamState& state, hls::stream<Beat>& in, Beat& beat) {
+#pragma HLS inline  // part of its caller's pipeline
+    bool got = true;
+#ifndef __SYNTHESIS__
+    if (in.empty()) return false;
+#endif
+    if (state.timeout == 0) {
+        beat = in.read();
+    } else {
+        got = in.read_nb(beat);
+    }
+    if (got) {
+        state.ended = beat.last != 0;
+        state.crc = crc_step(state.crc, beat.data);
+    }
+    return got;
+}
+
+/// Reads `count` beats of the packet, one a turn, each for `take(number, beat)`. The last may have TLAST.
+/// \tparam F a function object.
+/// \return ERROR_NONE, ERROR_TRUNCATED or ERROR_TIMEOUT.
+template <class F>
+isa::Error read_beats(StreamState& state, hls::stream<Beat>& in, Unsigned<26> count, F take) {
+#pragma HLS inline  // so that `take` is part of the loop
+    if (state.ended) return isa::ERROR_TRUNCATED;
+    isa::Error error = isa::ERROR_NONE;
+    Unsigned<26> done = 0;
+    Unsigned<32> idle = 0;
+    // A turn brings a beat or is one of at most TIMEOUT idle ones.
+    const Unsigned<60> turns = utimes<60>(count, uplus<33>(state.timeout, Unsigned<1>(1)));
+    for (Unsigned<60> turn = 0; turn < turns && done < count && error == isa::ERROR_NONE; ++turn) {
+#pragma HLS pipeline II=1  // a beat a cycle
+#pragma HLS loop_tripcount min=1 max=65536  // weights of a small model
+        Beat beat;
+        if (try_read(state, in, beat)) {
+            take(done, beat);
+            done = uplus<26>(done, Unsigned<1>(1));
+            idle = 0;
+            if (state.ended && done < count) error = isa::ERROR_TRUNCATED;
+        } else {
+            idle = uplus<32>(idle, Unsigned<1>(1));
+            if (idle >= state.timeout) error = isa::ERROR_TIMEOUT;
+#ifndef __SYNTHESIS__
+            // Nobody else runs who could fill the stream: the engine would wait for as long as it may.
+            error = state.timeout == 0 ? isa::ERROR_TRUNCATED : isa::ERROR_TIMEOUT;
+#endif
+        }
+    }
+    return error;
+}
+
+/// Reads and drops what is left of the packet.
+inline void drop_packet(StreamState& state, hls::stream<Beat>& in) {
+    for (std::uint32_t beat = 0; beat < 0xFFFFFFFFU && !state.ended; ++beat) {
+#pragma HLS pipeline II=1  // a beat a cycle
+#pragma HLS loop_tripcount min=0 max=65536  // weights of a small model
+        Beat dropped;
+#ifndef __SYNTHESIS__
+        if (in.empty()) return;
+#endif
+        dropped = in.read();
+        state.ended = dropped.last != 0;
+    }
+}
+
+/// Sends the beat that is held, if any.
+inline void flush(StreamState& state, hls::stream<Beat>& out, bool last) {
+#pragma HLS inline  // part of its caller's pipeline
+    if (!state.holding) return;
+    Beat beat;
+    beat.data = state.held;
+    beat.keep = 0xFF;
+    beat.strb = 0xFF;
+    beat.last = last ? 1 : 0;
+    out.write(beat);
+    state.holding = false;
+}
+
+/// Executes one LOAD that is decoded, not skipped and may start.
+/// \tparam C the configuration.
+/// \return ERROR_NONE, ERROR_ADDRESS, ERROR_TRUNCATED or ERROR_TIMEOUT.
+template <class C>
+isa::Error execute(StreamState& state, const Load& i, const Context& context, hls::stream<Beat>& in,
+                   Word8<C::lanes> weight[C::weight_depth], Signed<32> bias[C::bias_depth],
+                   NormWord norm[C::norm_depth], Signed<8> table[C::lanes][C::table_depth],
+                   Unsigned<15> exp[C::lanes][C::exp_depth], IndexWord index[C::index_depth]) {
+    constexpr int N = C::lanes;
+    constexpr int half = C::index_depth / int(isa::SENTENCES);
+    const bool to_index = i.memory == isa::MEMORY_INDEX, to_weight = i.memory == isa::MEMORY_WEIGHT;
+    const Unsigned<22> count = i.count_source == isa::COUNT_LENGTH ? Unsigned<22>(length_of(i, context)) : i.count;
+    const unsigned depth = to_weight                        ? C::weight_depth
+                           : i.memory == isa::MEMORY_BIAS   ? C::bias_depth
+                           : i.memory == isa::MEMORY_NORM   ? C::norm_depth
+                           : i.memory == isa::MEMORY_TABLE  ? C::table_depth
+                           : i.memory == isa::MEMORY_EXP    ? C::exp_depth
+                                                            : half;
+    if (!inside(i.base, count, depth)) return isa::ERROR_ADDRESS;
+    const Unsigned<3> beats = to_weight ? Unsigned<3>(N / 8) : to_index ? Unsigned<3>(2) : Unsigned<3>(1);
+    int at = to_int(i.base) + (to_index ? half * to_int(i.sentence) : 0);
+    Unsigned<3> part = 0;
+    Word8<N> lanes;
+    IndexWord columns;
+    const auto take = [&](Unsigned<26>, const Beat& beat) {
+        for (int byte = 0; byte < 8; ++byte) {
+#pragma HLS unroll  // a beat at once
+            lanes.lane[(8 * to_int(part) + byte) % N] = wrap<8>(low<8>(beat.data >> (8 * byte)));
+        }
+        for (int column = 0; column < 4; ++column) {
+#pragma HLS unroll  // a beat at once
+            columns.column[(4 * to_int(part) + column) % int(isa::INDEX_COLUMNS)] = low<16>(beat.data >> (16 * column));
+        }
+        part = uplus<3>(part, Unsigned<1>(1));
+        if (part < beats) return;
+        part = 0;
+        if (to_weight) weight[at] = lanes;
+        if (to_index) index[at] = columns;
+        if (i.memory == isa::MEMORY_BIAS) bias[at] = wrap<32>(beat.data);
+        if (i.memory == isa::MEMORY_NORM) {
+            norm[at].beta = wrap<32>(beat.data);
+            norm[at].gamma = wrap<12>(beat.data >> 32);
+        }
+        for (int j = 0; j < N; ++j) {
+#pragma HLS unroll  // every lane's copy
+            if (i.memory == isa::MEMORY_TABLE) table[j][at] = wrap<8>(beat.data);
+            if (i.memory == isa::MEMORY_EXP) exp[j][at] = low<15>(beat.data);
+        }
+        ++at;
+    };
+    return read_beats(state, in, utimes<26>(count, beats), take);
+}
+
+/// Executes one STORE that is decoded, not skipped and may start.
+/// \tparam C the configuration.
+/// \return ERROR_NONE or ERROR_ADDRESS; after an error nothing was sent.
+template <class C>
+isa::Error execute(StreamState& state, const Store& i, const Word16<C::lanes> wide[C::wide_depth],
+                   hls::stream<Beat>& out) {
+    constexpr int parts = C::lanes / 4;
+    if (!inside(i.base, i.count, C::wide_depth)) return isa::ERROR_ADDRESS;
+    const Unsigned<24> beats = utimes<24>(i.count, Unsigned<4>(parts));
+    for (Unsigned<24> n = 0; n < beats; ++n) {
+#pragma HLS pipeline II=1  // a beat a cycle
+#pragma HLS loop_tripcount min=0 max=8192  // logits of a sentence
+        const Word16<C::lanes> word = wide[to_int(i.base) + to_int(n) / parts];
+        const int first = 4 * (to_int(n) % parts);
+        flush(state, out, false);
+        Unsigned<64> data = 0;
+        for (int j = 0; j < 4; ++j) {
+#pragma HLS unroll  // a beat at once
+            data = data | ushift_left<64>(low<16>(word.lane[first + j]), 16 * j);
+        }
+        state.held = data;
+        state.holding = true;
+    }
+    return isa::ERROR_NONE;
+}
+
+/// The stream unit's turn with its next instruction. In INIT it takes LOAD alone.
+/// \tparam C the configuration.
+template <class C>
+Turn stream_turn(const InstructionWord& word, const Context& context, const Retired& retired, isa::Error& error,
+                 StreamState& packet, hls::stream<Beat>& in, hls::stream<Beat>& out,
+                 const Word16<C::lanes> wide[C::wide_depth], Word8<C::lanes> weight[C::weight_depth],
+                 Signed<32> bias[C::bias_depth], NormWord norm[C::norm_depth],
+                 Signed<8> table[C::lanes][C::table_depth], Unsigned<15> exp[C::lanes][C::exp_depth],
+                 IndexWord index[C::index_depth]) {
+    Load load;
+    Store store;
+    if (decode(word, load))
+        return take_turn<C>(load, context, retired, error, [&] {
+            return execute<C>(packet, load, context, in, weight, bias, norm, table, exp, index);
+        });
+    if (decode(word, store) && !context.init)
+        return take_turn<C>(store, context, retired, error, [&] { return execute<C>(packet, store, wide, out); });
+    error = isa::ERROR_FIELD;
+    return Turn::kFails;
+}
+
+}  // namespace ng
+
+#endif

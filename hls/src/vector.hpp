@@ -1,0 +1,241 @@
+// The vector unit: SOFTMAX and LAYERNORM, docs/isa.md, section 5. All lanes beside each other.
+//
+// What this does: checks statistics and addresses and executes one instruction. What it does not: overlap one
+// instruction with the next; wait for tokens (engine.hpp, vector_top.cpp). Divisions and roots take one bit a cycle:
+// an instruction has one of each a lane, over as many cycles as the loop that follows.
+#ifndef NG_VECTOR_HPP
+#define NG_VECTOR_HPP
+
+#include "instructions.hpp"
+#include "rounding.hpp"
+
+namespace ng {
+
+/// floor(Dividend / divisor) of every lane, at most Bits bits, by restoring division. A divisor of at most
+/// Dividend >> Bits gives a number that means nothing.
+/// \tparam Dividend a constant below 2^31.
+/// \tparam Bits of the quotient, one a turn.
+/// \tparam N lanes.
+template <unsigned Dividend, int Bits, int N>
+inline void divide(const Unsigned<24> (&divisor)[N], Unsigned<Bits> (&quotient)[N]) {
+    Unsigned<26> rest[N];
+#pragma HLS array_partition variable=rest complete  // every lane divides by itself
+    for (int j = 0; j < N; ++j) {
+#pragma HLS unroll  // all lanes at once
+        rest[j] = Dividend >> Bits;
+        quotient[j] = 0;
+    }
+    for (int bit = Bits - 1; bit >= 0; --bit) {
+#pragma HLS pipeline II=1  // one subtraction a lane and cycle
+        for (int j = 0; j < N; ++j) {
+#pragma HLS unroll  // all lanes at once
+            const Unsigned<26> next = uplus<26>(ushift_left<26>(rest[j], 1), Unsigned<1>((Dividend >> bit) & 1U));
+            const bool fits = next >= divisor[j];
+            rest[j] = fits ? uminus<26>(next, divisor[j]) : next;
+            quotient[j] = uplus<Bits>(ushift_left<Bits>(quotient[j], 1), Unsigned<1>(fits ? 1 : 0));
+        }
+    }
+}
+
+/// floor(sqrt(v)) of every lane, one bit of the root a turn.
+/// \tparam N lanes.
+template <int N>
+inline void square_root(const Unsigned<32> (&v)[N], Unsigned<16> (&root)[N]) {
+    Unsigned<20> rest[N];
+#pragma HLS array_partition variable=rest complete  // every lane takes its root by itself
+    for (int j = 0; j < N; ++j) {
+#pragma HLS unroll  // all lanes at once
+        rest[j] = 0;
+        root[j] = 0;
+    }
+    for (int pair = 15; pair >= 0; --pair) {
+#pragma HLS pipeline II=1  // one subtraction a lane and cycle
+        for (int j = 0; j < N; ++j) {
+#pragma HLS unroll  // all lanes at once
+            const Unsigned<20> next = uplus<20>(ushift_left<20>(rest[j], 2), low<2>(v[j] >> (2 * pair)));
+            const Unsigned<20> trial = uplus<20>(ushift_left<20>(root[j], 2), Unsigned<1>(1));
+            const bool fits = next >= trial;
+            rest[j] = fits ? uminus<20>(next, trial) : next;
+            root[j] = uplus<16>(ushift_left<16>(root[j], 1), Unsigned<1>(fits ? 1 : 0));
+        }
+    }
+}
+
+/// Bits of v: 0 for 0, 1 for 1, 3 for 4.
+inline int bit_length(Unsigned<50> v) {
+#pragma HLS inline  // a priority encoder
+    int length = 0;
+    for (int bit = 0; bit < 50; ++bit) {
+#pragma HLS unroll  // all bits at once
+        if (((v >> bit) & 1U) != 0) length = bit + 1;
+    }
+    return length;
+}
+
+/// Executes one SOFTMAX that is decoded, not skipped and may start.
+/// \tparam C the configuration.
+/// \return ERROR_NONE, ERROR_ADDRESS or ERROR_STAT; after an error nothing was written.
+template <class C>
+isa::Error execute(const Softmax& i, const Context& context, const Word8<C::lanes> score[C::score_depth],
+                   const StatWord<C::lanes> stat[C::stat_depth], const Unsigned<15> exp[C::lanes][C::exp_depth],
+                   Word8<C::lanes> vector[C::vector_depth]) {
+    constexpr int N = C::lanes;
+    const Unsigned<10> count = length_of(i, context);
+    const int table = 256 * to_int(i.exp_id);
+    if (i.stat_slot >= unsigned(C::stat_depth) || table + 256 > C::exp_depth) return isa::ERROR_ADDRESS;
+    const StatWord<N> gathered = stat[to_int(i.stat_slot)];
+    if (gathered.kind != isa::STAT_MAX || gathered.count != count) return isa::ERROR_STAT;
+    if (!inside(i.source, count, C::score_depth) || !inside(i.target, count, C::vector_depth))
+        return isa::ERROR_ADDRESS;
+    Unsigned<24> sum[N];
+#pragma HLS array_partition variable=sum complete  // every lane sums by itself
+    Unsigned<17> reciprocal[N];
+#pragma HLS array_partition variable=reciprocal complete  // every lane has its own
+    for (int j = 0; j < N; ++j) {
+#pragma HLS unroll  // all lanes at once
+        sum[j] = 0;
+    }
+    for (Unsigned<10> k = 0; k < count; ++k) {
+#pragma HLS pipeline II=1  // a key a cycle
+#pragma HLS loop_tripcount min=1 max=512  // keys of a sentence
+        const Word8<N> word = score[to_int(i.source) + to_int(k)];
+        for (int j = 0; j < N; ++j) {
+#pragma HLS unroll  // all lanes of a word at once
+            const Unsigned<8> x = uminus<8>(gathered.largest[j], word.lane[j]);
+            sum[j] = uplus<24>(sum[j], exp[j][table + to_int(x)]);
+        }
+    }
+    divide<(1U << 30), 17>(sum, reciprocal);
+    for (int j = 0; j < N; ++j) {
+#pragma HLS unroll  // all lanes at once
+        // Up to 2^13 the quotient has more than 17 bits; a sum of 0 is among these.
+        if (sum[j] <= (1U << 13)) reciprocal[j] = (1U << 17) - 1;
+    }
+    for (Unsigned<10> k = 0; k < count; ++k) {
+#pragma HLS pipeline II=1  // a key a cycle; looking exponentials up again is cheaper than keeping them
+#pragma HLS loop_tripcount min=1 max=512  // keys of a sentence
+        const Word8<N> word = score[to_int(i.source) + to_int(k)];
+        Word8<N> result;
+        for (int j = 0; j < N; ++j) {
+#pragma HLS unroll  // all lanes of a word at once
+            const Unsigned<8> x = uminus<8>(gathered.largest[j], word.lane[j]);
+            const Unsigned<33> product = utimes<33>(exp[j][table + to_int(x)], reciprocal[j]);
+            const Unsigned<12> p = low<12>(uplus<33>(product, Unsigned<22>(1U << 21)) >> 22);
+            result.lane[j] = wrap<8>(p > 255U ? Unsigned<8>(255) : low<8>(p));
+        }
+        const int at = to_int(i.target) + to_int(k);
+        vector[at] = result;
+#ifndef __SYNTHESIS__
+        csim::written<N>(isa::MEMORY_VECTOR, unsigned(at), result.lane, result.lane, false);
+#endif
+    }
+    return isa::ERROR_NONE;
+}
+
+/// Checks what fields of a LAYERNORM ask of each other.
+inline bool consistent(const LayerNorm& i) {
+    return i.bits >= 2 && i.bits <= 8 && i.size >= 1 && i.size <= 1024 && i.count >= 1 && i.count <= 1024;
+}
+
+/// Bits by which V of docs/numerics.md, section 8, is shifted, half of them: its t. 16 where V is 0.
+inline int norm_shift(Unsigned<50> v) {
+#pragma HLS inline  // a priority encoder
+    // A right shift rounds towards minus infinity.
+    return (32 - bit_length(v)) >> 1;
+}
+
+/// Executes one LAYERNORM that is decoded, consistent, not skipped and may start.
+/// \tparam C the configuration.
+/// \return ERROR_NONE, ERROR_ADDRESS or ERROR_STAT; after an error nothing was written.
+template <class C>
+isa::Error execute(const LayerNorm& i, const Word16<C::lanes> wide[C::wide_depth],
+                   const StatWord<C::lanes> stat[C::stat_depth], const NormWord norm[C::norm_depth],
+                   Word8<C::lanes> vector[C::vector_depth]) {
+    constexpr int N = C::lanes;
+    if (i.stat_slot >= unsigned(C::stat_depth)) return isa::ERROR_ADDRESS;
+    const StatWord<N> gathered = stat[to_int(i.stat_slot)];
+    if (gathered.kind != isa::STAT_SUMS || gathered.count != i.size) return isa::ERROR_STAT;
+    if (!inside(i.source, i.count, C::wide_depth) || !inside(i.target, i.count, C::vector_depth) ||
+        !inside(i.norm_base, i.count, C::norm_depth))
+        return isa::ERROR_ADDRESS;
+    Signed<6> shift[N];
+#pragma HLS array_partition variable=shift complete  // every lane has its own
+    Unsigned<32> radicand[N];
+#pragma HLS array_partition variable=radicand complete  // every lane has its own
+    Unsigned<16> root[N];
+#pragma HLS array_partition variable=root complete  // every lane has its own
+    Unsigned<24> divisor[N];
+#pragma HLS array_partition variable=divisor complete  // every lane has its own
+    Unsigned<16> reciprocal[N];
+#pragma HLS array_partition variable=reciprocal complete  // every lane has its own
+    for (int j = 0; j < N; ++j) {
+#pragma HLS unroll  // all lanes at once
+        const Unsigned<52> scaled = utimes<52>(i.size, gathered.square[j]);
+        const Signed<52> squared = times<52>(gathered.sum[j], gathered.sum[j]);
+        const Unsigned<50> v = low<50>(uminus<52>(scaled, squared));
+        const int t = norm_shift(v);
+        shift[j] = t;
+        // 2 t is at most 30, or 32 where V is 0 and any shift does.
+        radicand[j] = t >= 0 ? ushift_left<32>(low<32>(v), (2 * t) & 31) : low<32>(v >> (-2 * t));
+    }
+    square_root(radicand, root);
+    for (int j = 0; j < N; ++j) {
+#pragma HLS unroll  // all lanes at once
+        divisor[j] = root[j];
+    }
+    // The root is at least 2^15 unless V is 0, so the quotient has 16 bits.
+    divide<0x7FFFFFFFU, 16>(divisor, reciprocal);
+    for (int j = 0; j < N; ++j) {
+#pragma HLS unroll  // all lanes at once
+        if (root[j] == 0) reciprocal[j] = 0;
+    }
+    for (Unsigned<11> f = 0; f < i.count; ++f) {
+#pragma HLS pipeline II=1  // a feature a cycle
+#pragma HLS loop_tripcount min=1 max=1024  // features of a token
+        const Word16<N> word = wide[to_int(i.source) + to_int(f)];
+        const NormWord factors = norm[to_int(i.norm_base) + to_int(f)];
+        Word8<N> result;
+        for (int j = 0; j < N; ++j) {
+#pragma HLS unroll  // all lanes of a word at once
+            const Signed<27> d = minus<27>(times<27>(i.size, word.lane[j]), gathered.sum[j]);
+            const int t = to_int(shift[j]);
+            const Signed<28> half = t < 0 ? shift_left<28>(Signed<2>(1), -t - 1) : Signed<28>(0);
+            // A reciprocal of 0 makes every normalized value 0, whatever the shift.
+            const Signed<22> c =
+                t >= 0 ? shift_left<22>(wrap<22>(d), t) : wrap<22>(plus<28>(d, half) >> -t);
+            const Signed<39> scaled = plus<39>(times<39>(c, reciprocal[j]), Signed<20>(1 << 18));
+            const Signed<32> n = saturate(wrap<32>(scaled >> 19), Unsigned<5>(18), false);
+            const Signed<32> y = plus<32>(times<32>(n, factors.gamma), factors.beta);
+            result.lane[j] = wrap<8>(saturate(shift_round(y, i.shift), Unsigned<5>(i.bits), false));
+        }
+        const int at = to_int(i.target) + to_int(f);
+        vector[at] = result;
+#ifndef __SYNTHESIS__
+        csim::written<N>(isa::MEMORY_VECTOR, unsigned(at), result.lane, result.lane, false);
+#endif
+    }
+    return isa::ERROR_NONE;
+}
+
+/// The vector unit's turn with its next instruction.
+/// \tparam C the configuration.
+template <class C>
+Turn vector_turn(const InstructionWord& word, const Context& context, const Retired& retired, isa::Error& error,
+                 const Word8<C::lanes> score[C::score_depth], const Word16<C::lanes> wide[C::wide_depth],
+                 const StatWord<C::lanes> stat[C::stat_depth], const NormWord norm[C::norm_depth],
+                 const Unsigned<15> exp[C::lanes][C::exp_depth], Word8<C::lanes> vector[C::vector_depth]) {
+    Softmax softmax;
+    LayerNorm layer_norm;
+    if (decode(word, softmax))
+        return take_turn<C>(softmax, context, retired, error,
+                            [&] { return execute<C>(softmax, context, score, stat, exp, vector); });
+    if (decode(word, layer_norm) && consistent(layer_norm))
+        return take_turn<C>(layer_norm, context, retired, error,
+                            [&] { return execute<C>(layer_norm, wide, stat, norm, vector); });
+    error = isa::ERROR_FIELD;
+    return Turn::kFails;
+}
+
+}  // namespace ng
+
+#endif
