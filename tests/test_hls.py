@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import random
 import shutil
 import subprocess
@@ -313,7 +314,13 @@ def tiny_project(out: Path, expected: Callable[[bytes], bytes] = lambda beats: b
 
 def make(folder: Path, target: str, **variables: str) -> subprocess.CompletedProcess[str]:
     words = [f"{name}={value}" for name, value in variables.items()]
-    return subprocess.run(["make", target, *words], cwd=folder, capture_output=True, text=True, check=False)
+    # A make that runs the tests hands its options down, and then this one prints the folders it enters.
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }
+    return subprocess.run(
+        ["make", target, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
