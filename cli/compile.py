@@ -12,6 +12,7 @@ from .common import Commands, Parser, add_command, positive_int, write_report
 
 if TYPE_CHECKING:
     from ..hw.build import EngineBuild
+    from ..hw.timing import Timeline
 
 LENGTHS = (8, 16, 32, 48)
 """Lengths that the report counts cycles for."""
@@ -75,7 +76,7 @@ def compile_and_report(build: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
-    from ..hw.isa import MEMORIES, Memory
+    from ..hw.isa import MEMORIES, Memory, Unit
     from ..hw.timing import simulate
 
     program = made.program
@@ -87,7 +88,12 @@ def _report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
     cycles = {}
     for length in sorted({min(length, program.max_length) for length in lengths}):
         line = simulate(program, [length] * program.sentences)
-        cycles[length] = {"cycles": line.cycles, "array_busy": round(line.utilization, 4)}
+        cycles[length] = {
+            "cycles": line.cycles,
+            "array_busy": round(line.utilization, 4),
+            "units": {unit.name.lower(): asdict(line.usage(unit)) for unit in Unit},
+            "layers": _busy_by_layer(made, line),
+        }
     print(
         f"The program has {sum(counts.values())} instructions for N = {lanes} and needs {size // 8:,} bytes on chip, "
         f"{len(made.image):,} of them loaded once."
@@ -101,4 +107,15 @@ def _report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
         "bits_on_chip": size,
         "image_bytes": len(made.image),
         "cycles": cycles,
+        "peak": made.peak,
     }
+
+
+def _busy_by_layer(made: EngineBuild, line: Timeline) -> dict[str, dict[str, int]]:
+    """Cycles that each unit works for each layer."""
+    found: dict[str, dict[str, int]] = {}
+    for event in line.events:
+        units = found.setdefault(made.layers[event.unit][event.number], {})
+        name = event.unit.name.lower()
+        units[name] = units.get(name, 0) + event.busy
+    return found

@@ -38,6 +38,7 @@ class EngineBuild:
         inputs: what the host sends of each token.
         outputs: what the host receives.
         layers: by unit, the layer that each instruction belongs to.
+        peak: what lies in each memory when it is fullest: buffers and their words, by the memory's name.
     """
 
     program: Program
@@ -47,6 +48,7 @@ class EngineBuild:
     inputs: tuple[IndexColumn, ...]
     outputs: tuple[Output, ...]
     layers: tuple[tuple[str, ...], ...]
+    peak: Mapping[str, tuple[tuple[str, int], ...]]
 
 
 def write_engine(folder: Path, compiled: Compiled, engine: Parameters, model: Path) -> None:
@@ -111,6 +113,10 @@ def read_engine(folder: Path) -> EngineBuild:
             tuple(IndexColumn(**column) for column in record["inputs"]),
             tuple(Output(**output) for output in record["outputs"]),
             tuple(tuple(names) for names in record["layers"]),
+            {
+                memory: tuple((name, words) for name, words in parts)
+                for memory, parts in record["peak"].items()
+            },
         )
     except OSError as error:
         raise UserError(f"{error.filename} can't be read ({error.strerror}); compile again.") from None

@@ -31,6 +31,7 @@ def built(graph: Graph, compiled: Compiled) -> EngineBuild:
         compiled.inputs,
         compiled.outputs,
         compiled.layers,
+        {memory.name: parts for memory, parts in compiled.peak.items()},
     )
 
 

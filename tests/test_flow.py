@@ -247,6 +247,12 @@ def test_a_build_is_compiled_again_for_another_engine(flow: Path, capsys: pytest
     assert "8" in capsys.readouterr().out
     made = json.loads(report.read_text())
     assert made["needs"]["lanes"] == 8 and made["image_bytes"] == (build / "weights.bin").stat().st_size
+    assert made["peak"]["VECTOR"]
+    for counts in made["cycles"].values():
+        assert (
+            sum(layer.get("array", 0) for layer in counts["layers"].values())
+            == counts["units"]["array"]["busy"]
+        )
     assert main(["verify", str(build), "--data", data, "--levels", "golden,program,hls"]) == 0
     engine = flow / "small.json"
     engine.write_text(json.dumps({"lanes": 8, "weight_depth": 16}))
