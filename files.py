@@ -68,3 +68,9 @@ def sha256(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def cache_folder(kind: str) -> Path:
+    """Where what takes long to build is kept: `$XDG_CACHE_HOME/narrowgauge/KIND`, or that in `~/.cache`."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "narrowgauge" / kind

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import UserError
 from .common import Commands, add_command, add_data_options, console, write_report
 
-LEVELS = ("torch", "golden", "onnx", "program", "hls")
+LEVELS = ("torch", "golden", "onnx", "program", "hls", "rtl")
 """The levels that `--levels` takes; every one is compared with the golden model."""
 
 
@@ -25,7 +25,7 @@ def add_parser(commands: Commands) -> None:
         "--levels",
         type=parse_levels,
         metavar="LIST",
-        help=f"commas between (default: {','.join(LEVELS)}, as far as there are --run, a program and a C++ compiler)",
+        help=f"commas between, of {','.join(LEVELS)} (default: what --run, a program and a compiler allow; not rtl)",
     )
 
 
@@ -64,7 +64,8 @@ def _present(args: argparse.Namespace) -> tuple[str, ...]:
     """The levels that can be run here."""
     from ..hw.build import has_engine
 
-    missing = set()
+    # The RTL takes seconds a sentence.
+    missing = {"rtl"}
     if args.run_dir is None:
         missing.add("torch")
     if not has_engine(args.build):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import cache_folder
 from ..hw.isa import Parameters
 from .header import SOURCES, config_header
 
@@ -78,12 +78,6 @@ def build_testbench(name: str, parameters: Parameters, native: bool) -> Path:
     return _cached([SOURCES / f"tb_{name}.cpp", SOURCES / top], parameters, native, (), f"tb_{name}")
 
 
-def cache_folder() -> Path:
-    """Where compiled engines are kept: `$XDG_CACHE_HOME/narrowgauge/hls`, or that in `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "narrowgauge" / "hls"
-
-
 def _cached(
     units: list[Path], parameters: Parameters, native: bool, extra: tuple[str, ...], name: str
 ) -> Path:
@@ -93,7 +87,7 @@ def _cached(
     for folder in (SOURCES, CSIM):
         for path in sorted(folder.iterdir()):
             digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
-    target = cache_folder() / digest.hexdigest()[:24] / name
+    target = cache_folder("hls") / digest.hexdigest()[:24] / name
     if target.is_file():
         return target
     compiler = shutil.which("g++")

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from threadpoolctl import ThreadpoolController
-
 from ..graph import Graph
 from ..hls.runner import HlsEngine
 from ..hw.isa import Memory, Parameters
-from ..hw.program import to_bytes
-from ..hw.views import fused
 from .program_level import CompiledModel, ProgramLevel
 
 
@@ -34,14 +30,7 @@ class HlsLevel(ProgramLevel):
     def __init__(
         self, graph: Graph, compiled: CompiledModel, engine: Parameters | None = None, native: bool = True
     ) -> None:
-        self.graph = graph
-        self.compiled = compiled
-        self.fused = fused(graph, compiled.views)
-        # It has the simulator's interface, not its type.
-        self._engine = HlsEngine(engine or roomy(compiled.program.parameters), native)  # type: ignore[assignment]
-        self._engine.load_program(to_bytes(compiled.program))
-        self._engine.init(compiled.image)
-        self._blas = ThreadpoolController()
+        self._start(graph, compiled, HlsEngine(engine or roomy(compiled.program.parameters), native))
 
 
 def roomy(needs: Parameters) -> Parameters:

@@ -17,7 +17,7 @@ from .golden import GoldenModel
 from .onnx_level import OnnxLevel
 from .verify import LevelResult, verify_levels
 
-LEVELS = ("golden", "torch", "onnx", "program", "hls")
+LEVELS = ("golden", "torch", "onnx", "program", "hls", "rtl")
 """All levels. The golden model comes first and is what the others are compared with."""
 
 
@@ -87,6 +87,10 @@ def _level(name: str, build: Path, run: Path | None, graph: Graph) -> Level:
         from .program_level import ProgramLevel
 
         return ProgramLevel(graph, read_engine(build))
+    if name == "rtl":
+        from .rtl_level import RtlLevel
+
+        return RtlLevel(graph, read_engine(build))
     if name == "hls":
         from .hls_level import HlsLevel
 

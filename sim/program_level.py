@@ -47,6 +47,22 @@ class CompiledModel(Protocol):
         ...
 
 
+class EngineLike(Protocol):
+    """What executes programs: the simulator, the C++ sources, the RTL."""
+
+    def load_program(self, packet: bytes) -> None:
+        """The command PROGRAM."""
+        ...
+
+    def init(self, packet: bytes) -> None:
+        """The command INIT."""
+        ...
+
+    def run(self, packet: bytes, lengths: Sequence[int], on_write: OnWrite | None = None) -> bytes:
+        """The command RUN."""
+        ...
+
+
 class ProgramLevel:
     """The compiled program, executed by the program simulator. Implements `graph.level.Level`.
 
@@ -65,10 +81,13 @@ class ProgramLevel:
     def __init__(
         self, graph: Graph, compiled: CompiledModel, engine: Parameters | None = None, strict: bool = False
     ) -> None:
+        self._start(graph, compiled, Engine(engine or compiled.program.parameters, strict))
+
+    def _start(self, graph: Graph, compiled: CompiledModel, engine: EngineLike) -> None:
         self.graph = graph
         self.compiled = compiled
         self.fused = fused(graph, compiled.views)
-        self._engine = Engine(engine or compiled.program.parameters, strict)
+        self._engine = engine
         self._engine.load_program(to_bytes(compiled.program))
         self._engine.init(compiled.image)
         self._blas = ThreadpoolController()

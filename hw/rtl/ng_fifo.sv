@@ -1,0 +1,43 @@
+// A queue of words, first in, first out.
+//
+// What this does: holds up to Depth words; the oldest is on data_o whenever valid_o is 1. A word may come and go in
+// the same cycle, also when the queue is full. What it does not: pass a word from input to output within a cycle.
+module ng_fifo #(
+  parameter int unsigned Width = 8,
+  parameter int unsigned Depth = 4
+) (
+  input  logic             clk_i,
+  input  logic             rst_ni,
+  input  logic             valid_i,
+  output logic             ready_o,
+  input  logic [Width-1:0] data_i,
+  output logic             valid_o,
+  input  logic             ready_i,
+  output logic [Width-1:0] data_o
+);
+  localparam int unsigned PtrBits = $clog2(Depth);
+  if (Depth < 2 || (Depth & (Depth - 1)) != 0) begin : gen_check
+    $error("ng_fifo: Depth is a power of two, 2 at least");
+  end
+
+  logic [Width-1:0] words[Depth];
+  logic [PtrBits:0] head_q, tail_q;
+  logic push, pop;
+
+  assign valid_o = head_q != tail_q;
+  assign ready_o = (tail_q - head_q) != (PtrBits + 1)'(Depth) || ready_i;
+  assign push    = valid_i && ready_o;
+  assign pop     = valid_o && ready_i;
+  assign data_o  = words[head_q[PtrBits-1:0]];
+
+  always_ff @(posedge clk_i) begin
+    if (push) words[tail_q[PtrBits-1:0]] <= data_i;
+    if (!rst_ni) begin
+      head_q <= '0;
+      tail_q <= '0;
+    end else begin
+      if (push) tail_q <= tail_q + 1'b1;
+      if (pop) head_q <= head_q + 1'b1;
+    end
+  end
+endmodule

@@ -1,0 +1,136 @@
+// Types that the modules of the engine share and that do not depend on the number of lanes.
+//
+// What this does: names the fields that travel along the pipelines, widths of addresses and counters, and the CRC of
+// a beat. What it does not: define the instruction set (ng_isa_pkg).
+
+// A module need not use every field.
+// verilator lint_off UNUSEDPARAM
+// verilator lint_off UNUSEDSIGNAL
+package ng_pkg;
+
+  // Bits that hold any sum of a base and the strides of all loops, and one more for the index.
+  parameter int unsigned WalkBits = 31;
+  parameter int unsigned OperandBits = 33;
+  // Bits of the number of an instruction and of a count of them.
+  parameter int unsigned NumberBits = 14;
+  // Bits of a length.
+  parameter int unsigned LengthBits = 10;
+
+  // Instructions that each unit has retired; element 0 is the array.
+  typedef logic [2:0][NumberBits-1:0] retired_t;
+
+  // Depths of all memories, by memory_e.
+  typedef logic [12:0][31:0] depths_t;
+
+  // Waits of an instruction; element 0 is the array's.
+  typedef logic [2:0][ng_isa_pkg::WaitBits-1:0] waits_t;
+
+  // What an instruction knows of its sentence and block.
+  typedef struct packed {
+    logic                  sentence;
+    logic [LengthBits-1:0] first;   // number of the block's first token
+    logic [LengthBits-1:0] length;
+    logic [5:0]            tokens;
+    logic [LengthBits-1:0] blocks;
+  } place_t;
+
+  // A fault of a unit.
+  typedef struct packed {
+    logic                  valid;
+    ng_isa_pkg::error_e    code;
+    logic [NumberBits-1:0] number;
+  } fault_t;
+
+  // One operand pair on its way to the array.
+  typedef struct packed {
+    logic [NumberBits-1:0] number;
+    waits_t                waits;
+    logic                  begins;      // first of its instruction
+    logic                  ends;        // last of its instruction
+    logic                  nothing;     // no operand, no tile: the instruction has none
+    logic                  reads;       // the operands are words of memories; otherwise both are 0
+    logic                  tile_begins; // first of its tile
+    logic                  fresh;       // the sum starts here
+    logic                  tile_ends;   // last of a tile that is drained
+    logic                  outside;     // a statistic or a table of the instruction is outside its memory
+    ng_isa_pkg::space_e    a_space;
+    ng_isa_pkg::space_e    b_space;
+    logic                  b_unsigned;
+    logic [12:0]           k;           // IDENTITY: the lane that is 1
+  } op_t;
+
+  // What the drain must know of an instruction.
+  typedef struct packed {
+    logic [NumberBits-1:0] number;
+    logic                  skipped;     // no instruction but a number of skipped ones
+    logic [NumberBits-1:0] skips;
+    logic                  words;       // at least one word is drained
+    logic [11:0]           n0;
+    logic [11:0]           n1;
+    logic [11:0]           n2;          // tiles of loop 2 that drain a word
+    logic [12:0]           tail;        // words of the last of them
+    ng_isa_pkg::contract_t c;
+  } job_t;
+
+  // What travels with a word through the stages of the drain.
+  typedef struct packed {
+    logic                  valid;       // there is a word
+    logic                  retires;     // the instruction ends with this slot
+    logic [NumberBits-1:0] amount;      // instructions that do
+    logic [NumberBits-1:0] number;
+    logic [ng_isa_pkg::AddressBits-1:0] address;
+    ng_isa_pkg::space_e    space;
+    logic                  columns;
+    logic                  bias;
+    logic [4:0]            acc_shift;
+    ng_isa_pkg::space_e    residual_space;
+    logic [4:0]            residual_shift;
+    logic signed [5:0]     shift;
+    logic [4:0]            bits;
+    logic                  is_unsigned;
+    logic                  has_table;
+    logic [4:0]            table_id;
+    ng_isa_pkg::stat_e     stat;
+    logic [ng_isa_pkg::SlotBits-1:0] slot;
+  } word_t;
+
+  // Bits of an address of a memory of so many words.
+  function automatic int unsigned addr_bits(int unsigned depth);
+    return depth > 1 ? $clog2(depth) : 1;
+  endfunction
+
+  // Whether all tokens that an instruction waits for have been sent.
+  function automatic logic met(waits_t waits, retired_t retired);
+    return retired[0] >= NumberBits'(waits[0]) && retired[1] >= NumberBits'(waits[1]) &&
+           retired[2] >= NumberBits'(waits[2]);
+  endfunction
+
+  // CRC-32 (reflected, 0xEDB88320) of one more beat, its lowest byte first.
+  function automatic logic [31:0] crc_step(logic [31:0] crc, logic [63:0] beat);
+    logic [63:0] rest;
+    rest = beat ^ {32'd0, crc};
+    for (int bit_number = 0; bit_number < 64; bit_number++) begin
+      rest = (rest >> 1) ^ (rest[0] ? 64'h00000000EDB88320 : 64'd0);
+    end
+    return rest[31:0];
+  endfunction
+
+  // Arithmetic right shift that rounds half up; a left shift where `shift` is negative. The half is added before.
+  function automatic logic [31:0] rounding_half(logic signed [5:0] shift);
+    return shift > 0 ? 32'd1 << 5'(shift - 6'sd1) : 32'd0;
+  endfunction
+  function automatic logic signed [31:0] shifted(logic signed [31:0] v, logic signed [5:0] shift);
+    return shift >= 0 ? v >>> 5'(shift) : v << 5'(-shift);
+  endfunction
+
+  // Clips to `bits` bits (2 to 16), signed or not; the low 16 bits of the result.
+  function automatic logic [15:0] saturated(logic signed [31:0] v, logic [4:0] bits, logic is_unsigned);
+    logic signed [31:0] most, least;
+    most  = is_unsigned ? (32'sd1 <<< bits) - 32'sd1 : (32'sd1 <<< (bits - 5'd1)) - 32'sd1;
+    least = is_unsigned ? 32'sd0 : -most - 32'sd1;
+    return 16'(v > most ? most : v < least ? least : v);
+  endfunction
+
+endpackage
+// verilator lint_on UNUSEDPARAM
+// verilator lint_on UNUSEDSIGNAL

@@ -1,0 +1,39 @@
+// A memory with one port that writes and one that reads: block RAM, or distributed RAM where it is small.
+//
+// What this does: a read has its word on rdata_o Latency cycles after the cycle of its address (1 or 2; the second is
+// the output register of a block RAM). What it does not: say what a read sees of a write in the same cycle; clear its
+// words at reset.
+module ng_ram #(
+  parameter int unsigned Width   = 8,
+  parameter int unsigned Depth   = 512,
+  parameter int unsigned Latency = 2,
+  localparam int unsigned AddrBits = ng_pkg::addr_bits(Depth)
+) (
+  input  logic                clk_i,
+  input  logic                we_i,
+  input  logic [AddrBits-1:0] waddr_i,
+  input  logic [Width-1:0]    wdata_i,
+  input  logic                re_i,
+  input  logic [AddrBits-1:0] raddr_i,
+  output logic [Width-1:0]    rdata_o
+);
+  if (Latency < 1 || Latency > 2) begin : gen_check
+    $error("ng_ram: Latency is 1 or 2");
+  end
+
+  logic [Width-1:0] words[Depth];
+  logic [Width-1:0] read_q;
+
+  always_ff @(posedge clk_i) begin
+    if (we_i) words[waddr_i] <= wdata_i;
+    if (re_i) read_q <= words[raddr_i];
+  end
+
+  if (Latency == 2) begin : gen_output
+    logic [Width-1:0] out_q;
+    always_ff @(posedge clk_i) out_q <= read_q;
+    assign rdata_o = out_q;
+  end else begin : gen_no_output
+    assign rdata_o = read_q;
+  end
+endmodule

@@ -1,0 +1,141 @@
+// The AXI4-Lite registers and the cycle counters.
+//
+// What this does: one access at a time, addresses and meaning as in docs/isa.md, section 9; answers OKAY to every
+// address. What it does not: act on a command (ng_command).
+module ng_regs #(
+  parameter int unsigned     Lanes  = 8,
+  parameter ng_pkg::depths_t Depths = '0
+) (
+  input  logic             clk_i,
+  input  logic             rst_ni,
+  input  logic             awvalid_i,
+  output logic             awready_o,
+  input  logic [7:0]       awaddr_i,
+  input  logic             wvalid_i,
+  output logic             wready_o,
+  input  logic [31:0]      wdata_i,
+  input  logic [3:0]       wstrb_i,
+  output logic             bvalid_o,
+  input  logic             bready_i,
+  input  logic             arvalid_i,
+  output logic             arready_o,
+  input  logic [7:0]       araddr_i,
+  output logic             rvalid_o,
+  input  logic             rready_i,
+  output logic [31:0]      rdata_o,
+  output logic             start_o,
+  output logic [2:0]       command_o,
+  output logic             clear_o,
+  output logic [31:0]      sentences_o,
+  output logic [1:0][31:0] lengths_o,
+  output logic [31:0]      timeout_o,
+  input  logic             idle_i,
+  input  logic             done_i,
+  input  logic             error_i,
+  input  logic [7:0]       code_i,
+  input  logic [31:0]      where_i,
+  input  logic             ends_i,
+  input  logic             starts_i,
+  input  logic [ng_isa_pkg::Counters-1:0] count_i, // what counts in this cycle
+  output logic             interrupt_o
+);
+  import ng_isa_pkg::*;
+
+  logic [31:0] sentences_q, timeout_q, rdata_q, rdata;
+  logic [1:0][31:0] lengths_q;
+  logic enable_q, pending_q, bvalid_q, rvalid_q, start_q, clear_q;
+  logic [2:0] command_q;
+  logic [Counters-1:0][31:0] counters_q;
+  logic write, read;
+
+  assign write     = awvalid_i && wvalid_i && (!bvalid_q || bready_i);
+  assign read      = arvalid_i && (!rvalid_q || rready_i);
+  assign awready_o = write;
+  assign wready_o  = write;
+  assign arready_o = read;
+  assign bvalid_o  = bvalid_q;
+  assign rvalid_o  = rvalid_q;
+  assign rdata_o   = rdata_q;
+
+  assign start_o     = start_q;
+  assign command_o   = command_q;
+  assign clear_o     = clear_q;
+  assign sentences_o = sentences_q;
+  assign lengths_o   = lengths_q;
+  assign timeout_o   = timeout_q;
+  assign interrupt_o = enable_q && pending_q;
+
+  always_comb begin
+    rdata = '0;
+    unique case ({araddr_i[7:2], 2'b00})
+      RegId:              rdata = EngineId;
+      RegVersion:         rdata = IsaVersion;
+      RegStatus:          rdata = {16'd0, code_i, 5'd0, error_i, done_i, idle_i};
+      RegErrorWhere:      rdata = where_i;
+      RegInterruptEnable: rdata = {31'd0, enable_q};
+      RegInterrupt:       rdata = {31'd0, pending_q};
+      RegTimeout:         rdata = timeout_q;
+      RegSentences:       rdata = sentences_q;
+      RegLength0:         rdata = lengths_q[0];
+      RegLength1:         rdata = lengths_q[1];
+      RegLanes:           rdata = Lanes;
+      RegAccBits:         rdata = AccBits;
+      default: begin
+        for (int unsigned n = 0; n < 13; n++) begin
+          if ({araddr_i[7:2], 2'b00} == RegWeightDepth + 8'(4 * n)) rdata = Depths[n];
+        end
+        for (int unsigned n = 0; n < Counters; n++) begin
+          if ({araddr_i[7:2], 2'b00} == RegCycles + 8'(4 * n)) rdata = counters_q[n];
+        end
+      end
+    endcase
+  end
+
+  function automatic logic [31:0] merged(logic [31:0] old, logic [31:0] data, logic [3:0] strobes);
+    for (int unsigned n = 0; n < 4; n++) merged[8*n+:8] = strobes[n] ? data[8*n+:8] : old[8*n+:8];
+  endfunction
+
+  always_ff @(posedge clk_i) begin
+    start_q <= 1'b0;
+    clear_q <= 1'b0;
+    if (read) rdata_q <= rdata;
+    if (ends_i) pending_q <= 1'b1;
+    if (write) begin
+      unique case ({awaddr_i[7:2], 2'b00})
+        RegControl: begin
+          start_q   <= wstrb_i[0] && !(wdata_i[31] && wstrb_i[3]);
+          clear_q   <= wdata_i[31] && wstrb_i[3];
+          command_q <= wdata_i[2:0];
+        end
+        RegInterruptEnable: if (wstrb_i[0]) enable_q <= wdata_i[0];
+        RegInterrupt: if (wstrb_i[0] && wdata_i[0]) pending_q <= ends_i;
+        RegTimeout: timeout_q <= merged(timeout_q, wdata_i, wstrb_i);
+        RegSentences: sentences_q <= merged(sentences_q, wdata_i, wstrb_i);
+        RegLength0: lengths_q[0] <= merged(lengths_q[0], wdata_i, wstrb_i);
+        RegLength1: lengths_q[1] <= merged(lengths_q[1], wdata_i, wstrb_i);
+        default: ;
+      endcase
+    end
+    for (int unsigned n = 0; n < Counters; n++) begin
+      if (starts_i) counters_q[n] <= '0;
+      else if (count_i[n] && counters_q[n] != '1) counters_q[n] <= counters_q[n] + 32'd1;
+    end
+    if (!rst_ni) begin
+      bvalid_q    <= 1'b0;
+      rvalid_q    <= 1'b0;
+      enable_q    <= 1'b0;
+      pending_q   <= 1'b0;
+      start_q     <= 1'b0;
+      clear_q     <= 1'b0;
+      timeout_q   <= '0;
+      sentences_q <= '0;
+      lengths_q   <= '0;
+      counters_q  <= '0;
+    end else begin
+      if (write) bvalid_q <= 1'b1;
+      else if (bready_i) bvalid_q <= 1'b0;
+      if (read) rvalid_q <= 1'b1;
+      else if (rready_i) rvalid_q <= 1'b0;
+    end
+  end
+endmodule

@@ -1,0 +1,39 @@
+// A skid buffer: cuts the paths of valid, data and ready of a stream.
+//
+// What this does: passes words on in order, one a cycle, with a register on every output. What it does not: hold more
+// than two words.
+module ng_skid #(
+  parameter int unsigned Width = 8
+) (
+  input  logic             clk_i,
+  input  logic             rst_ni,
+  input  logic             valid_i,
+  output logic             ready_o,
+  input  logic [Width-1:0] data_i,
+  output logic             valid_o,
+  input  logic             ready_i,
+  output logic [Width-1:0] data_o
+);
+  logic             spare_valid_q, valid_q;
+  logic [Width-1:0] spare_q, data_q;
+
+  assign ready_o = !spare_valid_q;
+  assign valid_o = valid_q;
+  assign data_o  = data_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!valid_q || ready_i) data_q <= spare_valid_q ? spare_q : data_i;
+    if (!spare_valid_q) spare_q <= data_i;
+    if (!rst_ni) begin
+      valid_q       <= 1'b0;
+      spare_valid_q <= 1'b0;
+    end else begin
+      if (!valid_q || ready_i) begin
+        valid_q       <= spare_valid_q || valid_i;
+        spare_valid_q <= 1'b0;
+      end else if (valid_i && ready_o) begin
+        spare_valid_q <= 1'b1;
+      end
+    end
+  end
+endmodule

@@ -1,0 +1,183 @@
+// Runs the Verilated engine in bulk: a whole command with its packet, its results and what the units write. Python
+// calls it through ctypes (sim/rtl_engine.py).
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "Vng_engine.h"
+#include "verilated.h"
+
+namespace {
+
+constexpr int N = NG_LANES;
+
+struct Record {
+    std::int32_t unit, number, memory, address, table;
+    std::int16_t words[N], before[N];
+};
+
+struct Model {
+    VerilatedContext context;
+    Vng_engine top{&context};
+    std::vector<Record> records;
+    std::uint64_t cycles = 0;
+    std::uint32_t random = 1;
+
+    std::uint32_t next() {
+        random ^= random << 13;
+        random ^= random >> 17;
+        random ^= random << 5;
+        return random;
+    }
+    void settle() {
+        top.clk_i = 0;
+        top.eval();
+    }
+    void edge() {
+        top.clk_i = 1;
+        top.eval();
+        ++cycles;
+    }
+};
+
+template <class Word>
+std::int16_t half(const Word& word, int lane) {
+    return static_cast<std::int16_t>(word[lane / 2] >> (16 * (lane % 2)));
+}
+
+std::int8_t byte_of(const QData& word, int lane) { return static_cast<std::int8_t>(word >> (8 * lane)); }
+template <std::size_t W>
+std::int8_t byte_of(const VlWide<W>& word, int lane) {
+    return static_cast<std::int8_t>(word[lane / 4] >> (8 * (lane % 4)));
+}
+
+void watch(Model& m) {
+    auto& t = m.top;
+    if (t.probe_array_valid_o) {
+        Record r{0, t.probe_array_number_o, t.probe_array_space_o, static_cast<std::int32_t>(t.probe_array_addr_o),
+                 t.probe_array_table_o, {}, {}};
+        for (int j = 0; j < N; ++j) {
+            r.words[j] = half(t.probe_array_word_o, j);
+            r.before[j] = half(t.probe_array_before_o, j);
+        }
+        m.records.push_back(r);
+    }
+    if (t.probe_vector_valid_o) {
+        Record r{1, t.probe_vector_number_o, 3, static_cast<std::int32_t>(t.probe_vector_addr_o), 0, {}, {}};
+        for (int j = 0; j < N; ++j) r.words[j] = byte_of(t.probe_vector_word_o, j);
+        m.records.push_back(r);
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+void* ng_new() {
+    auto* m = new Model;
+    auto& t = m->top;
+    t.s_axi_bready_i = 1;
+    t.s_axi_rready_i = 1;
+    t.s_axi_wstrb_i = 15;
+    t.rst_ni = 0;
+    for (int n = 0; n < 4; ++n) {
+        m->settle();
+        m->edge();
+    }
+    t.rst_ni = 1;
+    return m;
+}
+
+void ng_delete(void* handle) { delete static_cast<Model*>(handle); }
+
+void ng_write(void* handle, std::uint32_t address, std::uint32_t value) {
+    auto& m = *static_cast<Model*>(handle);
+    m.top.s_axi_awvalid_i = m.top.s_axi_wvalid_i = 1;
+    m.top.s_axi_awaddr_i = address;
+    m.top.s_axi_wdata_i = value;
+    for (bool done = false; !done;) {
+        m.settle();
+        done = m.top.s_axi_awready_o && m.top.s_axi_wready_o;
+        m.edge();
+    }
+    m.top.s_axi_awvalid_i = m.top.s_axi_wvalid_i = 0;
+}
+
+std::uint32_t ng_read(void* handle, std::uint32_t address) {
+    auto& m = *static_cast<Model*>(handle);
+    m.top.s_axi_arvalid_i = 1;
+    m.top.s_axi_araddr_i = address;
+    for (bool done = false; !done;) {
+        m.settle();
+        done = m.top.s_axi_arready_o;
+        m.edge();
+    }
+    m.top.s_axi_arvalid_i = 0;
+    for (;;) {
+        m.settle();
+        const bool valid = m.top.s_axi_rvalid_o;
+        const std::uint32_t data = m.top.s_axi_rdata_o;
+        m.edge();
+        if (valid) return data;
+    }
+}
+
+// Starts a command, feeds its packet, takes its results, until the interrupt. `stalls`: chances in 256 that the input
+// gives no new beat and that the output takes none, in a cycle.
+// Returns 0, 1 where results did not fit, 2 after `limit` cycles, 3 where TLAST did not come with the last result.
+int ng_execute(void* handle, std::uint32_t command, const std::uint64_t* beats, std::uint64_t count, int last,
+               std::uint64_t* results, std::uint64_t room, std::uint64_t* got, std::uint32_t stall_in,
+               std::uint32_t stall_out, std::uint32_t seed, std::uint64_t limit, int watches) {
+    auto& m = *static_cast<Model*>(handle);
+    auto& t = m.top;
+    m.random = seed * 2654435761u | 1u;
+    m.records.clear();
+    *got = 0;
+    ng_write(handle, 0x14, 1);
+    ng_write(handle, 0x18, 1);
+    ng_write(handle, 0x08, command);
+    std::uint64_t sent = 0;
+    bool offered = false, ended = false, result_last = true;
+    for (std::uint64_t cycle = 0; cycle < limit; ++cycle) {
+        if (!offered && sent < count && (m.next() & 255) >= stall_in) offered = true;
+        t.s_axis_tvalid_i = offered;
+        if (offered) {
+            t.s_axis_tdata_i = beats[sent];
+            t.s_axis_tlast_i = last && sent + 1 == count;
+        }
+        t.m_axis_tready_i = (m.next() & 255) >= stall_out;
+        m.settle();
+        const bool in = offered && t.s_axis_tready_o;
+        if (t.m_axis_tvalid_o && t.m_axis_tready_i) {
+            if (*got == room) return 1;
+            results[(*got)++] = t.m_axis_tdata_o;
+            result_last = t.m_axis_tlast_o;
+        }
+        if (watches) watch(m);
+        ended = ended || t.interrupt_o;
+        const bool quiet = !t.m_axis_tvalid_o;
+        m.edge();
+        if (in) {
+            ++sent;
+            offered = false;
+        }
+        if (ended && sent == count && quiet) {
+            t.s_axis_tvalid_i = 0;
+            t.m_axis_tready_i = 0;
+            for (int n = 0; n < 4; ++n) {
+                m.settle();
+                m.edge();
+            }
+            return result_last ? 0 : 3;
+        }
+    }
+    t.s_axis_tvalid_i = 0;
+    t.m_axis_tready_i = 0;
+    return 2;
+}
+
+std::uint64_t ng_cycles(void* handle) { return static_cast<Model*>(handle)->cycles; }
+std::uint64_t ng_records(void* handle) { return static_cast<Model*>(handle)->records.size(); }
+const void* ng_record(void* handle) { return static_cast<Model*>(handle)->records.data(); }
+}

