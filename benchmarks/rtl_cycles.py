@@ -1,6 +1,6 @@
 """Cycles of the RTL, counted by its own registers, against the cost model; and how fast its simulation is.
 
-`python benchmarks/bench_rtl.py` needs Verilator; the models are those of `bench_engine.py`, whole, N = 16.
+`python benchmarks/rtl_cycles.py` needs Verilator; the models are those of `bench_engine.py`, whole, N = 16.
 """
 
 from __future__ import annotations
