@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..isa import Instruction, Memory, Unit
+from ..isa import Instruction, Memory, Space, Unit
 from ..views import Axis
+
+SPACES = {m: Space(m) for m in (Memory.ACT, Memory.VECTOR, Memory.KV, Memory.SCORE, Memory.WIDE)}
+"""Memories that are operands of CONTRACT, under the names they have there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,37 @@ class Access:
     def overlaps(self, other: Access) -> bool:
         """Whether both touch a word."""
         return self.buffer is other.buffer and self.lo < other.hi and other.lo < self.hi
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A value with a feature a word and tokens in the lanes: one buffer a block.
+
+    Attributes:
+        buffers: by block.
+        features: words of each.
+        cuts: feature counts at which tasks that write it end.
+    """
+
+    buffers: tuple[Buffer, ...]
+    features: int
+    cuts: tuple[int, ...] = ()
+
+    @property
+    def space(self) -> Space:
+        """Its memory, as an operand."""
+        return SPACES[self.buffers[0].memory]
+
+    def all_of(self, block: int) -> Access:
+        """All words of a block."""
+        return Access(self.buffers[block], 0, self.features)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A value in one buffer for all blocks: keys, values."""
+
+    buffer: Buffer
 
 
 @dataclass(frozen=True)

@@ -31,51 +31,19 @@ from ...graph import (
 )
 from ...graph.merging import merge_cores
 from ..host import IndexColumn, Output
-from ..isa import Contract, Count, Instruction, Load, Memory, Space, Stat, Store, Unit
+from ..isa import Contract, Count, Instruction, Load, Memory, Stat, Store, Unit
 from ..isa import LayerNorm as Norm
-from ..isa import Softmax as Soft
 from ..views import Axis
+from .attention import lower_context, lower_scores, lower_softmax, turn_values, value_words, values_step
+from .embedding import lower_embedding
 from .image import Image
-from .ir import Access, Buffer, Part, Task
+from .ir import SPACES, Access, Buffer, Part, Rows, Task, Whole
 
 NORM_PARTS = 4
 """LayerNorms of many features are cut into this many instructions, so that the array can start on the first."""
 
 NORM_PART_LEAST = 48
 """Features below which a part would cost more than it saves."""
-
-_SPACES = {m: Space(m) for m in (Memory.ACT, Memory.VECTOR, Memory.KV, Memory.SCORE, Memory.WIDE)}
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A value with a feature a word and tokens in the lanes: one buffer a block.
-
-    Attributes:
-        buffers: by block.
-        features: words of each.
-        cuts: feature counts at which tasks that write it end.
-    """
-
-    buffers: tuple[Buffer, ...]
-    features: int
-    cuts: tuple[int, ...] = ()
-
-    @property
-    def space(self) -> Space:
-        """Its memory, as an operand."""
-        return _SPACES[self.buffers[0].memory]
-
-    def all_of(self, block: int) -> Access:
-        """All words of a block."""
-        return Access(self.buffers[block], 0, self.features)
-
-
-@dataclass(frozen=True)
-class _Whole:
-    """A value in one buffer for all blocks: keys, values."""
-
-    buffer: Buffer
 
 
 @dataclass(frozen=True)
@@ -113,17 +81,17 @@ class Lowering:
         self.columns: list[IndexColumn] = []
         self.outputs: list[Output] = []
         self._rows: dict[tuple[str, int], Rows] = {}
-        self._whole: dict[tuple[str, int], _Whole] = {}
+        self.whole: dict[tuple[str, int], Whole] = {}
         self._stats: dict[tuple[str, int, int], Buffer] = {}
-        self._per_head: dict[tuple[str, int, int, int], Buffer] = {}
+        self.per_head: dict[tuple[str, int, int, int], Buffer] = {}
         self._indices: dict[int, Buffer] = {}
         self._fused: dict[str, Table] = {}
         self._uses = _uses(graph)
         self._addresses: dict[str, int] = {}
         self._chained: set[Buffer] = set()
         self.ttm_addresses: dict[str, list[int]] = {}
-        self._heads = {n.output: n.heads for n in graph.nodes if isinstance(n, Scores | Context)}
-        self._value_heads = {n.value: n.heads for n in graph.nodes if isinstance(n, Context)}
+        self.heads = {n.output: n.heads for n in graph.nodes if isinstance(n, Scores | Context)}
+        self.value_heads = {n.value: n.heads for n in graph.nodes if isinstance(n, Context)}
 
     def run(self) -> None:
         """Lowers every node.
@@ -131,8 +99,6 @@ class Lowering:
         Raises:
             UserError: the graph has a shape that the engine has no instruction for.
         """
-        from .embedding import lower_embedding
-
         sources: dict[str, Embedding | TTMEmbedding] = {}
         for node in self.graph.nodes:
             if isinstance(node, Table):
@@ -140,7 +106,7 @@ class Lowering:
         for s in range(self.sentences):
             self._indices[s] = Buffer(f"index.{s}", Memory.INDEX, 1)
             load = Load(sentence=s, memory=Memory.INDEX, count_source=Count.LENGTH)
-            self._add(Unit.STREAM, "embedding", load, writes=[Access(self._indices[s], 0, 1)])
+            self.add(Unit.STREAM, "embedding", load, writes=[Access(self._indices[s], 0, 1)])
         for node in self.graph.nodes:
             match node:
                 case Embedding() | TTMEmbedding():
@@ -152,11 +118,11 @@ class Lowering:
                 case Linear():
                     self._linear(node)
                 case Scores():
-                    self._scores(node)
+                    lower_scores(self, node)
                 case Softmax():
-                    self._softmax(node)
+                    lower_softmax(self, node)
                 case Context():
-                    self._context(node)
+                    lower_context(self, node)
                 case First():
                     self._first(node)
                 case Table():
@@ -186,7 +152,7 @@ class Lowering:
             )
         self._fused[node.input] = node
 
-    def _add(
+    def add(
         self,
         unit: Unit,
         layer: str,
@@ -197,6 +163,7 @@ class Lowering:
         parts: list[Part] | None = None,
         after: Task | None = None,
     ) -> Task:
+        """Adds a task."""
         task = Task(unit, layer, instruction, bases or {}, reads or [], writes or [], parts or [], after)
         self.tasks.append(task)
         return task
@@ -213,13 +180,11 @@ class Lowering:
     ) -> Task:
         """Adds a CONTRACT; the spaces follow from the buffers of `bases`."""
         spaces: dict[str, Any] = {
-            f"{field.removesuffix('_base')}_space": _SPACES[buffer.memory]
+            f"{field.removesuffix('_base')}_space": SPACES[buffer.memory]
             for field, (buffer, _) in bases.items()
             if field.endswith("_base")
         }
-        return self._add(
-            Unit.ARRAY, layer, replace(instruction, **spaces), bases, reads, writes, parts, after
-        )
+        return self.add(Unit.ARRAY, layer, replace(instruction, **spaces), bases, reads, writes, parts, after)
 
     def stat(self, value: str, sentence: int, block: int) -> Buffer:
         """The STAT word that belongs to a value's block."""
@@ -256,7 +221,8 @@ class Lowering:
         """Whether a value is one row a sentence."""
         return len(self.graph.values[value].dims) == 1
 
-    def _width(self, value: str) -> int:
+    def width(self, value: str) -> int:
+        """Features of a value."""
         return int(self.graph.values[value].dims[-1])
 
     def _target(self, node: Linear) -> _Target:
@@ -283,8 +249,6 @@ class Lowering:
             "give each its own linear layer."
         )
 
-    # Linear layers
-
     def _linear(self, node: Linear) -> None:
         target = self._target(node)
         steps = [s for s in self.graph.steps(node) if s.kind != "merge"]
@@ -293,30 +257,30 @@ class Lowering:
             blocks = len(source.buffers)
             if target.memory is Memory.KV:
                 size = self._kv_words(node, target)
-                self._whole[node.output, s] = _Whole(Buffer(f"{node.output}.{s}", Memory.KV, size))
+                self.whole[node.output, s] = Whole(Buffer(f"{node.output}.{s}", Memory.KV, size))
             for step in steps[:-1]:
-                width = self._width(step.output)
+                width = self.width(step.output)
                 made = self.rows(step.output, s, Memory.ACT, width)
                 for b in range(blocks):
                     self._step(node, step, s, b, source, made)
                 source = made
             last = steps[-1]
             if target.columns and not (last.kind == "apply" and last.inner == source.features):
-                width = self._width(node.output)
+                width = self.width(node.output)
                 names = (f"{node.output}.rows.{s}.{b}" for b in range(blocks))
                 turned = Rows(tuple(Buffer(name, Memory.ACT, width) for name in names), width)
                 for b in range(blocks):
                     self._step(node, last, s, b, source, turned)
-                    self._turn(node, s, b, turned)
+                    turn_values(self, node, s, b, turned)
                 continue
             if target.memory is Memory.KV:
                 for b in range(blocks):
                     if target.columns:
-                        self._columns_step(node, last, s, b, source)
+                        values_step(self, node, last, s, b, source)
                     else:
                         self._step(node, last, s, b, source, None)
                 continue
-            made = self.rows(node.output, s, target.memory, self._width(node.output))
+            made = self.rows(node.output, s, target.memory, self.width(node.output))
             for b in range(blocks):
                 self._step(node, last, s, b, source, made, target.stat)
             if node.output in self._fused:
@@ -324,15 +288,10 @@ class Lowering:
 
     def _kv_words(self, node: Linear, target: _Target) -> int:
         if not target.columns:
-            return self.blocks * self._width(node.output)
-        return self.blocks * self.lanes * self._value_tiles(node.output)
+            return self.blocks * self.width(node.output)
+        return self.blocks * self.lanes * value_words(self, node.output)
 
-    def _value_tiles(self, value: str) -> int:
-        """Words of a token in attention values."""
-        heads = self._value_heads[value]
-        return heads * -(-(self._width(value) // heads) // self.lanes)
-
-    def _weight(self, step: Step, order: IntArray | None = None) -> int:
+    def weight(self, step: Step, order: IntArray | None = None) -> int:
         """The address of a step's weights; `order` puts rows in places, -1 for none."""
         key = f"{step.rhs}/{step.output}" if order is not None else f"{step.rhs}/{step.rows}/{step.inner}"
         if key not in self._addresses:
@@ -344,7 +303,8 @@ class Lowering:
             self._addresses[key] = self.image.rows(matrix)
         return self._addresses[key]
 
-    def _bias(self, node: Linear, order: IntArray | None = None) -> dict[str, Any]:
+    def bias(self, node: Linear, order: IntArray | None = None) -> dict[str, Any]:
+        """Fields of CONTRACT for a layer's bias; `order` as in `weight`."""
         if node.bias is None:
             return {}
         if node.bias not in self._addresses:
@@ -354,7 +314,7 @@ class Lowering:
             self._addresses[node.bias] = self.image.bias(data)
         return {"bias": 1, "bias_base": self._addresses[node.bias]}
 
-    def _rounding(self, node: Linear, step: Step) -> dict[str, Any]:
+    def rounding(self, node: Linear, step: Step) -> dict[str, Any]:
         """Shifts, bits and table of a step."""
         graph = self.graph
         acc = graph.fmt(step.lhs).frac + graph.fmt(step.rhs).frac
@@ -399,7 +359,7 @@ class Lowering:
         last = step.output == node.output
         width = source.features // step.inner * step.rows
         if made is None:
-            buffer, offset = self._whole[node.output, s].buffer, b * width
+            buffer, offset = self.whole[node.output, s].buffer, b * width
             axes = (Axis(self.lanes, 0, 1, (1, 0)), Axis(width, 1, 0, (0, 1)))
             parts = [Part(step.output, buffer, offset, (self.lanes * b, 0), axes)]
         else:
@@ -413,14 +373,14 @@ class Lowering:
             block=b,
             nk=step.inner,
             n2=-(-step.rows // self.lanes),
-            a_base=self._weight(step),
+            a_base=self.weight(step),
             a_stride2=step.inner,
             a_stridek=1,
             b_unsigned=int(not self.graph.fmt(step.lhs).signed),
             rows=step.rows,
             **self._operand(step, source),
-            **self._rounding(node, step),
-            **(self._bias(node) if last else {}),
+            **self.rounding(node, step),
+            **(self.bias(node) if last else {}),
         )
         bases = {"b_base": (source.buffers[b], 0), "c_base": (buffer, offset)}
         reads = [source.all_of(b)]
@@ -434,9 +394,9 @@ class Lowering:
             bases["stat_slot"] = (slot, 0)
             writes.append(Access(slot, 0, 1))
             instruction = replace(instruction, stat=Stat.SUMS)
-        self._issue(node.output, instruction, bases, reads, writes, parts, source, b)
+        self.issue(node.output, instruction, bases, reads, writes, parts, source, b)
 
-    def _issue(
+    def issue(
         self,
         layer: str,
         instruction: Contract,
@@ -490,223 +450,12 @@ class Lowering:
         cut_parts = [_cut(p, self.lanes, instruction.rows - self.lanes) for p in parts]
         self.contract(layer, rest, moved, reads, writes, cut_parts)
 
-    def _columns_step(self, node: Linear, step: Step, s: int, b: int, source: Rows) -> None:
-        """The last product of attention values, drained by columns: a token a word, a head's features in the lanes."""
-        heads = self._value_heads[node.output]
-        size = step.rows // heads
-        per_head = -(-size // self.lanes)
-        order = np.full((heads, per_head * self.lanes), -1)
-        order[:, :size] = np.arange(step.rows).reshape(heads, size)
-        order = order.reshape(-1)
-        words = heads * per_head
-        buffer, offset = self._whole[node.output, s].buffer, b * self.lanes * words
-        instruction = Contract(
-            sentence=s,
-            block=b,
-            nk=step.inner,
-            n1=words,
-            a_base=self._weight(step, order),
-            a_stride1=step.inner,
-            a_stridek=1,
-            b_stridek=1,
-            b_unsigned=int(not self.graph.fmt(step.lhs).signed),
-            columns=1,
-            rows_source=Count.TOKENS,
-            c_stride1=1,
-            c_stridew=words,
-            **self._rounding(node, step),
-            **self._bias(node, order),
-        )
-        self._issue(
-            node.output,
-            instruction,
-            {"b_base": (source.buffers[b], 0), "c_base": (buffer, offset)},
-            [source.all_of(b)],
-            [Access(buffer, offset, offset + self.lanes * words)],
-            self._value_parts(node.output, buffer, offset, b),
-            source,
-            b,
-        )
-
-    def _value_parts(self, value: str, buffer: Buffer, offset: int, b: int) -> list[Part]:
-        """Where a block of attention values lies: full words, and the last word of each head if it is not full."""
-        heads = self._value_heads[value]
-        size = self._width(value) // heads
-        full, tail = divmod(size, self.lanes)
-        per_head = full + (tail > 0)
-        parts = []
-        for tile_from, tile_count, lanes in ((0, full, self.lanes), (full, 1, tail)):
-            if tile_count and lanes:
-                axes = (
-                    Axis(self.lanes, heads * per_head, 0, (1, 0)),
-                    Axis(heads, per_head, 0, (0, size)),
-                    Axis(tile_count, 1, 0, (0, self.lanes)),
-                    Axis(lanes, 0, 1, (0, 1)),
-                )
-                origin = (self.lanes * b, tile_from * self.lanes)
-                parts.append(Part(value, buffer, offset + tile_from, origin, axes))
-        return parts
-
-    def _turn(self, node: Linear, s: int, b: int, source: Rows) -> None:
-        """Turns attention values with the identity: from a feature a word to a token a word."""
-        heads = self._value_heads[node.output]
-        size = source.features // heads
-        full, tail = divmod(size, self.lanes)
-        per_head = full + (tail > 0)
-        words = heads * per_head
-        buffer, offset = self._whole[node.output, s].buffer, b * self.lanes * words
-        for tile_from, tile_count, inner in ((0, full, self.lanes), (full, 1, tail)):
-            if not (tile_count and inner):
-                continue
-            instruction = Contract(
-                sentence=s,
-                block=b,
-                n0=heads,
-                n1=tile_count,
-                nk=inner,
-                a_space=Space.IDENTITY,
-                b_stride0=size,
-                b_stride1=self.lanes,
-                b_stridek=1,
-                columns=1,
-                rows_source=Count.TOKENS,
-                c_stride0=per_head,
-                c_stride1=1,
-                c_stridew=words,
-                bits=8,
-            )
-            self.contract(
-                node.output,
-                instruction,
-                {
-                    "b_base": (source.buffers[b], tile_from * self.lanes),
-                    "c_base": (buffer, offset + tile_from),
-                },
-                [source.all_of(b)],
-                [Access(buffer, offset, offset + self.lanes * words)],
-                [],
-            )
-
-    # Attention
-
-    def _scores(self, node: Scores) -> None:
-        graph = self.graph
-        width = self._width(node.query)
-        size = width // node.heads
-        fmt = graph.fmt(node.output)
-        keys = self.blocks * self.lanes
-        for s in range(self.sentences):
-            query, key = self.read(node.query, s), self._whole[node.key, s].buffer
-            for b in range(self.blocks):
-                for head in range(node.heads):
-                    buffer = Buffer(f"{node.output}.{s}.{b}.{head}", Memory.SCORE, keys)
-                    slot = Buffer(f"{node.output}.max.{s}.{b}.{head}", Memory.STAT, 1)
-                    self._per_head[node.output, s, b, head] = buffer
-                    self._per_head[f"{node.output}.max", s, b, head] = slot
-                    low = head * size
-                    instruction = Contract(
-                        sentence=s,
-                        block=b,
-                        nk=size,
-                        n2_source=Count.BLOCKS,
-                        a_stride2=width,
-                        a_stridek=1,
-                        b_stridek=1,
-                        rows_source=Count.LENGTH,
-                        c_stride2=self.lanes,
-                        c_stridew=1,
-                        shift=graph.fmt(node.query).frac + graph.fmt(node.key).frac + node.shift - fmt.frac,
-                        bits=fmt.bits,
-                        stat=Stat.MAX,
-                    )
-                    axes = (Axis(self.lanes, 0, 1, (0, 1, 0)), Axis(keys, 1, 0, (0, 0, 1)))
-                    self.contract(
-                        node.output,
-                        instruction,
-                        {
-                            "a_base": (key, low),
-                            "b_base": (query.buffers[b], low),
-                            "c_base": (buffer, 0),
-                            "stat_slot": (slot, 0),
-                        },
-                        [Access(key, 0, key.words), Access(query.buffers[b], low, low + size)],
-                        [Access(buffer, 0, keys), Access(slot, 0, 1)],
-                        [Part(node.output, buffer, 0, (head, self.lanes * b, 0), axes)],
-                    )
-
-    def _softmax(self, node: Softmax) -> None:
-        exp_id = self.image.exp(self.graph.constants[node.table].astype(np.int64))
-        keys = self.blocks * self.lanes
-        for s in range(self.sentences):
-            for b in range(self.blocks):
-                for head in range(self._heads[node.input]):
-                    source = self._per_head[node.input, s, b, head]
-                    slot = self._per_head[f"{node.input}.max", s, b, head]
-                    target = Buffer(f"{node.output}.{s}.{b}.{head}", Memory.VECTOR, keys)
-                    self._per_head[node.output, s, b, head] = target
-                    axes = (Axis(self.lanes, 0, 1, (0, 1, 0)), Axis(keys, 1, 0, (0, 0, 1)))
-                    self._add(
-                        Unit.VECTOR,
-                        node.output,
-                        Soft(sentence=s, block=b, exp_id=exp_id),
-                        {"source": (source, 0), "target": (target, 0), "stat_slot": (slot, 0)},
-                        [Access(source, 0, keys), Access(slot, 0, 1)],
-                        [Access(target, 0, keys)],
-                        [Part(node.output, target, 0, (head, self.lanes * b, 0), axes)],
-                    )
-
-    def _context(self, node: Context) -> None:
-        graph = self.graph
-        width = self._width(node.output)
-        size = width // node.heads
-        fmt = graph.fmt(node.output)
-        words = self._value_tiles(node.value)
-        per_head = words // node.heads
-        for s in range(self.sentences):
-            value = self._whole[node.value, s].buffer
-            made = self.rows(node.output, s, Memory.ACT, width)
-            for b in range(self.blocks):
-                for head in range(node.heads):
-                    probabilities = self._per_head[node.probabilities, s, b, head]
-                    low = head * size
-                    instruction = Contract(
-                        sentence=s,
-                        block=b,
-                        nk_source=Count.LENGTH,
-                        n2=per_head,
-                        a_stride2=1,
-                        a_stridek=words,
-                        b_stridek=1,
-                        b_unsigned=1,
-                        rows=size,
-                        c_stride2=self.lanes,
-                        c_stridew=1,
-                        shift=graph.fmt(node.probabilities).frac + graph.fmt(node.value).frac - fmt.frac,
-                        bits=fmt.bits,
-                        unsigned=int(not fmt.signed),
-                    )
-                    axes = (Axis(self.lanes, 0, 1, (1, 0)), Axis(size, 1, 0, (0, 1)))
-                    self.contract(
-                        node.output,
-                        instruction,
-                        {
-                            "a_base": (value, head * per_head),
-                            "b_base": (probabilities, 0),
-                            "c_base": (made.buffers[b], low),
-                        },
-                        [Access(value, 0, value.words), Access(probabilities, 0, probabilities.words)],
-                        [Access(made.buffers[b], low, low + size)],
-                        [Part(node.output, made.buffers[b], low, (self.lanes * b, low), axes)],
-                    )
-
-    # The rest
-
     def _norm(self, node: LayerNorm) -> None:
         graph = self.graph
         fmt = graph.fmt(node.output)
         if fmt.bits > 8 or not fmt.signed:
             raise UserError(f"{node.output}: the engine's LayerNorm gives signed 8-bit numbers, not {fmt}.")
-        size = self._width(node.output)
+        size = self.width(node.output)
         base = self.image.norm(graph.constants[node.gamma], graph.constants[node.beta])
         parts = max(1, min(NORM_PARTS, size // NORM_PART_LEAST))
         cuts = tuple(size * (k + 1) // parts for k in range(parts))
@@ -721,7 +470,7 @@ class Lowering:
                 low = 0
                 for cut in cuts:
                     axes = (Axis(self.lanes, 0, 1, (1, 0)), Axis(cut - low, 1, 0, (0, 1)))
-                    self._add(
+                    self.add(
                         Unit.VECTOR,
                         node.output,
                         Norm(
@@ -757,7 +506,7 @@ class Lowering:
             for task, value in self.graph.outputs.items():
                 made = self.read(value, s)
                 for b, buffer in enumerate(made.buffers):
-                    self._add(
+                    self.add(
                         Unit.STREAM,
                         value,
                         Store(sentence=s, block=b, count=made.features),
