@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,12 +11,10 @@ import numpy as np
 from ..hw import isa
 from ..hw.isa import Error, Memory, Parameters, Unit
 from ..hw.program import ProgramError
+from .engine import OnWrite
 from .verilate import build_library
 
 _REGISTERS = {register.name: register.address for register in isa.registers()}
-
-OnWrite = Callable[..., None]
-"""See `sim.engine.OnWrite`."""
 
 
 class RtlEngine:

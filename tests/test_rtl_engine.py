@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -156,7 +155,6 @@ def test_registers(small: RtlEngine) -> None:
     small.write("TIMEOUT", 0xA5A5)
     assert small.read("TIMEOUT") == 0xA5A5
     small.write("TIMEOUT", 2000)
-    assert replace(SMALL) == small.parameters
 
 
 @pytest.mark.parametrize("lanes", LANES)

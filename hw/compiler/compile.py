@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ...errors import UserError
 from ...fixedpoint import ACC_BITS
@@ -193,8 +193,3 @@ def _stored(plan: Schedule, outputs: list[Output]) -> list[Output]:
         for task in plan.lists[isa.Unit.STREAM]
         if isinstance(task.instruction, isa.Store)
     ]
-
-
-def with_parameters(program: Program, engine: Parameters) -> Program:
-    """The program with the depths of an engine instead of those that it needs."""
-    return replace(program, parameters=engine)
