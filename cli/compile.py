@@ -26,7 +26,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def add_engine_options(parser: Parser) -> None:
-    """Adds what describes the engine: `--lanes`, `--engine`, `--in-flight`, `--max-length`, `--data`."""
+    """Adds what describes the engine: `--lanes`, `--engine`, `--tight`, `--in-flight`, `--max-length`, `--vectors`."""
     parser.add_argument(
         "--lanes", type=int, choices=(8, 16, 32), default=16, help="N of the engine (default: 16)"
     )
@@ -35,6 +35,11 @@ def add_engine_options(parser: Parser) -> None:
         type=Path,
         metavar="FILE",
         help="JSON with the engine's lanes and depths (default: as large as the model needs)",
+    )
+    parser.add_argument(
+        "--tight",
+        action="store_true",
+        help="for the smallest engine that runs the model: memory is saved before time, no depth rounded up",
     )
     parser.add_argument(
         "--in-flight",
@@ -69,7 +74,12 @@ def compile_and_report(build: Path, args: argparse.Namespace) -> dict[str, Any]:
 
     engine = None if args.engine is None else read_parameters(args.engine)
     made = compile_build(
-        build, lanes=args.lanes, sentences=args.in_flight, max_length=args.max_length, engine=engine
+        build,
+        lanes=args.lanes,
+        sentences=args.in_flight,
+        max_length=args.max_length,
+        engine=engine,
+        tight=args.tight,
     )
     write_hls_project(build, made, args.vectors)
     return _report(made, LENGTHS)

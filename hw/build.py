@@ -169,22 +169,26 @@ def compile_build(
     sentences: int = 1,
     max_length: int | None = None,
     engine: Parameters | None = None,
+    tight: bool = False,
 ) -> EngineBuild:
     """Compiles the model of a build and writes the engine's files beside it.
 
     Args:
         folder: of the build.
         lanes, sentences, max_length, engine: see `compile_graph`.
+        tight: without `engine`, for the smallest engine that runs the model: memory is saved before time.
 
     Raises:
         UserError: the build can't be read, or the model does not fit.
     """
     graph = read_build(folder)
-    compiled = compile_graph(graph, lanes=lanes, sentences=sentences, max_length=max_length, engine=engine)
+    compiled = compile_graph(
+        graph, lanes=lanes, sentences=sentences, max_length=max_length, engine=engine, frugal=tight
+    )
     write_engine(
         folder,
         compiled,
-        engine or engine_for(compiled.program),
+        engine or engine_for(compiled.program, tight),
         folder / MODEL_FILE,
     )
     return read_engine(folder)

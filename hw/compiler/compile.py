@@ -62,6 +62,7 @@ def compile_graph(
     sentences: int = 1,
     max_length: int | None = None,
     engine: Parameters | None = None,
+    frugal: bool = False,
 ) -> Compiled:
     """Compiles a frozen model.
 
@@ -71,6 +72,7 @@ def compile_graph(
         sentences: in flight: 1 for the shortest time to an answer, 2 for the most answers a second.
         max_length: tokens of the longest sentence that the program takes; the model's if it is None.
         engine: what it must fit; None for an engine as large as it takes.
+        frugal: save memory before time, as is done in any case for an engine that the faster program does not fit.
 
     Raises:
         UserError: the model has a part that the engine has no instruction for, or does not fit.
@@ -97,11 +99,14 @@ def compile_graph(
     low = Lowering(graph, image, longest, sentences)
     try:
         low.run()
-        program, plan, allocation, views = assemble(low.tasks, image, longest, sentences)
+        found = assemble(low.tasks, image, longest, sentences)
+        if frugal or (engine is not None and not _fits(found[0].parameters, engine)):
+            found = min(found, assemble(low.tasks, image, longest, sentences, frugal=True), key=_bits)
     except isa.FieldError as error:
         raise UserError(
             f"a layer is too large for an instruction of the engine ({error}); make it smaller."
         ) from None
+    program, plan, allocation, views = found
     if engine is not None:
         _check_fit(program.parameters, engine, allocation)
     return Compiled(
@@ -115,16 +120,20 @@ def compile_graph(
     )
 
 
+Assembled = tuple[Program, Schedule, Allocation, tuple[View, ...]]
+"""What the passes after lowering make."""
+
+
 def assemble(
-    tasks: list[Task], image: Image, longest: int, sentences: int
-) -> tuple[Program, Schedule, Allocation, tuple[View, ...]]:
+    tasks: list[Task], image: Image, longest: int, sentences: int, frugal: bool = False
+) -> Assembled:
     """The passes after lowering: tasks, all or some of a model's, to a program.
 
     Raises:
         FieldError: a field of an instruction is too narrow.
         UserError: a memory is larger than an instruction can address.
     """
-    plan = schedule(tasks, longest, sentences, image.lanes)
+    plan = schedule(tasks, longest, sentences, image.lanes, frugal)
     allocation = allocate(plan)
     lists, views = emit(plan, allocation)
     program = _program(image, lists, allocation, longest, sentences)
@@ -133,13 +142,17 @@ def assemble(
     return program, plan, allocation, views
 
 
-def engine_for(program: Program) -> Parameters:
-    """The smallest engine with depths that are powers of two, from 16 words on, that a program fits."""
+def engine_for(program: Program, tight: bool = False) -> Parameters:
+    """An engine that a program fits, with depths that are powers of two, from 16 words on: room for other models.
+
+    A `tight` one has the next multiples of 16 instead.
+    """
     needs = program.parameters
-    depths = {
-        f"{memory.name.lower()}_depth": max(16, 1 << (needs.depth(memory) - 1).bit_length())
-        for memory in Memory
-    }
+
+    def rounded(depth: int) -> int:
+        return -(-depth // 16) * 16 if tight else max(16, 1 << (depth - 1).bit_length())
+
+    depths = {f"{memory.name.lower()}_depth": rounded(needs.depth(memory)) for memory in Memory}
     return Parameters(needs.lanes, **depths)
 
 
@@ -165,6 +178,16 @@ def _program(
     return Program(
         Parameters(image.lanes, **depths), longest, sentences, init, array, vector, stream, image.crc()
     )
+
+
+def _bits(found: Assembled) -> int:
+    """Bits of all memories that a program needs."""
+    needs = found[0].parameters
+    return sum(needs.depth(memory) * isa.MEMORIES[memory].bits(needs.lanes) for memory in Memory)
+
+
+def _fits(needs: Parameters, has: Parameters) -> bool:
+    return all(needs.depth(memory) <= has.depth(memory) for memory in Memory)
 
 
 def _check_fit(needs: Parameters, has: Parameters, allocation: Allocation) -> None:

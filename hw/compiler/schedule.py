@@ -3,6 +3,8 @@
 The array and the vector unit run beside each other on different token blocks, heads or sentences. The scheduler plays
 the units through with the cost model: whenever one is free it takes, among the tasks whose operands are there, the one
 from which the longest chain of work hangs.
+Where memory is scarce it takes the one that comes first in the model, and waits a little for it: what one layer has
+begun is then used up before the next begins.
 
 One program serves every length, so short sentences come first: the tasks of the first blocks are put in order as if
 there were no others, and each further block's tasks are then fitted in between without changing what stands.
@@ -18,6 +20,9 @@ from itertools import pairwise
 from ..isa import Unit
 from ..timing import Cost, cost
 from .ir import Task, dependencies
+
+_PATIENCE = 64
+"""Cycles that a unit may wait for the task that comes first in the model."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Schedule:
     needs: dict[Task, list[Task]]
 
 
-def schedule(tasks: list[Task], longest: int, sentences: int, lanes: int) -> Schedule:
+def schedule(tasks: list[Task], longest: int, sentences: int, lanes: int, frugal: bool = False) -> Schedule:
     """Orders tasks for sentences of all lengths.
 
     Args:
@@ -51,20 +56,24 @@ def schedule(tasks: list[Task], longest: int, sentences: int, lanes: int) -> Sch
         longest: tokens of the longest sentence.
         sentences: in flight.
         lanes: N.
+        frugal: save memory before time.
     """
     plan: Schedule | None = None
     times: list[dict[Task, Slot]] = []
     for block in range(-(-longest // lanes)):
         length = min(longest, lanes * (block + 1))
         present = [task for task in tasks if task.instruction.block <= block]
-        plan = _place(present, [length] * sentences, lanes, plan.lists if plan is not None else ())
+        fixed = plan.lists if plan is not None else ()
+        plan = _place(present, [length] * sentences, lanes, fixed, frugal)
         times += plan.times
     if plan is None or len(times[-1]) != len(tasks):
         raise AssertionError("tasks of blocks past the longest sentence")
     return replace(plan, times=tuple(times))
 
 
-def _place(tasks: list[Task], lengths: Sequence[int], lanes: int, fixed: Sequence[list[Task]]) -> Schedule:
+def _place(
+    tasks: list[Task], lengths: Sequence[int], lanes: int, fixed: Sequence[list[Task]], frugal: bool
+) -> Schedule:
     """List scheduling; tasks in `fixed`, by unit, keep their order."""
     needs = dependencies(tasks)
     costs = {task: cost(task.instruction, lengths, lanes) for task in tasks}
@@ -79,7 +88,11 @@ def _place(tasks: list[Task], lengths: Sequence[int], lanes: int, fixed: Sequenc
         if head is not need:
             later[need].add(head)
             missing[head].add(need)
-    rank = _ranks(heads, chains, needs, {task: c.latency for task, c in costs.items()})
+    number = {head: k for k, head in enumerate(heads)}
+    if frugal:
+        rank, patience = {head: -k for head, k in number.items()}, _PATIENCE
+    else:
+        rank, patience = _ranks(heads, chains, needs, {task: c.latency for task, c in costs.items()}), 0
 
     lists: tuple[list[Task], ...] = tuple([] for _ in Unit)
     slots: dict[Task, Slot] = {}
@@ -87,7 +100,6 @@ def _place(tasks: list[Task], lengths: Sequence[int], lanes: int, fixed: Sequenc
     # By unit: what is ready now, by rank; and what will be, by time.
     ready: list[list[tuple[int, int, Task]]] = [[] for _ in Unit]
     coming: list[list[tuple[int, int, int, Task]]] = [[] for _ in Unit]
-    number = {head: k for k, head in enumerate(heads)}
 
     def release(head: Task) -> None:
         time = _earliest(chains[head], needs, slots, costs)
@@ -103,7 +115,7 @@ def _place(tasks: list[Task], lengths: Sequence[int], lanes: int, fixed: Sequenc
         )
         if not ready[unit]:
             free[unit] = max(free[unit], coming[unit][0][0])
-        while coming[unit] and coming[unit][0][0] <= free[unit]:
+        while coming[unit] and coming[unit][0][0] <= free[unit] + patience:
             _, negative, k, head = heapq.heappop(coming[unit])
             heapq.heappush(ready[unit], (negative, k, head))
         head = heapq.heappop(ready[unit])[2]
