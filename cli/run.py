@@ -15,15 +15,30 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("sentence", metavar="SENTENCE", help="in quotation marks")
     parser.add_argument("second", nargs="?", metavar="SENTENCE", help="for a model that reads two")
     parser.add_argument(
+        "--on",
+        choices=("golden", "onnx", "program", "hls", "rtl"),
+        default="golden",
+        metavar="LEVEL",
+        help="what computes: golden, onnx, program, hls or rtl (default: golden)",
+    )
+    parser.add_argument(
+        "--waves",
+        type=Path,
+        metavar="FILE",
+        help="with --on rtl: waveforms of all signals (FST), and FILE.gtkw with the names of the instructions",
+    )
+    parser.add_argument(
         "--strict", action="store_true", help="refuse a sentence that is too long; don't cut it"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the golden model on the sentence and prints label and slots."""
+    """Runs the sentence and prints label and slots."""
     from ..sim.evaluate import predict
 
-    prediction = predict(args.build, args.sentence, args.second, strict=args.strict)
+    prediction = predict(
+        args.build, args.sentence, args.second, strict=args.strict, level=args.on, waves=args.waves
+    )
     write_report(args, prediction)
     print(prediction.label)
     if prediction.slots is not None:

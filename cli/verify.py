@@ -27,6 +27,9 @@ def add_parser(commands: Commands) -> None:
         metavar="LIST",
         help=f"commas between, of {','.join(LEVELS)} (default: what --run, a program and a compiler allow; not rtl)",
     )
+    parser.add_argument(
+        "--stalls", action="store_true", help="let the input and output streams of the RTL stall at random"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
             split=args.split,
             limit=args.limit,
             levels=levels,
+            stalls=args.stalls,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     write_report(args, {"equal": report.equal, **vars(report)})

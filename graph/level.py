@@ -46,3 +46,11 @@ class Level(Protocol):
     def merged(self) -> Mapping[str, IntArray]:
         """The products of constants, by the names of `Graph.merged()`, with the value's dims."""
         ...
+
+
+class Predictor(Level, Protocol):
+    """A level that can also give the outputs alone, which is faster."""
+
+    def predict(self, sentences: Sequence[Sentence]) -> Mapping[str, Sequence[IntArray]]:
+        """The outputs by their names in `Graph.outputs`: one integer array a sentence."""
+        ...

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import replace_atomic
+from ..fixedpoint import IntArray
 from ..graph import Graph
 from ..graph.level import Sentence
 from ..graph.onnx_io import read_build
+from ..hw.build import read_engine
 from ..model.data import (
     EncodedSplit,
     Example,
@@ -23,6 +26,9 @@ from ..model.data import (
 from ..model.data import split_words as split_text
 from ..model.metrics import Scores, decode, score_predictions
 from .golden import GoldenModel
+from .levels import make_predictor
+from .rtl_level import RtlLevel
+from .waves import write_names
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,15 @@ def evaluate(build: Path, data: str, split: str = "test", limit: int | None = No
     return score_predictions(found.labels, found.slots, encoded.examples, frontend.labels.intents)
 
 
-def predict(build: Path, text: str, second: str | None = None, *, strict: bool = False) -> Prediction:
+def predict(
+    build: Path,
+    text: str,
+    second: str | None = None,
+    *,
+    strict: bool = False,
+    level: str = "golden",
+    waves: Path | None = None,
+) -> Prediction:
     """Runs one sentence, or one pair.
 
     Args:
@@ -108,9 +122,12 @@ def predict(build: Path, text: str, second: str | None = None, *, strict: bool =
         text: the sentence.
         second: the other one, for a model of pairs.
         strict: refuse a sentence that is too long; else it is cut, with a warning.
+        level: golden, program, hls or rtl.
+        waves: a file for waveforms of the level rtl; see `waves`.
 
     Raises:
-        UserError: an empty sentence, one too long with `strict`, or a pair for a model of single sentences.
+        UserError: the level can't be run here, an empty sentence, one too long with `strict`, or a pair for a model of
+            single sentences.
     """
     graph = read_build(build)
     frontend = Frontend.of(graph)
@@ -130,8 +147,29 @@ def predict(build: Path, text: str, second: str | None = None, *, strict: bool =
         raise UserError(
             f"the sentence is longer than the {frontend.max_length} tokens that the model reads; shorten it."
         )
-    logits = GoldenModel(graph).predict(sentences(encoded, graph.segments))
+    logits = _run(build, graph, sentences(encoded, graph.segments), level, waves)
     found = decode(logits["label"], logits.get("slots"), encoded, frontend.labels)
     kept = words[: len(encoded.word_starts[0])]
     slots = None if found.slots is None else found.slots[0]
     return Prediction(kept, found.labels[0], slots, tuple(int(q) for q in logits["label"][0]))
+
+
+def _run(
+    build: Path, graph: Graph, inputs: Sequence[Sentence], level: str, waves: Path | None
+) -> Mapping[str, Sequence[IntArray]]:
+    """The logits of a level."""
+    if waves is None:
+        return make_predictor(level, build, graph).predict(inputs)
+    if level != "rtl":
+        raise UserError("only the RTL has waveforms; leave out --waves or add --on rtl.")
+    logits: Mapping[str, Sequence[IntArray]] = {}
+
+    def record(temporary: Path) -> None:
+        nonlocal logits
+        engine = RtlLevel(graph, read_engine(build), waves=temporary)
+        logits = engine.predict(inputs)
+        engine.close()
+
+    replace_atomic(waves, record)
+    write_names(waves, read_engine(build))
+    return logits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ..hw import isa
 from ..hw.isa import Error, Memory, Parameters, Unit
 from ..hw.program import ProgramError
 from .engine import OnWrite
-from .verilate import build_library
+from .verilate import Watch, build_library
 
 _REGISTERS = {register.name: register.address for register in isa.registers()}
 
@@ -22,6 +23,8 @@ class RtlEngine:
 
     Args:
         parameters: what the engine is built with.
+        waves: a file for waveforms of all signals, in the format FST.
+        coverage: whether to count what is covered, for `write_coverage`.
 
     Attributes:
         error, where: as in `sim.engine.Engine`.
@@ -31,10 +34,10 @@ class RtlEngine:
         counters: of the last command, by name.
 
     Raises:
-        UserError: Verilator is missing.
+        UserError: Verilator is missing, or what it needs for waveforms.
     """
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, waves: Path | None = None, coverage: bool = False) -> None:
         self.parameters = parameters
         self.error = Error.NONE
         self.where: tuple[Unit, int] | None = None
@@ -42,18 +45,22 @@ class RtlEngine:
         self.seed = 1
         self.limit = 20_000_000
         self.counters: dict[str, int] = {}
-        lib = ctypes.CDLL(str(build_library(parameters)))
+        watch = Watch.WAVES if waves is not None else Watch.COVERAGE if coverage else Watch.NOTHING
+        lib = ctypes.CDLL(str(build_library(parameters, watch)))
         lib.ng_new.restype = ctypes.c_void_p
         lib.ng_record.restype = ctypes.c_void_p
         lib.ng_records.restype = lib.ng_cycles.restype = ctypes.c_uint64
         lib.ng_read.restype = ctypes.c_uint32
         p, u32, u64, i = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int
         lib.ng_execute.argtypes = [p, u32, p, u64, i, p, u64, p, u32, u32, u32, u64, i]
-        for name in ("ng_delete", "ng_records", "ng_record", "ng_cycles"):
+        for name in ("ng_delete", "ng_reset", "ng_records", "ng_record", "ng_cycles"):
             getattr(lib, name).argtypes = [p]
+        lib.ng_waves.argtypes = lib.ng_coverage.argtypes = [p, ctypes.c_char_p]
         lib.ng_write.argtypes, lib.ng_read.argtypes = [p, u32, u32], [p, u32]
         self._lib = lib
         self._model = lib.ng_new()
+        if waves is not None:
+            lib.ng_waves(self._model, str(waves).encode())
         n = parameters.lanes
         self._record = np.dtype(
             [("unit", "i4"), ("number", "i4"), ("memory", "i4"), ("address", "i4"), ("table", "i4"),
@@ -61,6 +68,10 @@ class RtlEngine:
         )  # fmt: skip
 
     def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the simulation and completes the waveforms."""
         if getattr(self, "_model", None):
             self._lib.ng_delete(self._model)
             self._model = None
@@ -77,6 +88,15 @@ class RtlEngine:
     def read(self, register: str) -> int:
         """Reads a register."""
         return int(self._lib.ng_read(self._model, _REGISTERS[register]))
+
+    def reset(self) -> None:
+        """Four cycles of `rst_ni`: as after power-on, but for what memories hold."""
+        self._lib.ng_reset(self._model)
+        self.error, self.where = Error.NONE, None
+
+    def write_coverage(self, path: Path) -> None:
+        """Writes what has been covered, in the format of `verilator_coverage`."""
+        self._lib.ng_coverage(self._model, str(path).encode())
 
     def clear(self) -> None:
         """CONTROL.clear."""

@@ -7,6 +7,12 @@
 
 #include "Vng_engine.h"
 #include "verilated.h"
+#if VM_TRACE_FST
+#include "verilated_fst_c.h"
+#endif
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 
 namespace {
 
@@ -17,9 +23,20 @@ struct Record {
     std::int16_t words[N], before[N];
 };
 
+// Waveforms must be announced before the design is made.
+VerilatedContext* announced(VerilatedContext& context) {
+#if VM_TRACE_FST
+    context.traceEverOn(true);
+#endif
+    return &context;
+}
+
 struct Model {
     VerilatedContext context;
-    Vng_engine top{&context};
+    Vng_engine top{announced(context)};
+#if VM_TRACE_FST
+    VerilatedFstC waves;
+#endif
     std::vector<Record> records;
     std::uint64_t cycles = 0;
     std::uint32_t random = 1;
@@ -30,14 +47,30 @@ struct Model {
         random ^= random << 5;
         return random;
     }
+    // A cycle takes ten units of time in a waveform.
+    void dump([[maybe_unused]] int phase) {
+#if VM_TRACE_FST
+        if (waves.isOpen()) waves.dump(10 * cycles + phase);
+#endif
+    }
     void settle() {
         top.clk_i = 0;
         top.eval();
+        dump(5);
     }
     void edge() {
         top.clk_i = 1;
         top.eval();
         ++cycles;
+        dump(0);
+    }
+    void reset() {
+        top.rst_ni = 0;
+        for (int n = 0; n < 4; ++n) {
+            settle();
+            edge();
+        }
+        top.rst_ni = 1;
     }
 };
 
@@ -80,16 +113,36 @@ void* ng_new() {
     t.s_axi_bready_i = 1;
     t.s_axi_rready_i = 1;
     t.s_axi_wstrb_i = 15;
-    t.rst_ni = 0;
-    for (int n = 0; n < 4; ++n) {
-        m->settle();
-        m->edge();
-    }
-    t.rst_ni = 1;
+    m->reset();
     return m;
 }
 
-void ng_delete(void* handle) { delete static_cast<Model*>(handle); }
+void ng_delete(void* handle) {
+    auto* m = static_cast<Model*>(handle);
+    m->top.final();
+#if VM_TRACE_FST
+    m->waves.close();
+#endif
+    delete m;
+}
+
+void ng_reset(void* handle) { static_cast<Model*>(handle)->reset(); }
+
+// Waveforms from now on, if the library was compiled for them.
+void ng_waves([[maybe_unused]] void* handle, [[maybe_unused]] const char* path) {
+#if VM_TRACE_FST
+    auto& m = *static_cast<Model*>(handle);
+    m.top.trace(&m.waves, 99);
+    m.waves.open(path);
+#endif
+}
+
+// Coverage so far, if the library was compiled for it.
+void ng_coverage([[maybe_unused]] void* handle, [[maybe_unused]] const char* path) {
+#if VM_COVERAGE
+    static_cast<Model*>(handle)->context.coveragep()->write(path);
+#endif
+}
 
 void ng_write(void* handle, std::uint32_t address, std::uint32_t value) {
     auto& m = *static_cast<Model*>(handle);

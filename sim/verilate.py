@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import astuple
+from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -55,14 +56,22 @@ def environment() -> dict[str, str]:
     return found
 
 
-def build_library(parameters: Parameters) -> Path:
+class Watch(Enum):
+    """What a library records beside its results, at the price of speed."""
+
+    NOTHING = ()
+    WAVES = ("--trace-fst", "--trace-structs")
+    COVERAGE = ("--coverage-line", "--coverage-toggle")
+
+
+def build_library(parameters: Parameters, watch: Watch = Watch.NOTHING) -> Path:
     """The shared library of an engine, compiled when it is not in the cache.
 
     Raises:
-        UserError: Verilator is missing.
+        UserError: Verilator is missing, or waveforms are wanted and a header that they need is.
     """
     files = [*sources(), _SHIM]
-    digest = hashlib.sha256(repr(astuple(parameters)).encode())
+    digest = hashlib.sha256(repr((astuple(parameters), watch.value)).encode())
     for file in files:
         digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
     target = cache_folder("rtl") / digest.hexdigest()[:24] / _NAME
@@ -75,6 +84,7 @@ def build_library(parameters: Parameters) -> Path:
             *("verilator", "--cc", "--exe", "--build", "-j", "2", "-O3", "--noassert"),
             *("--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-Wno-lint", "--top-module", TOP),
             *generics(parameters),
+            *watch.value,
             *("--Mdir", str(Path(work, "obj"))),
             *("-CFLAGS", f"-fPIC -DNG_LANES={parameters.lanes}", "-LDFLAGS", "-shared"),
             # Precompiled headers of this package can't be used with its own options.
@@ -83,6 +93,11 @@ def build_library(parameters: Parameters) -> Path:
         ]
         done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
         if done.returncode:
+            if watch is Watch.WAVES and "No such file" in done.stderr + done.stdout:
+                raise UserError(
+                    "waveforms need headers of zlib and lz4; install them, on Debian with `apt install zlib1g-dev "
+                    "liblz4-dev`."
+                )
             raise RuntimeError(f"{' '.join(command)}\n{(done.stdout + done.stderr)[-4000:]}")
         Path(work, _NAME).replace(target)
     return target

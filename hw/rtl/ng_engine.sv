@@ -151,14 +151,15 @@ module ng_engine #(
     .ready_i(in_ready),
     .data_o ({in_last, in_data})
   );
-  logic out_valid, out_ready, out_last;
+  logic run, out_valid, out_ready, out_last;
   logic [63:0] out_data;
   ng_skid #(
     .Width(65)
   ) u_out (
     .clk_i,
     .rst_ni (stream_rst_n),
-    .valid_i(out_valid),
+    // The unit forgets its last beat a cycle after it was stopped: not a result of the next command.
+    .valid_i(out_valid && run),
     .ready_o(out_ready),
     .data_i ({out_last, out_data}),
     .valid_o(m_axis_tvalid_o),
@@ -166,7 +167,7 @@ module ng_engine #(
     .data_o ({m_axis_tlast_o, m_axis_tdata_o})
   );
 
-  logic run, init, flush, flushed, unit_ready, prog_we;
+  logic init, flush, flushed, unit_ready, prog_we;
   logic [1:0] run_sentences;
   logic [1:0][LengthBits-1:0] run_lengths;
   logic [2:0][NumberBits-1:0] bases, counts;
@@ -281,6 +282,17 @@ module ng_engine #(
       .skipped_o    (seq_skipped[n]),
       .place_o      (seq_place[n])
     );
+`ifndef SYNTHESIS
+    // For waveforms: the instruction that the unit has taken last.
+    opcode_e taken;
+    logic [NumberBits-1:0] taken_number;
+    always_ff @(posedge clk_i) begin
+      if (seq_valid[n] && seq_ready[n]) begin
+        taken        <= opcode_e'(seq_instruction[n][OpcodeBits-1:0]);
+        taken_number <= seq_number[n];
+      end
+    end
+`endif
   end
 
   // The array: feed, multipliers, drain.
