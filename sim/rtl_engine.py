@@ -12,6 +12,7 @@ import numpy as np
 from ..hw import isa
 from ..hw.isa import Error, Memory, Parameters, Unit
 from ..hw.program import ProgramError
+from . import coverage
 from .engine import OnWrite
 from .verilate import Watch, build_library
 
@@ -24,7 +25,6 @@ class RtlEngine:
     Args:
         parameters: what the engine is built with.
         waves: a file for waveforms of all signals, in the format FST.
-        coverage: whether to count what is covered, for `write_coverage`.
 
     Attributes:
         error, where: as in `sim.engine.Engine`.
@@ -37,7 +37,7 @@ class RtlEngine:
         UserError: Verilator is missing, or what it needs for waveforms.
     """
 
-    def __init__(self, parameters: Parameters, waves: Path | None = None, coverage: bool = False) -> None:
+    def __init__(self, parameters: Parameters, waves: Path | None = None) -> None:
         self.parameters = parameters
         self.error = Error.NONE
         self.where: tuple[Unit, int] | None = None
@@ -45,7 +45,9 @@ class RtlEngine:
         self.seed = 1
         self.limit = 20_000_000
         self.counters: dict[str, int] = {}
-        watch = Watch.WAVES if waves is not None else Watch.COVERAGE if coverage else Watch.NOTHING
+        counts = coverage.folder()
+        watch = Watch.WAVES if waves is not None else Watch.COVERAGE if counts is not None else Watch.NOTHING
+        self._counts = counts if watch is Watch.COVERAGE else None
         lib = ctypes.CDLL(str(build_library(parameters, watch)))
         lib.ng_new.restype = ctypes.c_void_p
         lib.ng_record.restype = ctypes.c_void_p
@@ -73,6 +75,9 @@ class RtlEngine:
     def close(self) -> None:
         """Ends the simulation and completes the waveforms."""
         if getattr(self, "_model", None):
+            if self._counts is not None:
+                path = coverage.new_file(self._counts)
+                self._lib.ng_coverage(self._model, str(path).encode())
             self._lib.ng_delete(self._model)
             self._model = None
 
@@ -93,10 +98,6 @@ class RtlEngine:
         """Four cycles of `rst_ni`: as after power-on, but for what memories hold."""
         self._lib.ng_reset(self._model)
         self.error, self.where = Error.NONE, None
-
-    def write_coverage(self, path: Path) -> None:
-        """Writes what has been covered, in the format of `verilator_coverage`."""
-        self._lib.ng_coverage(self._model, str(path).encode())
 
     def clear(self) -> None:
         """CONTROL.clear."""

@@ -55,6 +55,7 @@ def lower_embedding(low: Lowering, node: Add, sources: Mapping[str, Embedding | 
         raise UserError(f"{node.output}: the engine adds one or two embeddings and one of positions.")
     size = int(graph.values[node.output].dims[-1])
     position = _positions(low, positions[0]) if positions else None
+    begun = len(low.tasks)
     fmt = graph.fmt(node.output)
     if len(gathered) == 2:
         gathered = _ordered(low, node, gathered, positions)
@@ -69,6 +70,8 @@ def lower_embedding(low: Lowering, node: Add, sources: Mapping[str, Embedding | 
                 _turn(low, node, gathered[1], turned, s, b, buffer, size, (partial, frac), fmt.frac, fmt.bits)
             else:
                 _turn(low, node, gathered[0], turned, s, b, buffer, size, position, fmt.frac, fmt.bits)
+    # Block by block, so that the rows of one are turned before those of the next are gathered.
+    low.tasks[begun:] = sorted(low.tasks[begun:], key=lambda t: (t.instruction.sentence, t.instruction.block))
 
 
 def _partial_frac(low: Lowering, node: Embedding | TTMEmbedding, positions: list[Embedding]) -> int:
