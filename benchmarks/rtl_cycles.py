@@ -1,74 +1,120 @@
 """Cycles of the RTL, counted by its own registers, against the cost model; and how fast its simulation is.
 
-`python benchmarks/rtl_cycles.py` needs Verilator; the models are those of `bench_engine.py`, whole, N = 16.
+`python benchmarks/rtl_cycles.py` needs Verilator; the models are those of `bench_engine.py`, N = 16. Encoder layers run
+alone, on whatever lies in the memories: cycles do not depend on numbers. Results of whole programs are compared with
+the simulator's.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from bench_engine import LANES, LENGTHS, VOCABULARY, frozen, sized
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
-from narrowgauge.hw.compiler.compile import compile_graph
-from narrowgauge.hw.host import pack_indices
-from narrowgauge.hw.program import to_bytes
+from narrowgauge.graph import Graph
+from narrowgauge.hw.compiler.compile import assemble, compile_graph
+from narrowgauge.hw.compiler.image import Image
+from narrowgauge.hw.compiler.lower import Lowering
+from narrowgauge.hw.host import IndexColumn, run_packet
+from narrowgauge.hw.isa import Load
+from narrowgauge.hw.program import Program, to_bytes
 from narrowgauge.hw.timing import simulate
 from narrowgauge.model.presets import preset
 from narrowgauge.sim.engine import Engine
 from narrowgauge.sim.hls_level import roomy
 from narrowgauge.sim.rtl_engine import RtlEngine
 
+CROWDED = 12288
+"""Words of WEIGHT memory that hold less than half of `paper-2enc-hw`: the rest is streamed in with every sentence."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program to measure.
+
+    Attributes:
+        name: what it is.
+        program, image, stream, inputs: as the compiler gives them.
+        whole: whether its results mean anything.
+    """
+
+    name: str
+    program: Program
+    image: bytes
+    stream: bytes
+    inputs: tuple[IndexColumn, ...]
+    whole: bool = True
+
+
+def whole(name: str, graph: Graph, sentences: int = 1, weight_words: int | None = None) -> Case:
+    """A whole model."""
+    made = compile_graph(graph, lanes=LANES, sentences=sentences, weight_words=weight_words)
+    return Case(name, made.program, made.image, made.stream, made.inputs)
+
+
+def encoder(name: str, graph: Graph, sentences: int = 1) -> Case:
+    """The encoder layers, and the LOADs of index words that every RUN must have."""
+    image = Image(LANES)
+    longest = graph.metadata.max_length
+    low = Lowering(graph, image, longest, sentences)
+    low.run()
+    tasks = [t for t in low.tasks if t.layer.startswith("encoder.") or isinstance(t.instruction, Load)]
+    program = assemble(tasks, image, longest, sentences)[0]
+    return Case(name, program, image.packet(), b"", tuple(low.columns), whole=False)
+
 
 def main() -> None:
-    """Prints one row a program and length; the results are compared with those of the program simulator."""
+    """Prints one row a program and length."""
+    paper = frozen(sized(preset("paper-2enc-hw").model))
+    bert = frozen(sized(replace(preset("bert-base").model, layers=1)))
+    cases = [
+        make(f"{name}, {part}{', two sentences in flight' if sentences == 2 else ''}", graph, sentences)
+        for name, graph in (("paper-2enc-hw", paper), ("bert-base, 1 layer", bert))
+        for part, make in (("encoder", encoder), ("whole", whole))
+        for sentences in (1, 2)
+    ]
+    cases.append(whole("paper-2enc-hw, whole, weights streamed", paper, 1, CROWDED))
     table = Table(title=f"N = {LANES}", title_justify="left")
-    for heading in (
-        "model",
-        "in flight",
-        "tokens",
-        "cycles",
-        "of the model",
-        "array busy",
-        "cycles/s simulated",
-    ):
+    for heading in ("program", "tokens", "cycles", "of the cost model", "array busy", "cycles/s simulated"):
         table.add_column(heading, justify="right" if table.columns else "left")
-    configs = {
-        "paper-2enc-hw": preset("paper-2enc-hw").model,
-        "bert-base, 1 of its 12 layers": replace(preset("bert-base").model, layers=1),
-    }
-    for name, config in configs.items():
-        graph = frozen(sized(config))
-        for in_flight in (1, 2):
-            compiled = compile_graph(graph, lanes=LANES, sentences=in_flight)
-            rtl = RtlEngine(roomy(compiled.program.parameters))
-            simulator = Engine(roomy(compiled.program.parameters))
-            for engine in (rtl, simulator):
-                engine.load_program(to_bytes(compiled.program))
-                engine.init(compiled.image)
-            for length in LENGTHS:
-                ids = np.random.default_rng(length).integers(0, VOCABULARY, length).astype(np.int32)
-                lengths = [length] * in_flight
-                packet = pack_indices(compiled.inputs, ids, None) * in_flight
-                started = time.perf_counter()
-                results = rtl.run(packet, lengths)
-                seconds = time.perf_counter() - started
-                if results != simulator.run(packet, lengths):
-                    raise SystemExit("the RTL's results are not those of the simulator")
-                cycles = rtl.counters["CYCLES"]
-                table.add_row(
-                    name,
-                    str(in_flight),
-                    str(length),
-                    f"{cycles:,}",
-                    f"{cycles / simulate(compiled.program, lengths).cycles:.4f}",
-                    f"{rtl.counters['ARRAY_BUSY'] / cycles:.1%}",
-                    f"{cycles / seconds:,.0f}",
-                )
+    for case in track(cases, "simulating", console=Console(stderr=True), transient=True):
+        for row in measure(case):
+            table.add_row(case.name, *row)
     Console(width=120).print(table)
+
+
+def measure(case: Case) -> list[tuple[str, ...]]:
+    """The cells of a program's rows, one row a length."""
+    rtl, simulator = (make(roomy(case.program.parameters)) for make in (RtlEngine, Engine))
+    for engine in (rtl, simulator):
+        engine.load_program(to_bytes(case.program))
+        engine.init(case.image)
+    rows = []
+    for length in LENGTHS:
+        ids = np.random.default_rng(length).integers(0, VOCABULARY, length).astype(np.int32)
+        lengths = [length] * case.program.sentences
+        packet = run_packet(case.inputs, [(ids, None)] * len(lengths), case.stream)
+        started = time.perf_counter()
+        results = rtl.run(packet, lengths)
+        seconds = time.perf_counter() - started
+        if case.whole and results != simulator.run(packet, lengths):
+            raise SystemExit("the RTL's results are not those of the simulator")
+        cycles = rtl.counters["CYCLES"]
+        rows.append(
+            (
+                str(length),
+                f"{cycles:,}",
+                f"{cycles / simulate(case.program, lengths).cycles:.4f}",
+                f"{rtl.counters['ARRAY_BUSY'] / cycles:.1%}",
+                f"{cycles / seconds:,.0f}",
+            )
+        )
+    return rows
 
 
 if __name__ == "__main__":

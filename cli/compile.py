@@ -26,7 +26,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def add_engine_options(parser: Parser) -> None:
-    """Adds what describes the engine: `--lanes`, `--engine`, `--tight`, `--in-flight`, `--max-length`, `--vectors`."""
+    """Adds what describes the engine and what it is to run."""
     parser.add_argument(
         "--lanes", type=int, choices=(8, 16, 32), default=16, help="N of the engine (default: 16)"
     )
@@ -40,6 +40,12 @@ def add_engine_options(parser: Parser) -> None:
         "--tight",
         action="store_true",
         help="for the smallest engine that runs the model: memory is saved before time, no depth rounded up",
+    )
+    parser.add_argument(
+        "--weight-words",
+        type=positive_int,
+        metavar="W",
+        help="most words of WEIGHT memory; weights that find no room are streamed in with every sentence",
     )
     parser.add_argument(
         "--in-flight",
@@ -80,6 +86,7 @@ def compile_and_report(build: Path, args: argparse.Namespace) -> dict[str, Any]:
         max_length=args.max_length,
         engine=engine,
         tight=args.tight,
+        weight_words=args.weight_words,
     )
     write_hls_project(build, made, args.vectors)
     return _report(made, LENGTHS)
@@ -108,6 +115,8 @@ def _report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
         f"The program has {sum(counts.values())} instructions for N = {lanes} and needs {size // 8:,} bytes on chip, "
         f"{len(made.image):,} of them loaded once."
     )
+    if made.stream:
+        print(f"Weights of {len(made.stream):,} bytes find no room and are streamed in with every run.")
     each = ", ".join(f"{length}: {c['cycles']:,} ({c['array_busy']:.1%})" for length, c in cycles.items())
     print(f"Cycles by tokens, by the cost model (array busy): {each}.")
     return {
@@ -116,6 +125,7 @@ def _report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
         "instructions": counts,
         "bits_on_chip": size,
         "image_bytes": len(made.image),
+        "stream_bytes": len(made.stream),
         "cycles": cycles,
         "peak": made.peak,
     }

@@ -19,11 +19,12 @@ from .views import Axis, View
 
 PROGRAM_FILE = "program.bin"
 IMAGE_FILE = "weights.bin"
+STREAM_FILE = "stream.bin"
 ENGINE_FILE = "engine.json"
-FILES = (PROGRAM_FILE, IMAGE_FILE, ENGINE_FILE)
+FILES = (PROGRAM_FILE, IMAGE_FILE, STREAM_FILE, ENGINE_FILE)
 
 _FORMAT = "narrowgauge-engine"
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class EngineBuild:
     Attributes:
         program: instructions.
         image: what INIT loads.
+        stream: what every RUN loads after its index words; empty where all weights stay.
         engine: parameters of the engine that the HLS project and the simulators are made with.
         views: where each value of the graph is written.
         inputs: what the host sends of each token.
@@ -43,6 +45,7 @@ class EngineBuild:
 
     program: Program
     image: bytes
+    stream: bytes
     engine: Parameters
     views: tuple[View, ...]
     inputs: tuple[IndexColumn, ...]
@@ -52,7 +55,7 @@ class EngineBuild:
 
 
 def write_engine(folder: Path, compiled: Compiled, engine: Parameters, model: Path) -> None:
-    """Writes the three files, `engine.json` last: it has the checksums of the others and of the model.
+    """Writes the files, `engine.json` last: it has the checksums of the others and of the model.
 
     Args:
         folder: of the build.
@@ -60,7 +63,11 @@ def write_engine(folder: Path, compiled: Compiled, engine: Parameters, model: Pa
         engine: that it is for.
         model: the file that it was compiled from.
     """
-    content = {PROGRAM_FILE: to_bytes(compiled.program), IMAGE_FILE: compiled.image}
+    content = {
+        PROGRAM_FILE: to_bytes(compiled.program),
+        IMAGE_FILE: compiled.image,
+        STREAM_FILE: compiled.stream,
+    }
     for name, data in content.items():
         write_atomic(folder / name, data)
     write_json(
@@ -108,6 +115,7 @@ def read_engine(folder: Path) -> EngineBuild:
         return EngineBuild(
             read_program(folder / PROGRAM_FILE, engine),
             (folder / IMAGE_FILE).read_bytes(),
+            (folder / STREAM_FILE).read_bytes(),
             engine,
             tuple(_view(row) for row in record["views"]),
             tuple(IndexColumn(**column) for column in record["inputs"]),
@@ -170,12 +178,13 @@ def compile_build(
     max_length: int | None = None,
     engine: Parameters | None = None,
     tight: bool = False,
+    weight_words: int | None = None,
 ) -> EngineBuild:
     """Compiles the model of a build and writes the engine's files beside it.
 
     Args:
         folder: of the build.
-        lanes, sentences, max_length, engine: see `compile_graph`.
+        lanes, sentences, max_length, engine, weight_words: see `compile_graph`.
         tight: without `engine`, for the smallest engine that runs the model: memory is saved before time.
 
     Raises:
@@ -183,7 +192,13 @@ def compile_build(
     """
     graph = read_build(folder)
     compiled = compile_graph(
-        graph, lanes=lanes, sentences=sentences, max_length=max_length, engine=engine, frugal=tight
+        graph,
+        lanes=lanes,
+        sentences=sentences,
+        max_length=max_length,
+        engine=engine,
+        frugal=tight,
+        weight_words=weight_words,
     )
     write_engine(
         folder,

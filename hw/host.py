@@ -49,8 +49,24 @@ class Output:
     per_token: bool
 
 
+def run_packet(
+    columns: Sequence[IndexColumn], sentences: Sequence[tuple[IntArray, IntArray | None]], stream: bytes
+) -> bytes:
+    """The packet of a RUN: the index words of each sentence, then the weights that find no room in the engine.
+
+    Args:
+        columns: see `pack_indices`.
+        sentences: token ids and segment ids of each.
+        stream: of the build, the same in every run.
+
+    Raises:
+        UserError: see `pack_indices`.
+    """
+    return b"".join(pack_indices(columns, tokens, segments) for tokens, segments in sentences) + stream
+
+
 def pack_indices(columns: Sequence[IndexColumn], tokens: IntArray, segments: IntArray | None) -> bytes:
-    """The index words of one sentence, one a token; the packet of a RUN is one sentence's after the other's.
+    """The index words of one sentence, one a token.
 
     Args:
         columns: at most `isa.INDEX_COLUMNS`; the columns after them are 0.

@@ -12,7 +12,7 @@ from ..graph.level import Sentence
 from ..graph.onnx_io import read_build
 from ..hls.export import Run, write_project
 from ..hw.build import EngineBuild
-from ..hw.host import pack_indices
+from ..hw.host import run_packet
 from ..hw.program import to_bytes
 from .engine import Engine
 from .evaluate import read_sentences
@@ -44,7 +44,7 @@ def write_hls_project(build: Path, made: EngineBuild, data: str | None) -> None:
     chosen = _sentences(graph, data, RUNS * together, made.program.max_length)
     for start in range(0, len(chosen), together):
         part = chosen[start : start + together]
-        packet = b"".join(pack_indices(made.inputs, s.tokens, s.segments) for s in part)
+        packet = run_packet(made.inputs, [(s.tokens, s.segments) for s in part], made.stream)
         lengths = [len(s.tokens) for s in part]
         runs.append(Run(tuple(lengths), packet, engine.run(packet, lengths)))
     write_project(build / FOLDER, to_bytes(made.program), made.image, made.engine, runs)

@@ -10,7 +10,7 @@ from threadpoolctl import ThreadpoolController
 from ..fixedpoint import IntArray
 from ..graph import Graph
 from ..graph.level import Sentence
-from ..hw.host import IndexColumn, Output, pack_indices, unpack_outputs
+from ..hw.host import IndexColumn, Output, run_packet, unpack_outputs
 from ..hw.isa import Parameters
 from ..hw.program import Program, to_bytes
 from ..hw.views import View, fused
@@ -29,6 +29,11 @@ class CompiledModel(Protocol):
     @property
     def image(self) -> bytes:
         """What INIT loads."""
+        ...
+
+    @property
+    def stream(self) -> bytes:
+        """What every RUN loads after its index words."""
         ...
 
     @property
@@ -135,7 +140,8 @@ class ProgramLevel:
 
     def _execute(self, sentences: Sequence[Sentence], on_write: OnWrite | None) -> list[dict[str, IntArray]]:
         lengths = [len(sentence.tokens) for sentence in sentences]
-        packet = b"".join(pack_indices(self.compiled.inputs, s.tokens, s.segments) for s in sentences)
+        inputs = [(sentence.tokens, sentence.segments) for sentence in sentences]
+        packet = run_packet(self.compiled.inputs, inputs, self.compiled.stream)
         # The products of a tile are too small for threads.
         with self._blas.limit(limits=1, user_api="blas"):
             beats = self._engine.run(packet, lengths, on_write)

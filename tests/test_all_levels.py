@@ -8,11 +8,12 @@ from functools import cache
 import numpy as np
 import pytest
 
+from narrowgauge.errors import UserError
 from narrowgauge.graph import Graph, Linear
 from narrowgauge.graph.level import Level
 from narrowgauge.graph.onnx_io import model_bytes
 from narrowgauge.hw import isa
-from narrowgauge.hw.compiler.compile import compile_graph
+from narrowgauge.hw.compiler.compile import Compiled, compile_graph
 from narrowgauge.hw.isa import Parameters
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.level import TorchLevel
@@ -31,6 +32,17 @@ def engine(lanes: int) -> Parameters:
     return Parameters(lanes=lanes)
 
 
+def crowded(graph: Graph, compiled: Compiled, in_flight: int) -> Compiled:
+    """The program for an engine with too little room for the weights, if there can be one."""
+    needs = compiled.program.parameters
+    try:
+        return compile_graph(
+            graph, lanes=needs.lanes, sentences=in_flight, weight_words=needs.weight_depth * 9 // 10
+        )
+    except UserError:
+        return compiled
+
+
 def check_seed(seed: int) -> None:
     rng = np.random.default_rng(seed)
     config = random_config(rng)
@@ -38,6 +50,8 @@ def check_seed(seed: int) -> None:
     graph = freeze(model)
     lanes, in_flight = int(rng.choice(isa.LANES)), int(rng.integers(1, 3))
     compiled = compile_graph(graph, sentences=in_flight, engine=engine(lanes))
+    if seed % 2:
+        compiled = crowded(graph, compiled, in_flight)
     levels: list[Level] = [
         GoldenModel(graph, threads=1),
         TorchLevel(model, graph),

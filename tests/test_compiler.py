@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ def built(graph: Graph, compiled: Compiled) -> EngineBuild:
     return EngineBuild(
         compiled.program,
         compiled.image,
+        compiled.stream,
         engine_for(compiled.program),
         compiled.views,
         compiled.inputs,
@@ -100,7 +102,7 @@ def test_no_buffer_is_shared_while_both_are_in_use() -> None:
         ProgramLevel(graph, built(graph, careless), strict=True).run(random_sentences(rng, graph, 2))
 
 
-@pytest.mark.parametrize("memory", [Memory.WEIGHT, Memory.KV, Memory.VECTOR, Memory.PROGRAM, Memory.BIAS])
+@pytest.mark.parametrize("memory", [Memory.NORM, Memory.KV, Memory.VECTOR, Memory.PROGRAM, Memory.BIAS])
 def test_what_does_not_fit_names_the_memory_and_a_way_out(memory: Memory) -> None:
     graph = random_graph(np.random.default_rng(5), layers=1, max_length=9)
     needs = compile_graph(graph, lanes=8, frugal=True).program.parameters
@@ -111,6 +113,46 @@ def test_what_does_not_fit_names_the_memory_and_a_way_out(memory: Memory) -> Non
         UserError, match=f"needs {needs.depth(memory)} words of {memory.name} .*would make it fit"
     ):
         compile_graph(graph, engine=small)
+
+
+def streamed(graph: Graph, room: int, **options: Any) -> Compiled | None:
+    """A program whose WEIGHT memory has so many words, if there can be one."""
+    try:
+        return compile_graph(graph, weight_words=room, **options)
+    except UserError as error:
+        assert f"more than {room} words of WEIGHT" in str(error)
+        return None
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_weights_that_find_no_room_come_with_every_run(seed: int) -> None:
+    """As many of them as must; the integers are the same, and no weight is overwritten before it was used."""
+    rng = np.random.default_rng(seed)
+    graph = random_graph(rng)
+    options: dict[str, Any] = {"lanes": int(rng.choice(isa.LANES)), "sentences": int(rng.integers(1, 3))}
+    full = compile_graph(graph, **options)
+    needs = full.program.parameters.weight_depth
+    made = [
+        streamed(graph, int(needs * share), frugal=seed % 2 == 0, **options) for share in (0.99, 0.8, 0.6)
+    ]
+    assert made[0] is not None
+    for compiled, share in zip(made, (0.99, 0.8, 0.6), strict=True):
+        if compiled is None:
+            continue
+        assert compiled.program.parameters.weight_depth <= int(needs * share)
+        assert len(compiled.image) + len(compiled.stream) == len(full.image)
+        assert_equal(graph, compiled, random_sentences(rng, graph, 4))
+
+
+def test_an_engine_of_few_weights_streams_the_rest() -> None:
+    graph = random_graph(np.random.default_rng(5), layers=2, max_length=9, features=32, heads=2)
+    full = compile_graph(graph, lanes=8)
+    assert full.stream == b""
+    depth = full.program.parameters.weight_depth
+    engine = replace(engine_for(full.program), weight_depth=depth * 9 // 10)
+    assert compile_graph(graph, engine=engine).stream
+    with pytest.raises(UserError, match="WEIGHT memory even if all weights"):
+        compile_graph(graph, engine=replace(engine, weight_depth=8))
 
 
 def test_memory_is_saved_where_an_engine_has_little() -> None:

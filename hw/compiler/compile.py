@@ -20,6 +20,7 @@ from .image import Image
 from .ir import Task
 from .lower import Lowering
 from .schedule import Schedule, schedule
+from .streaming import stream_weights
 
 _REMEDIES = {
     Memory.WEIGHT: "a smaller rank, fewer layers, narrower layers, or a larger weight_depth",
@@ -38,7 +39,8 @@ class Compiled:
 
     Attributes:
         program: its instructions.
-        image: what INIT loads: all constants, in beats.
+        image: what INIT loads: the constants that stay, in beats.
+        stream: what every RUN loads after its index words: the weights that find no room, in beats.
         views: where each value of the graph is written.
         inputs: what the host sends of each token.
         outputs: what the host receives.
@@ -48,6 +50,7 @@ class Compiled:
 
     program: Program
     image: bytes
+    stream: bytes
     views: tuple[View, ...]
     inputs: tuple[IndexColumn, ...]
     outputs: tuple[Output, ...]
@@ -63,6 +66,7 @@ def compile_graph(
     max_length: int | None = None,
     engine: Parameters | None = None,
     frugal: bool = False,
+    weight_words: int | None = None,
 ) -> Compiled:
     """Compiles a frozen model.
 
@@ -73,6 +77,7 @@ def compile_graph(
         max_length: tokens of the longest sentence that the program takes; the model's if it is None.
         engine: what it must fit; None for an engine as large as it takes.
         frugal: save memory before time, as is done in any case for an engine that the faster program does not fit.
+        weight_words: most words of WEIGHT memory; see `streaming`. That of the engine where one is given.
 
     Raises:
         UserError: the model has a part that the engine has no instruction for, or does not fit.
@@ -95,38 +100,80 @@ def compile_graph(
     bounds = prove(graph)
     if any(bound.bits > ACC_BITS for bound in bounds.values()):
         raise UserError("an accumulator of the model could overflow; export it again.")
-    image = Image(lanes)
-    low = Lowering(graph, image, longest, sentences)
+    if engine is not None:
+        weight_words = min(engine.weight_depth, weight_words or engine.weight_depth)
+
+    def tried(frugal: bool) -> _Attempt:
+        return _attempt(graph, lanes, longest, sentences, frugal, weight_words)
+
     try:
-        low.run()
-        found = assemble(low.tasks, image, longest, sentences)
-        if frugal or (engine is not None and not _fits(found[0].parameters, engine)):
-            found = min(found, assemble(low.tasks, image, longest, sentences, frugal=True), key=_bits)
+        found = tried(False)
+        if frugal or (engine is not None and not _fits(found.program.parameters, engine)):
+            found = min(found, tried(True), key=lambda attempt: _bits(attempt.program.parameters))
     except isa.FieldError as error:
         raise UserError(
             f"a layer is too large for an instruction of the engine ({error}); make it smaller."
         ) from None
-    program, plan, allocation, views = found
+    if weight_words is not None and found.program.parameters.weight_depth > weight_words:
+        raise UserError(
+            f"the model needs more than {weight_words} words of WEIGHT memory even if all weights of linear layers are "
+            f"streamed; {_remedy(Memory.WEIGHT)} would make it fit."
+        )
     if engine is not None:
-        _check_fit(program.parameters, engine, allocation)
+        _check_fit(found.program.parameters, engine, found.allocation)
     return Compiled(
-        program,
-        image.packet(),
-        views,
-        tuple(low.columns),
-        tuple(_stored(plan, low.outputs)),
-        tuple(tuple(task.layer for task in tasks) for tasks in plan.lists),
-        allocation.peak,
+        found.program,
+        found.image.packet(),
+        found.stream,
+        found.views,
+        tuple(found.low.columns),
+        tuple(_stored(found.plan, found.low.outputs)),
+        tuple(tuple(task.layer for task in tasks) for tasks in found.plan.lists),
+        found.allocation.peak,
     )
 
 
-Assembled = tuple[Program, Schedule, Allocation, tuple[View, ...]]
-"""What the passes after lowering make."""
+@dataclass(frozen=True)
+class _Attempt:
+    """What the passes made under one set of choices."""
+
+    low: Lowering
+    image: Image
+    stream: bytes
+    program: Program
+    plan: Schedule
+    allocation: Allocation
+    views: tuple[View, ...]
+
+
+def _attempt(
+    graph: Graph, lanes: int, longest: int, sentences: int, frugal: bool, weight_words: int | None
+) -> _Attempt:
+    """Runs the passes. Where buffers of streamed weights leave gaps, they are given fewer words until they fit."""
+    room = weight_words
+    while True:
+        image = Image(lanes)
+        low = Lowering(graph, image, longest, sentences)
+        low.run()
+        streamed = None if room is None else stream_weights(low.tasks, image, room)
+        if streamed is None:
+            # Whoever gave the room finds that it is too small.
+            return _Attempt(low, image, b"", *assemble(low.tasks, image, longest, sentences, frugal))
+        image = streamed.image
+        made = assemble(streamed.tasks, image, longest, sentences, frugal)
+        program, plan = made[:2]
+        assert room is not None and weight_words is not None
+        excess = program.parameters.weight_depth - weight_words
+        if excess > 0:
+            room -= excess
+            continue
+        loads = [task for task in plan.lists[isa.Unit.STREAM] if task in streamed.content]
+        return _Attempt(low, image, b"".join(streamed.content[task] for task in loads), *made)
 
 
 def assemble(
     tasks: list[Task], image: Image, longest: int, sentences: int, frugal: bool = False
-) -> Assembled:
+) -> tuple[Program, Schedule, Allocation, tuple[View, ...]]:
     """The passes after lowering: tasks, all or some of a model's, to a program.
 
     Raises:
@@ -134,7 +181,7 @@ def assemble(
         UserError: a memory is larger than an instruction can address.
     """
     plan = schedule(tasks, longest, sentences, image.lanes, frugal)
-    allocation = allocate(plan)
+    allocation = allocate(plan, image.depth)
     lists, views = emit(plan, allocation)
     program = _program(image, lists, allocation, longest, sentences)
     for _, _, instruction in program:
@@ -164,7 +211,7 @@ def _program(
     sentences: int,
 ) -> Program:
     init = image.loads()
-    need = dict(allocation.depth) | image.depth
+    need = image.depth | allocation.depth
     need[Memory.INDEX] = isa.SENTENCES * longest
     need[Memory.PROGRAM] = len(init) + sum(map(len, lists))
     for memory, depth in need.items():
@@ -180,9 +227,8 @@ def _program(
     )
 
 
-def _bits(found: Assembled) -> int:
-    """Bits of all memories that a program needs."""
-    needs = found[0].parameters
+def _bits(needs: Parameters) -> int:
+    """Bits of all memories."""
     return sum(needs.depth(memory) * isa.MEMORIES[memory].bits(needs.lanes) for memory in Memory)
 
 

@@ -88,6 +88,7 @@ class Task:
         reads, writes: what it touches of buffers.
         parts: the values that it writes.
         after: the task that must stand directly before it in the list of its unit.
+        behind: tasks that must be done before, whatever they write.
     """
 
     unit: Unit
@@ -98,10 +99,11 @@ class Task:
     writes: list[Access] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     after: Task | None = None
+    behind: list[Task] = field(default_factory=list)
 
 
 def dependencies(tasks: list[Task]) -> dict[Task, list[Task]]:
-    """For each task the earlier ones that write what it reads."""
+    """For each task the earlier ones that write what it reads, and those that it must come behind."""
     writers: dict[Buffer, list[tuple[Access, Task]]] = {}
     found: dict[Task, list[Task]] = {}
     for task in tasks:
@@ -110,7 +112,7 @@ def dependencies(tasks: list[Task]) -> dict[Task, list[Task]]:
             for read in task.reads
             for access, writer in writers.get(read.buffer, ())
             if access.overlaps(read)
-        ]
+        ] + [other for other in task.behind if other in found]
         for write in task.writes:
             writers.setdefault(write.buffer, []).append((write, task))
     return found
