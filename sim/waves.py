@@ -16,7 +16,7 @@ _HEADING = "@200"
 
 
 def write_names(waves: Path, build: EngineBuild) -> None:
-    """Writes, beside `NAME.fst`, `NAME.gtkw` and, for each unit, `NAME.UNIT.txt` with its instructions and their layers.
+    """Writes `NAME.gtkw` beside `NAME.fst` and, for each unit, `NAME.UNIT.txt` with its instructions and their layers.
 
     `gtkwave NAME.gtkw` shows the instructions of the three units and the streams. The opcodes have their names in the
     FST file itself, for any viewer.
@@ -24,16 +24,16 @@ def write_names(waves: Path, build: EngineBuild) -> None:
     units = zip(Unit, build.program.lists()[1:], build.layers, strict=True)
     lines = [f'[dumpfile] "{waves.name}"', _HEADING, "-instructions"]
     for unit, instructions, layers in units:
-        names = waves.with_suffix(f".{unit.name.lower()}.txt")
+        file = waves.with_suffix(f".{unit.name.lower()}.txt")
         rows = [
             f"{number:04X} {number} {type(instruction).__name__.upper()} {layer}\n"
             for number, (instruction, layer) in enumerate(zip(instructions, layers, strict=True))
         ]
-        write_atomic(names, "".join(rows))
+        write_atomic(file, "".join(rows))
         scope = f"{_TOP}.gen_sequencer[{int(unit)}]"
         lines += [
             _TRANSLATED,
-            f"^1 {names.name}",
+            f"^1 {file.name}",
             f"{scope}.taken_number[13:0]",
             _PLAIN,
             f"{scope}.taken[2:0]",
