@@ -40,4 +40,11 @@ module ng_fifo #(
       if (pop) head_q <= head_q + 1'b1;
     end
   end
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk_i) disable iff (!rst_ni) (tail_q - head_q) <= (PtrBits + 1)'(Depth))
+  else $error("ng_fifo: more than Depth words");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) valid_o && !ready_i |=> valid_o && $stable(data_o))
+  else $error("ng_fifo: a word changed before it was taken");
+`endif
 endmodule

@@ -62,4 +62,13 @@ module ng_loops (
       if (lastk && last2 && last1) i0_q <= i0_q + 12'd1;
     end
   end
+
+`ifndef SYNTHESIS
+  // A count of 0 may be loaded where nothing is counted; its top is all ones.
+  assert property (@(posedge clk_i) advance_i && !load_i |-> top0_q != '1 && top1_q != '1 && top2_q != '1 && topk != '1)
+  else $error("ng_loops: a count is 0");
+  assert property (@(posedge clk_i) advance_i && !load_i |->
+                   i0_q <= top0_q && i1_q <= top1_q && i2_q <= top2_q && k_q <= topk)
+  else $error("ng_loops: a turn after the last one");
+`endif
 endmodule

@@ -44,4 +44,19 @@ module ng_reciprocal #(
     else if (start_i) left_q <= norm_i ? 5'd17 : 5'd18;
     else if (left_q != 0) left_q <= left_q - 5'd1;
   end
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk_i) disable iff (!rst_ni) start_i |-> left_q <= 5'd1)
+  else $error("ng_reciprocal: a start before the end");
+  assert property (@(posedge clk_i) disable iff (!rst_ni)
+                   left_q > 5'd1 |=> left_q <= 5'd1 || ($stable(norm_i) && $stable(divisor_i)))
+  else $error("ng_reciprocal: a divisor moved");
+  // A lane without variance has a root of 0, whose quotient nobody uses.
+  for (genvar lane = 0; lane < Lanes; lane++) begin : gen_assert
+    assert property (@(posedge clk_i) disable iff (!rst_ni)
+                     left_q > 5'd1 && !gen_lane[lane].huge && !(norm_i && divisor_i[lane] < 24'h008000) |->
+                     rest_q[lane] < 26'(divisor_i[lane]))
+    else $error("ng_reciprocal: a rest is too large");
+  end
+`endif
 endmodule

@@ -44,4 +44,14 @@ module ng_root #(
     else if (start_i) left_q <= 5'd17;
     else if (left_q != 0) left_q <= left_q - 5'd1;
   end
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk_i) disable iff (!rst_ni) start_i |-> left_q <= 5'd1)
+  else $error("ng_root: a start before the end");
+  for (genvar lane = 0; lane < Lanes; lane++) begin : gen_assert
+    assert property (@(posedge clk_i) disable iff (!rst_ni)
+                     left_q > 5'd1 |-> rest_q[lane] <= {1'b0, root_q[lane], 1'b0})
+    else $error("ng_root: a rest is too large");
+  end
+`endif
 endmodule

@@ -36,4 +36,11 @@ module ng_skid #(
       end
     end
   end
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk_i) disable iff (!rst_ni) spare_valid_q |-> valid_q)
+  else $error("ng_skid: the spare word is there without the first");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) valid_o && !ready_i |=> valid_o && $stable(data_o))
+  else $error("ng_skid: a word changed before it was taken");
+`endif
 endmodule

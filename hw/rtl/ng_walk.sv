@@ -44,4 +44,13 @@ module ng_walk #(
       if (step_i[3]) at0_q <= next0;
     end
   end
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk_i) advance_i && !load_i |-> $onehot(step_i))
+  else $error("ng_walk: one loop goes on at a time");
+  assert property (@(posedge clk_i) advance_i && !load_i |->
+                   !(step_i[0] && nextk < at_q) && !(step_i[1] && next2 < at2_q) &&
+                   !(step_i[2] && next1 < at1_q) && !(step_i[3] && next0 < at0_q))
+  else $error("ng_walk: an address wrapped");
+`endif
 endmodule

@@ -1,0 +1,90 @@
+"""The functions of ng_pkg, through the module ng_functions, against zlib and `fixedpoint`."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from typing import Any
+
+import numpy as np
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from ...fixedpoint import Format, requantize, saturate
+from .common import bench, generator, pack, start
+
+
+def word(rng: random.Random, bits: int) -> int:
+    """A signed number: about a power of two, one of the ends, or any."""
+    least, most = -(1 << bits - 1), (1 << bits - 1) - 1
+    near = rng.choice((-1, 1)) * (1 << rng.randrange(bits)) + rng.randint(-1, 1)
+    found = rng.choice((near, rng.randint(least, most), rng.randint(-300, 300), least, most, 0))
+    return min(max(found, least), most)
+
+
+@bench(5_000)
+async def crc(dut: Any) -> None:
+    """Packets of random length: the CRC of their bytes."""
+    rng = generator("crc")
+    await start(dut, reset=False)
+    for _ in range(60):
+        data = rng.choice((rng.randbytes, bytes))(8 * rng.randint(1, 20))
+        state = 0xFFFFFFFF
+        for place in range(0, len(data), 8):
+            dut.crc_i.value, dut.beat_i.value = state, int.from_bytes(data[place : place + 8], "little")
+            await RisingEdge(dut.clk_i)
+            await FallingEdge(dut.clk_i)
+            state = int(dut.crc_o.value)
+            assert state ^ 0xFFFFFFFF == zlib.crc32(data[: place + 8])
+            await RisingEdge(dut.clk_i)
+
+
+@bench(20_000)
+async def arithmetic(dut: Any) -> None:
+    """Half, shift and saturation one by one, and together as `requantize`, wherever the sum fits 32 bits."""
+    rng = generator("arithmetic")
+    await start(dut, reset=False)
+
+    async def outputs(v: int, shift: int, bits: int, is_unsigned: bool) -> tuple[int, int, int]:
+        dut.v_i.value, dut.shift_i.value = v & 0xFFFFFFFF, shift & 63
+        dut.bits_i.value, dut.unsigned_i.value = bits, int(is_unsigned)
+        await RisingEdge(dut.clk_i)
+        await FallingEdge(dut.clk_i)
+        found = dut.half_o.value.to_unsigned(), dut.shifted_o.value.to_signed(), int(dut.saturated_o.value)
+        await RisingEdge(dut.clk_i)
+        return found
+
+    for _ in range(1500):
+        v, shift = word(rng, 32), rng.randint(-31, 31)
+        bits, is_unsigned = rng.randint(2, 16), rng.random() < 0.5
+        half, shifted, saturated = await outputs(v, shift, bits, is_unsigned)
+        assert half == (1 << shift - 1 if shift > 0 else 0)
+        low = (v >> shift if shift >= 0 else v << -shift) & 0xFFFFFFFF
+        assert shifted == low - (low >> 31 << 32)
+        target = Format(bits, 0, signed=not is_unsigned)
+        assert saturated == int(saturate(np.array(v), target)) & 0xFFFF
+        if abs(v + half) < 1 << 31 and (shift >= 0 or abs(v << -shift) < 1 << 31):
+            _, together, _ = await outputs(v + half, shift, bits, is_unsigned)
+            _, _, result = await outputs(together, 0, bits, is_unsigned)
+            assert result == int(requantize(np.array(v), shift, target)) & 0xFFFF
+
+
+@bench(5_000)
+async def counts(dut: Any) -> None:
+    """Bits of an address, and whether an instruction may go."""
+    rng = generator("counts")
+    await start(dut, reset=False)
+    for number in range(1000):
+        depth = (
+            number + 1
+            if number < 600
+            else rng.choice((1, 2, rng.getrandbits(20) + 1, 1 << rng.randrange(31)))
+        )
+        waits = [rng.getrandbits(13) for _ in range(3)]
+        retired = [rng.choice((w, w - 1 if w else w, w + 1, rng.getrandbits(14))) for w in waits]
+        dut.depth_i.value = depth
+        dut.waits_i.value, dut.retired_i.value = pack(waits, 13), pack(retired, 14)
+        await RisingEdge(dut.clk_i)
+        await FallingEdge(dut.clk_i)
+        assert int(dut.addr_bits_o.value) == max(1, (depth - 1).bit_length())
+        assert int(dut.met_o.value) == all(r >= w for r, w in zip(retired, waits, strict=True))
+        await RisingEdge(dut.clk_i)

@@ -1,0 +1,55 @@
+"""ng_skid: what goes in comes out, in order, whatever the stalls; and never more than two words are inside."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+from .common import STALLS, Sink, Source, bench, cycles, generator, start
+
+
+@bench(20_000)
+async def words_pass_in_order(dut: Any) -> None:
+    """All combinations of stalls of the two sides."""
+    rng = generator()
+    await start(dut)
+    source = Source(dut, "valid_i", "ready_o", "data_i")
+    sink = Sink(dut, "valid_o", "ready_i", "data_o")
+    sent: list[int] = []
+    for source.stall, sink.stall in product(STALLS, STALLS):
+        words = [rng.getrandbits(len(dut.data_i)) for _ in range(50)]
+        source.send(words)
+        sent += words
+        await sink.wait(len(sent))
+        assert sink.words == sent
+    await cycles(dut, 10)
+    assert sink.words == sent
+
+
+@bench(500)
+async def full_speed(dut: Any) -> None:
+    """A word a cycle when nobody stalls."""
+    await start(dut)
+    source = Source(dut, "valid_i", "ready_o", "data_i")
+    sink = Sink(dut, "valid_o", "ready_i", "data_o")
+    mask = (1 << len(dut.data_i)) - 1
+    source.send(number & mask for number in range(100))
+    await cycles(dut, 102)
+    assert len(sink.words) >= 100
+
+
+@bench(500)
+async def holds_two(dut: Any) -> None:
+    """Without a taker it takes two words; both survive, and a reset forgets them."""
+    await start(dut)
+    source = Source(dut, "valid_i", "ready_o", "data_i")
+    source.send([1, 0, 1, 0])
+    await cycles(dut, 10)
+    assert source.sent == [1, 0]
+    dut.rst_ni.value = 0
+    await cycles(dut, 1)
+    dut.rst_ni.value = 1
+    sink = Sink(dut, "valid_o", "ready_i", "data_o")
+    await source.empty()
+    await cycles(dut, 5)
+    assert sink.words == [1, 0]

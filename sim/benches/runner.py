@@ -1,0 +1,178 @@
+"""Builds a module of the RTL with Verilator and cocotb, and runs its bench."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ...files import cache_folder
+from ..verilate import RTL, environment
+
+HERE = Path(__file__).resolve().parent
+
+SEED = "NARROWGAUGE_BENCH_SEED"
+"""Environment variable with the seed of all benches; 1 where it is not set."""
+
+_PACKAGES = ("ng_isa_pkg", "ng_pkg")
+
+
+def sources(top: str) -> list[Path]:
+    """The files that `top` needs, packages first; `top` is a module of the RTL or a wrapper beside the benches."""
+    found: dict[str, Path] = {}
+
+    def visit(name: str) -> None:
+        folder = next((f for f in (RTL, HERE) if (f / f"{name}.sv").is_file()), None)
+        if folder is None or name in found:
+            return
+        found[name] = folder / f"{name}.sv"
+        for used in re.findall(r"\bng_\w+", re.sub(r"//.*", "", found[name].read_text(encoding="utf-8"))):
+            visit(used)
+
+    for name in (*_PACKAGES, top):
+        visit(name)
+    return list(found.values())
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Only one process at a time builds in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _run(command: list[str], cwd: Path) -> None:
+    done = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{(done.stdout + done.stderr)[-6000:]}")
+
+
+def _options(top: str, waves: bool) -> list[str]:
+    """Options of every build: of these the objects of Verilator's run-time library depend on `waves` alone."""
+    from cocotb_tools import config
+
+    return [
+        *("verilator", "--cc", "--exe", "--prefix", "Vtop", "--Mdir", "obj", "--top-module", top, "-o", f"../{top}"),
+        *("--vpi", "--public-flat-rw", "--assert", "--x-assign", "unique", "--x-initial", "unique"),
+        *("--timescale", "1ns/1ps", "-Wno-fatal", "-Wno-lint"),
+        *(["--trace-fst", "--trace-structs"] if waves else []),
+        *("-LDFLAGS", f"-Wl,-rpath,{config.libs_dir} -L{config.libs_dir} -lcocotbvpi_verilator"),
+    ]  # fmt: skip
+
+
+def _run_time(waves: bool) -> list[Path]:
+    """Objects of Verilator's run-time library and VPI, compiled once for all benches."""
+    import cocotb
+
+    verilator = shutil.which("verilator", path=environment()["PATH"])
+    assert verilator is not None
+    include = Path(verilator).resolve().parents[1] / "include"
+    key = hashlib.sha256(f"{include} {cocotb.__version__} {waves}".encode())
+    key.update((include / "verilated_config.h").read_bytes())
+    folder = cache_folder("benches") / f"run-time-{key.hexdigest()[:16]}"
+    with _locked(folder):
+        if not (folder / "done").is_file():
+            (folder / "ng_none.sv").write_text("module ng_none (input logic clk_i); endmodule\n")
+            _run([*_options("ng_none", waves), "--build", "-j", "2", "ng_none.sv", _main()], folder)
+            (folder / "done").touch()
+    return sorted((folder / "obj").glob("verilated*.o"))
+
+
+def _main() -> str:
+    """The main program of cocotb's simulations with Verilator."""
+    from cocotb_tools import config
+
+    return str(config.share_dir / "lib" / "verilator" / "verilator.cpp")
+
+
+def build(top: str, parameters: Mapping[str, int | str], *, waves: bool = False) -> Path:
+    """The folder with the simulation of `top` with these parameters, compiled when it is not in the cache.
+
+    Raises:
+        UserError: Verilator is missing.
+        RuntimeError: the sources don't compile; the message has Verilator's output.
+    """
+    files = sources(top)
+    objects = _run_time(waves)
+    digest = hashlib.sha256(repr((top, sorted(parameters.items()), str(objects[0].parent))).encode())
+    for file in (*files, Path(__file__)):
+        digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
+    folder = cache_folder("benches") / f"{top}-{digest.hexdigest()[:16]}"
+    with _locked(folder):
+        if not (folder / top).is_file():
+            values = [f"-G{name}={value}" for name, value in parameters.items()]
+            # The run-time library is linked, not compiled; its precompiled headers want an option of this package.
+            make = "VM_GLOBAL_FAST= OPT_FAST=-O1 OPT_SLOW=-O0 CFG_CXXFLAGS_PCH_I=-include"
+            _run(
+                [*_options(top, waves), *values, "--build", "-j", "1", "-MAKEFLAGS", make, _main()]
+                + [str(path) for path in (*objects, *files)],
+                folder,
+            )
+            shutil.rmtree(folder / "obj")
+    return folder
+
+
+def run_bench(
+    module: str,
+    parameters: Mapping[str, int | str] | None = None,
+    seed: int | None = None,
+    *,
+    top: str | None = None,
+    waves: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> None:
+    """Runs all tests of `bench_<module>.py`.
+
+    Args:
+        module: a module of the RTL; its bench is `bench_<module>.py`.
+        parameters: values of the parameters of the top module; the bench sees them in the simulated design.
+        seed: of the bench's random numbers and of the registers' values before reset; None takes that of `SEED`.
+        top: the top module, where that is a wrapper; else `module` itself.
+        waves: file to which all signals are written (FST); compiles another simulation.
+        environ: further variables of the bench's environment.
+
+    Raises:
+        UserError: Verilator is missing.
+        AssertionError: a test of the bench failed, or an assertion in the RTL did; the message has the end of the log.
+    """
+    from cocotb_tools.check_results import get_results
+    from cocotb_tools.runner import get_runner
+
+    if seed is None:
+        seed = int(os.environ.get(SEED, "1"))
+    name = top or module
+    values = dict(parameters or {})
+    folder = build(name, values, waves=waves is not None)
+    with tempfile.TemporaryDirectory() as work:
+        log, results = Path(work, "log"), Path(work, "results.xml")
+        runner: Any = get_runner("verilator")
+        sound = True
+        try:
+            runner.test(
+                test_module=f"narrowgauge.sim.benches.bench_{module}", hdl_toplevel=name,
+                hdl_toplevel_lang="verilog", build_dir=folder, test_dir=work,
+                seed=seed, results_xml=str(results), log_file=log,
+                test_args=["--trace", "--trace-file", str(waves.resolve())] if waves else [],
+                # Registers start with random values.
+                plusargs=[f"+verilator+seed+{seed}", "+verilator+rand+reset+2"],
+                extra_env={"COCOTB_ANSI_OUTPUT": "0", "PYTHONPATH": os.pathsep.join(sys.path), **(environ or {})},
+            )  # fmt: skip
+        except (RuntimeError, SystemExit):
+            sound = False
+        tests, failed = get_results(results) if results.is_file() else (0, 0)
+        if not sound or failed or not tests:
+            tail = log.read_text(errors="replace")[-8000:] if log.is_file() else "no log"
+            raise AssertionError(
+                f"bench {module} {values}: {failed} of {tests} tests failed; {SEED}={seed} repeats it.\n{tail}"
+            )

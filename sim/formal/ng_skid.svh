@@ -1,0 +1,56 @@
+  // Properties of ng_skid. Any one word is followed on its way: `follow` says at which push that begins. Inputs and
+  // `follow` are free, so what holds for it holds for every word.
+  (* anyseq *) logic follow;
+  logic begun_q = 1'b0;      // a reset has been
+  logic following_q;         // a followed word is inside
+  logic [Width-1:0] word_q;  // what it was when it went in
+  logic [1:0] count_q;       // words inside: pushes less pops
+  logic [1:0] ahead_q;       // words that go out before it
+  logic kept_q;              // a word was offered and not taken in the cycle before
+  logic [Width-1:0] offered_q;
+  logic push, pop, arrives;
+  assign push    = valid_i && ready_o;
+  assign pop     = valid_o && ready_i;
+  assign arrives = pop && following_q && ahead_q == 0;
+
+  always @(posedge clk_i) begin
+    begun_q   <= 1'b1;
+    kept_q    <= rst_ni && valid_o && !ready_i;
+    offered_q <= data_o;
+    if (!rst_ni) begin
+      count_q     <= '0;
+      following_q <= 1'b0;
+    end else begin
+      count_q <= count_q + 2'(push) - 2'(pop);
+      if (push && follow && !following_q) begin
+        following_q <= 1'b1;
+        word_q      <= data_i;
+        ahead_q     <= count_q - 2'(pop);
+      end else if (arrives) begin
+        following_q <= 1'b0;
+      end else if (pop) begin
+        ahead_q <= ahead_q - 2'd1;
+      end
+    end
+  end
+
+  always @* begin
+    if (!begun_q) assume (!rst_ni);
+    if (begun_q) begin
+      // What a user sees.
+      assert (count_q <= 2'd2);
+      assert (valid_o == (count_q != 0));
+      assert (ready_o == (count_q != 2'd2));
+      if (arrives) assert (data_o == word_q);
+      if (kept_q) assert (valid_o && data_o == offered_q);
+      // What makes these inductive.
+      assert (count_q == 2'(valid_q) + 2'(spare_valid_q));
+      if (following_q) assert (ahead_q < count_q);
+      if (following_q) assert ((ahead_q == 0 ? data_q : spare_q) == word_q);
+      // The properties speak of something.
+      cover (count_q == 2'd2 && kept_q);
+      cover (following_q && ahead_q == 2'd1);
+      cover (arrives && count_q == 2'd2 && word_q != '0);
+      cover (push && pop && count_q == 2'd1);
+    end
+  end
