@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+import struct
+import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from narrowgauge.errors import UserError
+from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph, engine_for
 from narrowgauge.hw.host import run_packet
-from narrowgauge.hw.isa import LANES, Memory, Parameters
+from narrowgauge.hw.isa import LANES, Contract, Memory, Parameters, Softmax, Store, Unit
 from narrowgauge.hw.program import ProgramError, to_bytes
 from narrowgauge.hw.timing import simulate
 from narrowgauge.sim.engine import Engine
@@ -102,6 +106,17 @@ def outcome(engine: Engine | RtlEngine, case: Case, words: dict[Any, Any]) -> tu
             engine.clear()
 
 
+def held_back(case: Case, unit: Unit, number: int) -> Case:
+    """The case with an instruction that waits for ever: what comes to an engine that does not meet its fault first."""
+    words = [name for name, _ in isa.HEADER]
+    counts = (4 * words.index(f"{name}_count") for name in isa.LISTS[: unit + 1])
+    first = sum(struct.unpack_from("<I", case.program, low)[0] for low in counts)
+    at = 4 * len(isa.HEADER) + 64 * (first + number)
+    waiting = isa.encode((Contract, Softmax, Store)[unit](wait_array=8191))
+    program = case.program[:at] + waiting + case.program[at + 64 : -8]
+    return replace(case, program=program + struct.pack("<Q", zlib.crc32(program)))
+
+
 def test_random_programs(small: RtlEngine) -> None:
     """Sound programs and damaged ones, one after the other on one engine."""
     done = 0
@@ -122,11 +137,15 @@ def test_random_programs(small: RtlEngine) -> None:
             done += 1
             assert found == expected, seed
             assert {k: v for k, v in want.items() if v} == got, seed
-        elif not sound and expected[1] is None:
-            assert found == expected, seed
+        elif expected[0].name == "STAT":
+            # Strict mode does not tell a statistic that another instruction writes meanwhile.
+            continue
         else:
             # Of several faults an engine reports the one that it meets first.
-            assert found[0] != "done" or expected[0].name == "STAT", seed
+            others = (
+                [] if expected[1] is None else [outcome(Engine(SMALL), held_back(case, *expected[1:]), {})]
+            )
+            assert found in (expected, *others), seed
     assert done > 20
 
 

@@ -295,4 +295,21 @@ module ng_command #(
       ended_q       <= 1'b0;
     end
   end
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk_i) disable iff (!rst_ni) run_q |-> state_q == Exec || state_q == Flush)
+  else $error("ng_command: units run outside of a command");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) error_q == (state_q == Drop || state_q == Failed))
+  else $error("ng_command: an error that is none, or the reverse");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) !(error_q && done_q))
+  else $error("ng_command: done in spite of an error");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) prog_we_o |-> 32'(written_q) < ProgDepth)
+  else $error("ng_command: an instruction outside of PROGRAM memory");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) has_image_q |-> has_program_q)
+  else $error("ng_command: an image without its program");
+  for (genvar n = 0; n < 3; n++) begin : gen_assert
+    assert property (@(posedge clk_i) disable iff (!rst_ni || !run_q) retired_i[n] <= counts_o[n])
+    else $error("ng_command: a unit retired more than its list");
+  end
+`endif
 endmodule

@@ -401,4 +401,17 @@ module ng_drain #(
   assign stat_addr_o = w9_q.slot;
   // Of both kinds all numbers are kept; the kind says which are meant.
   assign stat_o = {w9_q.stat, count_q, max_q, square_q, sum_q};
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk_i) disable iff (!rst_ni) take_o |-> full_i && tiles_q != 0)
+  else $error("ng_drain: a tile is taken that is not there");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) tiles_q == 2'd3 |-> take_o)
+  else $error("ng_drain: more tiles than the array holds");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) row_re |-> !vector_re)
+  else $error("ng_drain: two readers of BIAS");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) fed_i && !(ends && !job_q.skipped) |-> fed_q != '1)
+  else $error("ng_drain: too many instructions are fed");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) filled_q + 2'(filled_now) <= 2'd2)
+  else $error("ng_drain: biases overwrite those that are needed");
+`endif
 endmodule

@@ -732,4 +732,22 @@ module ng_engine #(
       .rdata_o(index_rdata[side])
     );
   end
+
+`ifndef SYNTHESIS
+  logic [4:1] tile_begins_q;
+  always_ff @(posedge clk_i) tile_begins_q <= unit_rst_n ? {tile_begins_q[3:1], op_valid && op.tile_begins} : '0;
+  assert property (@(posedge clk_i) disable iff (!unit_rst_n) tile_begins_q[4] |-> !full || take)
+  else $error("ng_engine: a tile is summed over one that was not taken");
+  assert property (@(posedge clk_i) disable iff (!stream_rst_n) m_axis_tvalid_o && !m_axis_tready_i |=>
+                   m_axis_tvalid_o && $stable(m_axis_tdata_o) && $stable(m_axis_tlast_o))
+  else $error("ng_engine: a result changed before it was taken");
+  assert property (@(posedge clk_i) disable iff (!unit_rst_n) residual_valid |->
+                   !(residual_weight && op_valid && op.reads && op.b_space == SpaceWeight) &&
+                   !(residual_vector && op_valid && op.reads && op.b_space == SpaceVector) &&
+                   !(residual_wide && (norm_wide_gnt || store_gnt)))
+  else $error("ng_engine: two readers of a port");
+  assert property (@(posedge clk_i) disable iff (!unit_rst_n) !(load_weight && op_valid && op.reads &&
+                                                               op.b_space == SpaceWeight))
+  else $error("ng_engine: a word is loaded where another is read");
+`endif
 endmodule

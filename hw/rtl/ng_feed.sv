@@ -328,4 +328,14 @@ module ng_feed #(
       if (g3_ready) g3_valid_q <= g2_valid_q;
     end
   end
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk_i) disable iff (!rst_ni) g3_valid_q && !go |=>
+                   g3_valid_q && $stable(g3_q) && $stable(g3_at_q))
+  else $error("ng_feed: an operand changed before it was read");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) job_valid_o && job_ready_i && !job_o.skipped |-> ready_o)
+  else $error("ng_feed: the drain is told of an instruction that is not taken");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) tile_o |-> op_valid_o)
+  else $error("ng_feed: a tile ends without an operand");
+`endif
 endmodule

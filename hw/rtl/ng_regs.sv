@@ -138,4 +138,13 @@ module ng_regs #(
       else if (rready_i) rvalid_q <= 1'b0;
     end
   end
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk_i) disable iff (!rst_ni) !(start_q && clear_q))
+  else $error("ng_regs: a command starts and is stopped at once");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) bvalid_q && !bready_i |=> bvalid_q)
+  else $error("ng_regs: a write response went away");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) rvalid_q && !rready_i |=> rvalid_q && $stable(rdata_q))
+  else $error("ng_regs: read data changed before it was taken");
+`endif
 endmodule

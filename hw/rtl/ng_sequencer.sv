@@ -114,4 +114,16 @@ module ng_sequencer #(
       if (valid_q && ready_i) number_q <= number_q + 1'b1;
     end
   end
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk_i) disable iff (!rst_ni) held_q <= 3'(Ahead))
+  else $error("ng_sequencer: more words asked for than there is room");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) rvalid_i || fifo_valid |-> held_q != 0)
+  else $error("ng_sequencer: a word that nobody asked for");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) valid_q |-> number_q < count_i)
+  else $error("ng_sequencer: an instruction past the list");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) valid_q && !ready_i |=>
+                   valid_q && $stable(instruction_q) && $stable(number_q) && $stable(place_q))
+  else $error("ng_sequencer: an instruction changed before it was taken");
+`endif
 endmodule

@@ -251,4 +251,22 @@ module ng_stream #(
       fault_q.valid <= 1'b0;
     end
   end
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk_i) disable iff (!rst_ni) held_q <= 3'd4)
+  else $error("ng_stream: more words of WIDE than there is room");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) came_q != 0 || word_valid |-> held_q != 0)
+  else $error("ng_stream: a word that nobody asked for");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) write_valid_o && !write_gnt_i |=>
+                   write_valid_o && $stable(write_o) && $stable(write_addr_o) && $stable(write_memory_o))
+  else $error("ng_stream: a word changed before it was written");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) out_valid_o && !out_ready_i |=>
+                   out_valid_o && $stable(out_data_o) && $stable(out_last_o))
+  else $error("ng_stream: a result changed before it was taken");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) write_valid_o |->
+                   32'(write_addr_o) < (memory_q == MemoryIndex ? IndexDepth : depth))
+  else $error("ng_stream: a word outside of its memory");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) wide_re_o |-> 32'(wide_addr_o) < WideDepth)
+  else $error("ng_stream: a read outside of WIDE");
+`endif
 endmodule

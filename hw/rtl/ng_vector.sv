@@ -372,4 +372,16 @@ module ng_vector #(
       fault_q.valid <= 1'b0;
     end
   end
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk_i) disable iff (!rst_ni) write_valid_o |-> 32'(write_addr_o) < VectorDepth)
+  else $error("ng_vector: a word outside of VECTOR");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) state_q == Idle |->
+                   !w_q[1].valid && !w_q[2].valid && !w_q[3].valid && !w_q[4].valid &&
+                   !(w_q[5].valid && !w_q[5].norm) && !(w_q[11].valid && w_q[11].norm))
+  else $error("ng_vector: an instruction ended before its last word");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) stat_we_i && stat_waddr_i == slot_q |->
+                   state_q != Fetch && state_q != Check)
+  else $error("ng_vector: a statistic is written while it is read");
+`endif
 endmodule

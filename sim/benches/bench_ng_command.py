@@ -1,0 +1,450 @@
+"""ng_command: programs with every check of PROGRAM, and INIT and RUN with units that the bench plays.
+
+What a PROGRAM must come to is asked of the program simulator; everything else follows from docs/isa.md, section 2.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+import zlib
+from typing import Any
+
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from ...fixedpoint import ACC_BITS
+from ...hw import isa
+from ...hw.isa import Error, Memory, Parameters
+from ...hw.program import ProgramError
+from ..engine import Engine
+from . import structs
+from .common import STALLS, bench, generator, lanes, pack, start, value
+
+NAMES = [name for name, _ in isa.HEADER]
+FAULT = structs.struct("fault_t")
+NUMBER_BITS = structs.number("NumberBits")
+
+
+def parameters(dut: Any) -> Parameters:
+    """The engine that the module belongs to."""
+    depths = lanes(dut.Depths, len(Memory), 32)
+    return Parameters(
+        int(dut.Lanes.value), **{f"{memory.name.lower()}_depth": depths[memory] for memory in Memory}
+    )
+
+
+def program(rng: random.Random, engine: Parameters) -> tuple[bytes, dict[str, int]]:
+    """A sound program with instructions of random bits, and its header."""
+    counts = [rng.choice((0, 1, 2, rng.randint(0, engine.program_depth // 4))) for _ in isa.LISTS]
+    header = dict.fromkeys(NAMES, 0)
+    header |= {
+        "magic": isa.PROGRAM_MAGIC,
+        "version": isa.ISA_VERSION,
+        "lanes": engine.lanes,
+        "acc_bits": ACC_BITS,
+    }
+    for memory in Memory:
+        depth = engine.depth(memory)
+        header[f"{memory.name.lower()}_depth"] = rng.choice((depth, rng.randrange(2, depth + 1, 2)))
+    header |= {
+        "max_length": rng.choice((1, isa.MAX_LENGTH, rng.randint(1, 99))),
+        "sentences": rng.randint(1, isa.SENTENCES),
+    }
+    header |= {f"{name}_count": count for name, count in zip(isa.LISTS, counts, strict=True)}
+    header["image_crc"] = rng.getrandbits(32)
+    return sealed(header, rng.randbytes(64 * sum(counts))), header
+
+
+def sealed(header: dict[str, int], body: bytes) -> bytes:
+    """The packet: header, instructions and their CRC."""
+    data = struct.pack(f"<{len(NAMES)}I", *(header[name] for name in NAMES)) + body
+    return data + struct.pack("<Q", zlib.crc32(data))
+
+
+def damaged(rng: random.Random, engine: Parameters) -> bytes:
+    """A program with something wrong in it, or at least other than it was."""
+    data, header = program(rng, engine)
+    how = rng.randrange(6)
+    if how < 3:
+        name = rng.choice(NAMES)
+        old = header[name]
+        new = rng.choice((0, 1, old + 1, old - 1, old ^ 1 << rng.randrange(32), 513, 3, rng.getrandbits(32)))
+        header[name] = new % 2**32
+        body = data[4 * len(NAMES) : -8]
+        if rng.random() < 0.5:
+            total = sum(header[f"{name}_count"] for name in isa.LISTS)
+            body = (body + bytes(64 * 40))[: 64 * min(total, 40)]
+        data = sealed(header, body)
+        return data if rng.random() < 0.8 else data[:-8] + bytes(8)
+    if how == 3:
+        return data[: 8 * rng.randrange(1, len(data) // 8)]
+    if how == 4:
+        return data + rng.randbytes(8 * rng.randint(1, 3))
+    at = rng.randrange(len(data))
+    return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
+
+
+class Bench:
+    """The module, cycle by cycle.
+
+    Attributes:
+        stall: chance in a cycle that no beat comes.
+        beats: still to be sent, with their TLAST.
+        writes: of PROGRAM memory.
+        ends, starts, works: cycles of this command in which these outputs were 1.
+        run, flush, lists: outputs as they were last.
+    """
+
+    def __init__(self, dut: Any, rng: random.Random) -> None:
+        self.dut, self.rng = dut, rng
+        self.stall = 0.0
+        self.beats: list[tuple[int, int]] = []
+        self.writes: list[tuple[int, int]] = []
+        self.accepted: list[int] = []
+        self.ends = self.starts = self.works = self.run = self.flush = 0
+        self.lists: tuple[list[int], list[int], bool] = [], [], False
+        self._offered = False
+
+    def packet(self, data: bytes) -> None:
+        """The beats of a packet; the last has TLAST."""
+        words = struct.unpack(f"<{len(data) // 8}Q", data)
+        self.beats = [(word, int(at == len(words) - 1)) for at, word in enumerate(words)]
+        self._offered = False
+
+    async def cycle(self) -> None:
+        """One cycle: a beat is offered, perhaps taken."""
+        dut = self.dut
+        self._offered = bool(self.beats) and (self._offered or self.rng.random() >= self.stall)
+        dut.in_valid_i.value = int(self._offered)
+        word, last = self.beats[0] if self._offered else (self.rng.getrandbits(64), self.rng.getrandbits(1))
+        dut.in_data_i.value, dut.in_last_i.value = word, last
+        await FallingEdge(dut.clk_i)
+        if self._offered and value(dut.in_ready_o):
+            self.accepted.append(self.beats.pop(0)[0])
+            self._offered = False
+        if value(dut.prog_we_o):
+            self.writes.append((value(dut.prog_addr_o), value(dut.prog_o)))
+        self.ends += value(dut.ends_o)
+        self.starts += value(dut.starts_o)
+        self.works += value(dut.works_o)
+        self.run, self.flush = value(dut.run_o), value(dut.flush_o)
+        counts, bases = lanes(dut.counts_o, 3, NUMBER_BITS), lanes(dut.bases_o, 3, NUMBER_BITS)
+        self.lists = counts, bases, bool(value(dut.init_o))
+        await RisingEdge(dut.clk_i)
+
+    async def begin(self, command: int) -> None:
+        """A command is written."""
+        self.writes, self.accepted = [], []
+        self.ends = self.starts = self.works = self.run = self.flush = 0
+        self.dut.start_i.value, self.dut.command_i.value = 1, command
+        await self.cycle()
+        self.dut.start_i.value = 0
+        # The register keeps the command, but nobody may look at it any more.
+        self.dut.command_i.value = self.rng.getrandbits(3)
+
+    async def until_end(self, most: int) -> None:
+        """Cycles until the command ends."""
+        for _ in range(most):
+            if self.ends:
+                break
+            await self.cycle()
+        else:
+            raise AssertionError("the command did not end")
+        await self.cycle()
+
+    async def check(self, code: int, where: int = 0) -> None:
+        """The outcome; after an error the packet is dropped, commands are not taken, and a clear ends it."""
+        dut = self.dut
+
+        def state() -> tuple[int, ...]:
+            return (
+                value(dut.idle_o),
+                value(dut.done_o),
+                value(dut.error_o),
+                value(dut.code_o),
+                value(dut.where_o),
+            )
+
+        await FallingEdge(dut.clk_i)
+        assert self.ends == 1 and self.starts == 1
+        if not code:
+            assert state() == (1, 1, 0, 0, 0), state()
+            await RisingEdge(dut.clk_i)
+            assert not self.beats
+            return
+        assert state() == (0, 0, 1, code, where), (state(), code, where)
+        await RisingEdge(dut.clk_i)
+        for _ in range(20 + 20 * len(self.beats)):
+            if not self.beats:
+                break
+            await self.cycle()
+        assert not self.beats, "the packet was not dropped"
+        dut.start_i.value, dut.command_i.value = 1, self.rng.randint(1, 3)
+        await self.cycle()
+        dut.start_i.value = 0
+        await self.cycle()
+        await FallingEdge(dut.clk_i)
+        assert state() == (0, 0, 1, code, where) and self.ends == 1 and self.starts == 1
+        assert not value(dut.run_o) and not value(dut.works_o)
+        await RisingEdge(dut.clk_i)
+        await self.clear()
+
+    async def clear(self) -> None:
+        """CONTROL.clear."""
+        self.dut.clear_i.value = 1
+        await self.cycle()
+        self.dut.clear_i.value = 0
+        self.beats, self._offered = [], False
+        await self.cycle()
+        await FallingEdge(self.dut.clk_i)
+        assert value(self.dut.idle_o) and not value(self.dut.error_o) and not value(self.dut.run_o)
+        assert value(self.dut.code_o) == value(self.dut.where_o) == 0
+        await RisingEdge(self.dut.clk_i)
+
+
+@bench(400_000)
+async def programs(dut: Any) -> None:
+    """Sound and damaged programs, compared with the program simulator."""
+    rng = generator()
+    engine = parameters(dut)
+    await start(dut)
+    b = Bench(dut, rng)
+    seen: set[Error] = set()
+    for _ in range(250):
+        data = damaged(rng, engine) if rng.random() < 0.75 else program(rng, engine)[0]
+        code = Error.NONE
+        try:
+            Engine(engine).load_program(data)
+        except ProgramError as error:
+            code = error.error
+        seen.add(code)
+        b.stall = rng.choice(STALLS[:3])
+        b.packet(data)
+        await b.begin(1)
+        await b.until_end(8 * len(data))
+        if code is Error.NONE:
+            body = data[4 * len(NAMES) : -8]
+            words = [int.from_bytes(body[at : at + 64], "little") for at in range(0, len(body), 64)]
+            assert b.writes == list(enumerate(words))
+        await b.check(code)
+        # Whether there is a program now.
+        await b.begin(2)
+        if code is Error.NONE:
+            await b.clear()
+        else:
+            await b.until_end(3)
+            await b.check(Error.COMMAND)
+    wanted = {
+        Error.MAGIC,
+        Error.VERSION,
+        Error.PARAMETER,
+        Error.TRUNCATED,
+        Error.OVERRUN,
+        Error.PROGRAM_CRC,
+        Error.NONE,
+    }
+    assert seen == wanted, wanted - seen
+
+
+@bench(20_000)
+async def timeouts(dut: Any) -> None:
+    """A PROGRAM whose beats stay away: in the header, among the instructions, before the CRC."""
+    rng = generator()
+    engine = parameters(dut)
+    await start(dut)
+    b = Bench(dut, rng)
+    for timeout in (1, 5, 40):
+        for at in (0, 7, 16, 20, -1):
+            data = program(rng, engine)[0]
+            while len(data) < 8 * 30:
+                data = program(rng, engine)[0]
+            at %= len(data) // 8
+            dut.timeout_i.value = timeout
+            b.stall = 0.0
+            b.packet(data)
+            rest, b.beats = b.beats[at:], b.beats[:at]
+            await b.begin(1)
+            while b.beats:
+                await b.cycle()
+            waited = 0
+            while not b.ends and waited < timeout + 4:
+                await b.cycle()
+                waited += 1
+            assert timeout < waited <= timeout + 3, waited
+            await b.cycle()
+            b.beats = rest
+            await b.check(Error.TIMEOUT)
+            # A beat in time, again and again, is no timeout; 0 is for ever.
+            dut.timeout_i.value = 0
+            b.packet(data)
+            b.stall = 0.9
+            await b.begin(1)
+            await b.until_end(20 * len(data))
+            await b.check(Error.NONE)
+
+
+class Units:
+    """The three units: they retire what they have, some of them wait for a while, one may report a fault."""
+
+    def __init__(self, b: Bench, counts: list[int], init: bool) -> None:
+        self.b, self.counts, self.init = b, counts, init
+        self.retired = [0, 0, 0]
+        self.stuck: set[int] = set()
+        self.pause = 0
+        self.faults: dict[int, tuple[int, int]] = {}
+        self.free_beats = 0
+
+    async def cycle(self) -> None:
+        """One cycle of all units."""
+        dut, rng = self.b.dut, self.b.rng
+        running = self.b.run
+        waits = 0
+        for unit in range(3):
+            open_ = self.retired[unit] < self.counts[unit]
+            if unit in self.stuck or self.pause:
+                waits |= int(open_) << unit
+            # The stream unit ends last, with the last beat that it takes.
+            elif running and open_ and rng.random() < 0.4:
+                left = len(self.b.beats) - self.free_beats
+                if unit != 2 or left <= 0 or self.retired[unit] < self.counts[unit] - 1:
+                    self.retired[unit] += 1
+        if self.pause:
+            self.pause -= 1
+        elif rng.random() < 0.05 and not self.stuck:
+            # Just not long enough for a deadlock.
+            self.pause = rng.randint(1, 12)
+        dut.waits_i.value = waits
+        dut.retired_i.value = pack(self.retired, NUMBER_BITS)
+        dut.faults_i.value = pack(
+            [
+                FAULT.pack(valid=1, code=self.faults[unit][0], number=self.faults[unit][1])
+                if unit in self.faults
+                else FAULT.pack(valid=0, code=rng.randrange(15), number=rng.getrandbits(14))
+                for unit in range(3)
+            ],
+            FAULT.width,
+        )
+        dut.unit_ready_i.value = int(rng.random() < 0.7 and len(self.b.beats) > self.free_beats)
+        dut.flushed_i.value = int(rng.random() < 0.3)
+        await self.b.cycle()
+
+
+@bench(400_000)
+async def runs(dut: Any) -> None:
+    """INIT and RUN with every way in which they can end."""
+    rng = generator()
+    engine = parameters(dut)
+    await start(dut)
+    b = Bench(dut, rng)
+    outcomes: set[Any] = set()
+    for _ in range(80):
+        _, header = program(rng, engine)
+        if not header["stream_count"] or not header["init_count"]:
+            continue
+        image = rng.randbytes(8 * rng.randint(1, 12))
+        header["image_crc"] = zlib.crc32(image)
+        b.stall = 0.0
+        total = sum(header[f"{name}_count"] for name in isa.LISTS)
+        b.packet(sealed(header, rng.randbytes(64 * total)))
+        await b.begin(1)
+        await b.until_end(10_000)
+        await b.check(Error.NONE)
+        has_image = False
+        for _ in range(12):
+            command = rng.choice((2, 2, 3, 3, 3, 0, 4, 7))
+            init = command == 2
+            names = ("init",) if init else isa.LISTS[1:]
+            counts = [header[f"{name}_count"] for name in names]
+            counts = [0, 0, *counts] if init else counts
+            data = image if init else rng.randbytes(8 * rng.randint(1, 12))
+            lengths = [
+                rng.choice((1, header["max_length"], rng.randint(0, header["max_length"] + 1)))
+                for _ in range(2)
+            ]
+            sentences = rng.choice((header["sentences"], header["sentences"], rng.randint(0, 3), 1 << 31))
+            if rng.random() < 0.7:
+                sentences, lengths = (
+                    header["sentences"],
+                    [rng.randint(1, header["max_length"]) for _ in range(2)],
+                )
+            dut.sentences_i.value, dut.lengths_i.value = sentences, pack(lengths, 32)
+            how = rng.choice(("good", "good", "fault", "deadlock", "overrun", "crc", "clear"))
+            if how == "crc" and init:
+                data = data[:-1] + bytes([data[-1] ^ 1])
+            units = Units(b, counts, init)
+            b.stall = rng.choice(STALLS[:3])
+            b.packet(data)
+            refused = Error.NONE
+            if command not in (2, 3) or (command == 3 and not has_image):
+                refused = Error.COMMAND
+            elif command == 3 and not (
+                1 <= sentences <= header["sentences"]
+                and all(1 <= n <= header["max_length"] for n in lengths[:sentences])
+            ):
+                refused = Error.LENGTH
+            await b.begin(command)
+            if refused is not Error.NONE:
+                await b.until_end(3)
+                await b.check(refused)
+                outcomes.add(refused)
+                continue
+            code, where = Error.NONE, 0
+            if how == "overrun":
+                units.free_beats = rng.randint(1, len(b.beats))
+                code = Error.OVERRUN
+            elif how == "crc" and init:
+                code = Error.IMAGE_CRC
+            elif how == "deadlock":
+                units.stuck = set(range(3))
+                first = next(unit for unit in range(3) if counts[unit])
+                for unit in range(3):
+                    units.retired[unit] = rng.randint(0, counts[unit])
+                units.retired[first] = rng.randrange(counts[first])
+                first = next(unit for unit in range(3) if units.retired[unit] < counts[unit])
+                code, where = Error.DEADLOCK, 1 << 31 | first << 16 | units.retired[first]
+            stop = rng.randint(1, 15)
+            cycles = 0
+            while not b.ends:
+                await units.cycle()
+                cycles += 1
+                if b.run:
+                    bases = [header["init_count"], header["init_count"] + header["array_count"], 0]
+                    bases[2] = 0 if init else bases[1] + header["vector_count"]
+                    assert b.lists == (counts, bases, init)
+                if how == "clear" and cycles == stop:
+                    break
+                if how == "fault" and cycles >= stop and b.run and not b.flush and not code:
+                    faulty = rng.sample(range(3), rng.randint(1, 2))
+                    units.faults = {
+                        unit: (rng.choice((7, 8, 9, 11, 14)), rng.getrandbits(14)) for unit in faulty
+                    }
+                    unit = min(faulty)
+                    fault_code, fault_number = units.faults[unit]
+                    await units.cycle()
+                    units.faults = {}
+                    # A fault counts until all units have retired.
+                    if not b.flush:
+                        code, where = Error(fault_code), 1 << 31 | unit << 16 | fault_number
+                assert cycles < 2000, "the command did not end"
+            if not b.ends:
+                await b.clear()
+                outcomes.add("clear")
+                has_image = has_image and not init
+                continue
+            if code is Error.DEADLOCK:
+                assert cycles >= 16
+            await b.cycle()
+            await b.check(code, where)
+            outcomes.add(code)
+            if init:
+                has_image = code is Error.NONE
+    wanted = {
+        "clear",
+        Error.NONE,
+        Error.COMMAND,
+        Error.LENGTH,
+        Error.OVERRUN,
+        Error.IMAGE_CRC,
+        Error.DEADLOCK,
+    }
+    assert outcomes >= wanted | {Error.FIELD, Error.STAT, Error.ADDRESS}, wanted - outcomes

@@ -1,0 +1,356 @@
+"""ng_drain: the words of CONTRACT from accumulators to memories and statistics, against docs/isa.md in plain integers.
+
+The bench plays the feed, which begins a tile only where there is room, the array, which sums the next tile over the one
+that was not taken in time, and the memories of biases, residuals and tables.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from ...hw import isa
+from ...hw.isa import Contract, Memory, Space, Stat
+from . import structs
+from .common import bench, generator, lanes, pack, start, value
+from .instructions import FAULT, changed, random_fields, word
+
+JOB = structs.struct("job_t")
+LATENCY = 5
+"""Cycles from the read of a tile's last operand to the cycle in which its sums are complete."""
+
+
+def wrap(number: int, bits: int = 32) -> int:
+    """The low bits of a number, signed."""
+    return (number + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
+
+
+@dataclass
+class Job:
+    """An instruction of the array, as the drain is told of it.
+
+    Attributes:
+        fields: of `job_t`.
+        tiles: what the array sums, in order; whether each is drained.
+        writes: space, address and lanes of each word.
+        stat: slot and bits of the statistic, or None.
+        fault: the first word that faults, or None.
+    """
+
+    fields: dict[str, int]
+    tiles: list[tuple[list[list[int]], bool]] = field(default_factory=list)
+    writes: list[tuple[int, int, list[int]]] = field(default_factory=list)
+    stat: tuple[int, int] | None = None
+    fault: int | None = None
+
+
+class Memories:
+    """What the drain reads: any content, made up when it is first read."""
+
+    def __init__(self, dut: Any, rng: random.Random) -> None:
+        self.n, self._rng = int(dut.Lanes.value), rng
+        names = ("Weight", "Kv", "Act", "Vector", "Score", "Wide", "Stat", "Bias", "Table")
+        self.depths = {Memory[name.upper()]: int(getattr(dut, f"{name}Depth").value) for name in names}
+        self._words: dict[tuple[Memory, int], list[int]] = {}
+        self.table = [rng.randint(-128, 127) for _ in range(self.depths[Memory.TABLE])]
+
+    def read(self, memory: Memory, address: int) -> list[int]:
+        """The lanes of a word; one for BIAS."""
+        key = memory, address % self.depths[memory]
+        if key not in self._words:
+            rng = self._rng
+            if memory is Memory.BIAS:
+                self._words[key] = [rng.choice((-(1 << 31), (1 << 31) - 1, rng.randint(-(1 << 20), 1 << 20)))]
+            else:
+                top = 1 << (15 if memory is Memory.WIDE else 7)
+                self._words[key] = [
+                    rng.choice((-top, top - 1, rng.randrange(-top, top))) for _ in range(self.n)
+                ]
+        return self._words[key]
+
+    def drained(self, job: Job, c: Contract, counts: tuple[int, int, int], rows: int) -> None:
+        """Fills in what must come of a job's tiles: docs/isa.md, section 4."""
+        n0, n1, n2 = counts
+        tiles = iter(job.tiles)
+        words: list[list[int]] = []
+        for i0, i1, i2 in ((i0, i1, i2) for i0 in range(n0) for i1 in range(n1) for i2 in range(n2)):
+            acc = next(tiles)[0]
+            for w in range(min(self.n, rows - self.n * i2)):
+                offset = i0 * c.c_stride0 + i1 * c.c_stride1 + i2 * c.c_stride2 + w * c.c_stridew
+                v = [acc[j][w] if c.columns else acc[w][j] for j in range(self.n)]
+                outside = c.c_base + offset >= self.depths[Memory(c.c_space)]
+                if c.bias:
+                    at = [c.bias_base + (self.n * i1 + j if c.columns else offset) for j in range(self.n)]
+                    outside |= max(at) >= self.depths[Memory.BIAS]
+                    v = [wrap(x + self.read(Memory.BIAS, a)[0]) for x, a in zip(v, at, strict=True)]
+                v = [wrap(x << c.acc_shift) for x in v]
+                if c.residual_space is not Space.NONE:
+                    memory = Memory(c.residual_space)
+                    outside |= c.residual_base + offset >= self.depths[memory]
+                    added = self.read(memory, c.residual_base + offset)
+                    v = [wrap(x + (r << c.residual_shift)) for x, r in zip(v, added, strict=True)]
+                if c.shift > 0:
+                    v = [wrap(x + (1 << c.shift - 1)) >> c.shift for x in v]
+                else:
+                    v = [wrap(x << -c.shift) for x in v]
+                low, high = (
+                    (0, (1 << c.bits) - 1) if c.unsigned else (-(1 << c.bits - 1), (1 << c.bits - 1) - 1)
+                )
+                q = [max(low, min(high, x)) for x in v]
+                if c.table:
+                    q = [self.table[256 * c.table_id + x % 256] for x in q]
+                if outside and job.fault is None:
+                    job.fault = len(job.writes)
+                bits = 16 if c.c_space is Space.WIDE else 8
+                words.append([wrap(x, bits) for x in q])
+                job.writes.append((c.c_space, c.c_base + offset, words[-1]))
+        if c.stat is not Stat.NONE and not c.keep:
+            job.stat = c.stat_slot, self.statistic(c.stat, words)
+
+    def statistic(self, kind: Stat, words: list[list[int]]) -> int:
+        """The bits of STAT: all numbers are kept whatever the kind."""
+        columns = [[q[lane] for q in words] for lane in range(self.n)]
+        bits = low = 0
+        for numbers, width in (
+            ([sum(column) for column in columns], isa.STAT_SUM_BITS),
+            ([sum(q * q for q in column) for column in columns], isa.STAT_SQUARE_BITS),
+            ([max((wrap(q, 8) for q in column), default=-128) for column in columns], isa.STAT_MAX_BITS),
+        ):
+            bits |= pack(numbers, width) << low
+            low += width * self.n
+        return (
+            bits
+            | min(len(words), (1 << isa.STAT_COUNT_BITS) - 1) << low
+            | int(kind) << low + isa.STAT_COUNT_BITS
+        )
+
+
+def draw(rng: random.Random, memories: Memories, number: int, faulty: bool) -> Job:
+    """A random job with its tiles and what must come of it."""
+    if rng.random() < 0.1:
+        return Job({"number": number, "skipped": 1, "skips": rng.randint(1, 9), "words": 0})
+    n = memories.n
+    drawn = random_fields(rng, Contract)
+    assert isinstance(drawn, Contract)
+    keep = rng.random() < 0.1
+    wide = drawn.c_space is Space.WIDE
+    plain = rng.random() < 0.6
+    c = changed(
+        drawn, keep=0, table_id=rng.randrange(memories.depths[Memory.TABLE] // 256),
+        stat_slot=rng.randrange(memories.depths[Memory.STAT]),
+        bits=8 if drawn.table else rng.randint(2, 16 if wide else 8),
+        shift=rng.randint(4, 24) if plain else drawn.shift, acc_shift=0 if plain else drawn.acc_shift,
+        residual_shift=rng.randrange(8) if plain else drawn.residual_shift,
+        stat=rng.choice(tuple(Stat)), columns=rng.randrange(2), bias=rng.randrange(2),
+        **{f"c_stride{name}": rng.choice((0, 1, n, rng.randrange(50))) for name in "012w"},
+        **{f"{name}_base": rng.randrange(500) for name in ("c", "bias", "residual")},
+    )  # fmt: skip
+    if keep:
+        c = changed(c, keep=1, n0=1, n1=1, n2=1, n0_source=isa.Count.CONST, n2_source=isa.Count.CONST)
+    if faulty and rng.random() < 0.3:
+        c = changed(
+            c, **{f"{rng.choice(('c', 'bias', 'residual'))}_base": rng.choice((4090, 4000, (1 << 20) - 1))}
+        )
+    counts = (
+        (1, 1, 1) if keep else (rng.choice((1, 1, 2)), rng.choice((0, 1, 1, 2, 3)), rng.choice((1, 1, 2, 3)))
+    )
+    rows = rng.choice((0, 1, 3, n - 1, n, n + 1, 2 * n, 5 * n))
+    tiles = -(-rows // n)
+    n2 = min(counts[2], tiles)
+    words = bool(counts[0] * counts[1] * n2) and not keep
+    fields = {"number": number, "skipped": 0, "words": int(words), "c": word(c)}
+    if words:
+        fields |= {
+            "n0": counts[0],
+            "n1": counts[1],
+            "n2": n2,
+            "tail": n if tiles > n2 else rows - n * (tiles - 1),
+        }
+    job = Job(fields)
+    for i2 in [i2 for _ in range(counts[0] * counts[1]) for i2 in range(counts[2])]:
+        top = 1 << (rng.choice((10, 20, 31)))
+        acc = [[rng.choice((-top, top - 1, rng.randrange(-top, top))) for _ in range(n)] for _ in range(n)]
+        job.tiles.append((acc, i2 < n2 and words))
+    drained = Job(fields, [tile for tile in job.tiles if tile[1]])
+    memories.drained(drained, c, (counts[0], counts[1], n2) if words else (0, 0, 0), rows)
+    job.writes, job.stat, job.fault = drained.writes, drained.stat, drained.fault
+    return job
+
+
+class Array:
+    """The feed and the array: tiles begin where there is room, their sums are complete some cycles after their end."""
+
+    def __init__(self, dut: Any, rng: random.Random, n: int) -> None:
+        self.dut, self.rng = dut, rng
+        self.now = 0
+        self.todo: deque[tuple[list[list[int]] | None, bool, bool]] = deque()
+        self.full: list[list[int]] | None = None
+        self.copy = [[0] * n for _ in range(n)]
+        self._ending: deque[tuple[int, list[list[int]]]] = deque()
+        self._overwrites: deque[int] = deque()
+        self._left = -1
+        self.chance = 0.5
+        self.long = 1
+
+    def accept(self, job: Job) -> None:
+        """The drain was told of a job: its operands are read."""
+        if job.fields["skipped"]:
+            return
+        for at, (tile, drained) in enumerate(job.tiles):
+            self.todo.append((tile, drained, at == len(job.tiles) - 1))
+        if not job.tiles:
+            self.todo.append((None, False, True))
+
+    def before(self) -> None:
+        """A cycle begins: whether a tile's sums are complete."""
+        if self._overwrites and self._overwrites[0] == self.now:
+            self._overwrites.popleft()
+            assert self.full is None, "a tile was summed over one that was not taken"
+        if self._ending and self._ending[0][0] == self.now:
+            assert self.full is None, "two full tiles"
+            self.full = self._ending.popleft()[1]
+        self.dut.full_i.value = self.full is not None
+
+    def feed(self, room: int) -> None:
+        """The middle of a cycle: operands are read, if there is room for a tile to begin."""
+        tile_ends = fed = False
+        if self.todo and self.rng.random() >= self.chance:
+            tile, drained, last = self.todo[0]
+            if tile is None:
+                fed = True
+            elif self._left < 0 and room:
+                self._left = self.rng.randrange(self.long)
+                self._overwrites.append(self.now + LATENCY)
+            elif self._left > 0:
+                self._left -= 1
+            if tile is not None and self._left == 0:
+                self._left = -1
+                tile_ends, fed = drained, last
+                if drained:
+                    self._ending.append((self.now + LATENCY, tile))
+                self.todo.popleft()
+            elif fed:
+                self.todo.popleft()
+        self.dut.tile_i.value, self.dut.fed_i.value = tile_ends, fed
+
+    def after(self, take: int) -> None:
+        """A cycle ends: the drain may take the sums."""
+        if take:
+            assert self.full is not None, "nothing to take"
+            self.copy, self.full = self.full, None
+        self.now += 1
+
+
+@bench(400_000)
+async def jobs(dut: Any) -> None:
+    """Jobs one after the other; now and then one that leaves a memory."""
+    rng = generator()
+    memories = Memories(dut, rng)
+    await start(dut)
+    faults = 0
+    for turn in range(60):
+        faulty = turn % 3 == 2
+        listed = []
+        number = 0
+        for _ in range(rng.randint(1, 7)):
+            listed.append(draw(rng, memories, number, faulty))
+            number += listed[-1].fields.get("skips", 1) if listed[-1].fields["skipped"] else 1
+        faults += any(job.fault is not None for job in listed)
+        await play(dut, rng, memories, listed)
+    assert faults > 3
+
+
+async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job]) -> None:
+    """Jobs from reset to their end."""
+    n = m.n
+    dut.rst_ni.value = 0
+    for name in ("job_valid", "fed", "tile", "full"):
+        getattr(dut, f"{name}_i").value = 0
+    await RisingEdge(dut.clk_i)
+    await RisingEdge(dut.clk_i)
+    dut.rst_ni.value = 1
+    array = Array(dut, rng, n)
+    array.chance, array.long = rng.choice((0.0, 0.0, 0.5, 0.9)), rng.choice((1, 2, n, 3 * n))
+    hesitant = rng.choice((0.0, 0.5, 0.9))
+    noise = rng.getrandbits
+    late: dict[str, Any] = {"weight": None, "vector": None, "wide": None, "bias": None}
+    told = retired = 0
+    writes: list[tuple[int, int, list[int]]] = []
+    stats: list[tuple[int, int]] = []
+    due: list[int] = []
+    total = sum(job.fields.get("skips", 1) if job.fields["skipped"] else 1 for job in listed)
+    bad = next((job for job in listed if job.fault is not None), None)
+    valid = False
+    quiet = 0
+    fault: dict[str, int] = {}
+    for _ in range(20_000):
+        if told < len(listed):
+            valid = valid or rng.random() >= hesitant
+            dut.job_i.value = JOB.pack(**listed[told].fields)
+        dut.job_valid_i.value = valid
+        array.before()
+        await FallingEdge(dut.clk_i)
+        array.feed(value(dut.room_o))
+        if valid and value(dut.job_ready_o):
+            array.accept(listed[told])
+            told, valid = told + 1, False
+        fault = FAULT.unpack(value(dut.fault_o))
+        if fault["valid"]:
+            break
+        take, select, columns = value(dut.take_o), value(dut.select_o), value(dut.columns_o)
+        if value(dut.write_valid_o):
+            writes.append(
+                (value(dut.write_space_o), value(dut.write_addr_o), lanes(dut.write_o, n, 16, signed=True))
+            )
+        amount = value(dut.retire_o)
+        if amount:
+            retired += amount
+            due.append(len(writes))
+        if value(dut.stat_we_o):
+            stats.append((value(dut.stat_addr_o), value(dut.stat_o)))
+        asked: dict[str, Any] = dict.fromkeys(late)
+        if value(dut.residual_valid_o):
+            space = Space(value(dut.residual_space_o))
+            asked[space.name.lower()] = m.read(Memory(space), value(dut.residual_addr_o))
+        if value(dut.bias_re_o):
+            asked["bias"] = m.read(Memory.BIAS, value(dut.bias_addr_o))
+        table = noise(8 * n)
+        if value(dut.table_re_o):
+            at = lanes(dut.table_addr_o, n, len(dut.table_addr_o) // n)
+            table = pack([m.table[a % len(m.table)] for a in at], 8)
+        copy = array.copy
+        array.after(take)
+        await RisingEdge(dut.clk_i)
+        for name, width in (("weight", 8), ("vector", 8), ("wide", 16), ("bias", 32)):
+            handle = getattr(dut, f"{name}_i")
+            handle.value = pack(late[name], width) if late[name] is not None else noise(len(handle))
+        late = asked
+        dut.table_i.value = table
+        dut.word_i.value = pack([copy[j][select] if columns else copy[select][j] for j in range(n)], 32)
+        quiet = quiet + 1 if retired == total else 0
+        if quiet == 6:
+            break
+    else:
+        raise AssertionError(f"it hangs: {told} of {len(listed)} jobs told, {retired} of {total} retired")
+    wanted = [w for job in listed for w in job.writes]
+    if bad is None:
+        assert not fault["valid"], fault
+        assert writes == wanted
+        assert stats == [job.stat for job in listed if job.stat is not None]
+        ends, sofar = [], 0
+        for job in listed:
+            sofar += len(job.writes)
+            ends.append(sofar)
+        # An instruction retires with its last word, or after it, and not after the next one's first.
+        assert len(due) == len(ends)
+        assert due == ends, (due, ends)
+    else:
+        assert (
+            fault["valid"] and fault["number"] == bad.fields["number"] and fault["code"] == isa.Error.ADDRESS
+        )
+        before = sum(len(job.writes) for job in listed[: listed.index(bad)]) + (bad.fault or 0)
+        assert writes == wanted[: len(writes)] and len(writes) <= before

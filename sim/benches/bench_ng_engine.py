@@ -1,0 +1,199 @@
+"""ng_engine: commands of a host over AXI4-Lite and AXI4-Stream, with every channel stalled at random at once.
+
+The scenario (`scenario.py`) says what is sent and what must come of it. The top module checks the protocol of the
+outputs. Beside each command the host reads STATUS over and over, so that registers and streams are used together.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import cocotb
+from cocotb.triggers import FallingEdge, RisingEdge, with_timeout
+from cocotb.utils import get_sim_time
+from cocotbext.axi import (
+    AxiLiteBus,
+    AxiLiteMaster,
+    AxiStreamBus,
+    AxiStreamFrame,
+    AxiStreamSink,
+    AxiStreamSource,
+)
+
+from ...hw import isa
+from .common import PERIOD, bench, cycles, generator, start
+from .scenario import Step, read
+
+REGISTERS = {register.name: register.address for register in isa.registers()}
+LIMIT = 60_000
+"""Cycles after which a command hangs."""
+
+IDLE, DONE, ERROR = 1, 2, 4
+
+
+class Host:
+    """The AXI models and the commands.
+
+    Attributes:
+        stall: chance in a cycle that a channel stands still.
+        latencies: cycles from the write of a command to its interrupt that the counter CYCLES leaves out.
+    """
+
+    def __init__(self, dut: Any) -> None:
+        self._dut = dut
+        self.stall = 0.0
+        self.latencies: set[int] = set()
+        clock, reset = dut.clk_i, dut.rst_ni
+        self._axil = AxiLiteMaster(
+            AxiLiteBus.from_prefix(dut, "s_axi"), clock, reset, reset_active_level=False
+        )
+        source, sink = AxiStreamBus.from_prefix(dut, "s_axis"), AxiStreamBus.from_prefix(dut, "m_axis")
+        self._source = AxiStreamSource(source, clock, reset, reset_active_level=False, byte_size=64)
+        self._sink = AxiStreamSink(sink, clock, reset, reset_active_level=False, byte_size=64)
+        # The models tell of every access.
+        logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.WARNING)
+        write, read_ = self._axil.write_if, self._axil.read_if
+        channels = (write.aw_channel, write.w_channel, write.b_channel, read_.ar_channel, read_.r_channel)
+        for number, channel in enumerate((*channels, self._source, self._sink)):
+            channel.set_pause_generator(self._pauses(generator(f"stalls of channel {number}")))
+
+    def _pauses(self, rng: random.Random) -> Iterator[bool]:
+        while True:
+            yield rng.random() < self.stall
+
+    async def write(self, register: str, value: int) -> None:
+        """Writes a register."""
+        await self._axil.write_dword(REGISTERS[register], value)
+
+    async def read(self, register: str) -> int:
+        """Reads a register."""
+        return int(await self._axil.read_dword(REGISTERS[register]))
+
+    async def clear(self) -> None:
+        """CONTROL.clear; the host's DMA starts anew as well."""
+        for stream in (self._source, self._sink):
+            stream.assert_reset(True)
+            stream.clear()
+        await self.write("CONTROL", 1 << 31)
+        await cycles(self._dut, 2)
+        for stream in (self._source, self._sink):
+            stream.assert_reset(False)
+        # A command that had ended by then is done.
+        assert await self.read("STATUS") & ~DONE == IDLE
+        assert await self.read("ERROR_WHERE") == 0
+
+    async def reset(self) -> None:
+        """The engine's reset, which the AXI models follow."""
+        self._dut.rst_ni.value = 0
+        for stream in (self._source, self._sink):
+            stream.clear()
+        await cycles(self._dut, 3)
+        self._dut.rst_ni.value = 1
+        await cycles(self._dut, 2)
+        assert await self.read("STATUS") == IDLE
+        for name in (
+            "ERROR_WHERE",
+            "TIMEOUT",
+            "SENTENCES",
+            "LENGTH0",
+            "LENGTH1",
+            "INTERRUPT",
+            "INTERRUPT_ENABLE",
+        ):
+            assert await self.read(name) == 0, name
+
+    async def play(self, step: Step) -> None:
+        """A command from its registers to its outcome."""
+        self.stall = step.stall
+        packet = bytes.fromhex(step.packet)
+        beats = [int.from_bytes(packet[at : at + 8], "little") for at in range(0, len(packet), 8)]
+        await self.write("SENTENCES", len(step.lengths))
+        for number, length in enumerate(step.lengths[: isa.SENTENCES]):
+            await self.write(f"LENGTH{number}", length)
+        await self.write("TIMEOUT", step.timeout)
+        await self.write("INTERRUPT_ENABLE", 1)
+        await self.write("INTERRUPT", 1)
+        begun = cocotb.start_soon(self._taken("CONTROL"))
+        if not step.timeout and beats:
+            self._source.send_nowait(AxiStreamFrame(beats))
+        await self.write("CONTROL", step.command)
+        began = await begun
+        if step.stop:
+            await cycles(self._dut, step.after)
+            await (self.clear() if step.stop == "clear" else self.reset())
+            return
+        polls = cocotb.start_soon(self._poll())
+        if not int(self._dut.interrupt_o.value):
+            await with_timeout(RisingEdge(self._dut.interrupt_o), LIMIT * PERIOD, "ns")
+        took = int((get_sim_time("ns") - began) // PERIOD)
+        polls.cancel()
+        await self._axil.wait()
+        if step.timeout and beats:
+            self._source.send_nowait(AxiStreamFrame(beats))
+        await self._outcome(step, took)
+
+    async def _outcome(self, step: Step, took: int) -> None:
+        status = await self.read("STATUS")
+        assert await self.read("INTERRUPT") == 1
+        await self.write("INTERRUPT", 1)
+        assert await self.read("INTERRUPT") == 0
+        if step.code:
+            assert status == ERROR | step.code << 8, (status, step.code)
+            assert await self.read("ERROR_WHERE") == step.where
+            # The rest of the packet is dropped, and no command is taken until the clear.
+            await with_timeout(self._source.wait(), LIMIT * PERIOD, "ns")
+            await self.write("CONTROL", 3)
+            assert await self.read("STATUS") == ERROR | step.code << 8
+            assert await self.read("ERROR_WHERE") == step.where
+            await self.clear()
+            assert await self.read("STATUS") == IDLE
+            return
+        assert status == IDLE | DONE, status
+        assert await self.read("ERROR_WHERE") == 0
+        counters = {name: await self.read(name) for name, _ in isa.COUNTERS}
+        assert counters == {name: await self.read(name) for name, _ in isa.COUNTERS}, "counters went on"
+        self.latencies.add(took - counters["CYCLES"])
+        for parts in (
+            ("ARRAY_BUSY", "ARRAY_WAIT", "ARRAY_DRAIN", "ARRAY_STALL"),
+            ("VECTOR_BUSY", "VECTOR_WAIT"),
+            ("STREAM_BUSY", "STREAM_WAIT"),
+        ):
+            assert sum(counters[part] for part in parts) <= counters["CYCLES"], counters
+        if step.busy is not None:
+            assert counters["ARRAY_BUSY"] == step.busy, counters
+        # The interrupt may come before the host has taken the last beat.
+        found = b""
+        if step.results:
+            frame = await with_timeout(self._sink.recv(), LIMIT * PERIOD, "ns")
+            found = b"".join(int(beat).to_bytes(8, "little") for beat in frame.tdata)
+        assert found.hex() == step.results
+        assert self._sink.empty() and self._sink.idle() and self._source.idle()
+
+    async def _taken(self, register: str) -> float:
+        """When a write of a register is taken."""
+        dut = self._dut
+        while True:
+            await FallingEdge(dut.clk_i)
+            if (
+                int(dut.s_axi_awvalid.value)
+                and int(dut.s_axi_awready.value)
+                and int(dut.s_axi_awaddr.value) == REGISTERS[register]
+            ):
+                return float(get_sim_time("ns"))
+
+    async def _poll(self) -> None:
+        while True:
+            assert await self.read("STATUS") & ~0xFF00 in (0, IDLE | DONE, ERROR)
+
+
+@bench(3_000_000)
+async def scenario(dut: Any) -> None:
+    """All steps, one after the other on one engine."""
+    host = Host(dut)
+    await start(dut)
+    for step in read():
+        await host.play(step)
+    assert len(host.latencies) <= 1 and host.latencies <= set(range(5)), host.latencies

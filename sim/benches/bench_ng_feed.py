@@ -1,0 +1,340 @@
+"""ng_feed: the operands of CONTRACT, pair by pair, against the loop nest of docs/isa.md, ports and tokens late."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from ...hw import isa
+from ...hw.isa import Contract, Count, Error, Indexed, Memory, Space, Stat
+from . import structs
+from .common import STALLS, bench, generator, pack, start, value
+from .instructions import FAULT, NUMBER_BITS, PLACE, changed, place, random_fields, word
+
+OP, JOB = structs.struct("op_t"), structs.struct("job_t")
+OPERAND_BITS = structs.number("OperandBits")
+MOST = 3
+"""Instructions of each other unit that may be waited for."""
+
+
+@dataclass
+class Turn:
+    """A turn of the innermost loop, or the only one of an instruction without any (`op` is then None).
+
+    Attributes:
+        op: fields of `op_t`.
+        a, b: addresses; None where no memory is read.
+        ends: whether it is its instruction's last.
+        waits: that the instruction has; empty but for its first turn.
+        fault: whether the instruction ends here, with ADDRESS.
+    """
+
+    op: dict[str, int] | None
+    a: int | None
+    b: int | None
+    ends: bool
+    waits: tuple[int, ...]
+    fault: bool
+
+
+@dataclass
+class Case:
+    """Instructions of the array in order, and what must come of them.
+
+    Attributes:
+        instructions: with whether their fields are in range, and their places (None: skipped).
+        turns: all of them, until the first fault.
+        jobs: what the drain is told: fields of `job_t`.
+        fault: code and number, or None.
+    """
+
+    instructions: list[tuple[Contract, bool, dict[str, int] | None]]
+    turns: list[Turn]
+    jobs: list[dict[str, int]]
+    fault: tuple[Error, int] | None
+
+
+class Expected:
+    """What docs/isa.md says of operands, section 4."""
+
+    def __init__(self, dut: Any, index: list[list[int]]) -> None:
+        self.n = int(dut.Lanes.value)
+        names = ("Weight", "Kv", "Act", "Vector", "Stat", "Table", "Index")
+        self.depths = {Memory[name.upper()]: int(getattr(dut, f"{name}Depth").value) for name in names}
+        self.half = self.depths[Memory.INDEX] // isa.SENTENCES
+        self.index = index
+
+    def counts(self, c: Contract, where: dict[str, int]) -> tuple[int, int, int, int, int]:
+        """n0, n1, n2, nk, nr."""
+        sources = {
+            Count.LENGTH: where["length"],
+            Count.TOKENS: where["tokens"],
+            Count.BLOCKS: where["blocks"],
+        }
+        n0, n2 = sources.get(c.n0_source, c.n0), sources.get(c.n2_source, c.n2)
+        return n0, c.n1, n2, sources.get(c.nk_source, c.nk), sources.get(c.rows_source, c.rows)
+
+    def operand(
+        self, c: Contract, side: str, where: dict[str, int], at: tuple[int, ...]
+    ) -> tuple[int | None, bool]:
+        """The address of a word, and whether it is in range."""
+        space = getattr(c, f"{side}_space")
+        if space is Space.IDENTITY:
+            return None, True
+        strides = (getattr(c, f"{side}_stride{name}") for name in "012k")
+        address = getattr(c, f"{side}_base") + sum(i * stride for i, stride in zip(at, strides, strict=True))
+        indexed = getattr(c, f"{side}_indexed")
+        sound = True
+        if indexed is not Indexed.NONE:
+            token = where["first"] + (at[0] if indexed is Indexed.LOOP0 else at[3])
+            sound = token < self.half
+            entry = self.index[(self.half * where["sentence"] + token) % len(self.index)][
+                getattr(c, f"{side}_column")
+            ]
+            address += entry * getattr(c, f"{side}_index_stride")
+        return address, sound and address < self.depths[Memory(space)]
+
+    def of(self, instructions: list[tuple[Contract, bool, dict[str, int] | None]]) -> Case:
+        """The outcome of a list."""
+        case = Case(instructions, [], [], None)
+        skips = 0
+        resumed = False
+        for number, (c, sound, where) in enumerate(instructions):
+            if not sound:
+                case.fault = (Error.FIELD, number)
+                break
+            if where is None:
+                skips += 1
+                continue
+            if skips:
+                case.jobs.append({"skipped": 1, "skips": skips})
+                skips = 0
+            if self.contract(case, c, number, where, resumed):
+                case.fault = (Error.ADDRESS, number)
+                break
+            resumed = bool(c.keep)
+        if skips and case.fault is None:
+            case.jobs.append({"skipped": 1, "skips": skips})
+        return case
+
+    def contract(self, case: Case, c: Contract, number: int, where: dict[str, int], resumed: bool) -> bool:
+        """Adds the turns and the job of an instruction; whether it ends with a fault."""
+        n0, n1, n2, nk, rows = self.counts(c, where)
+        tiles = -(-rows // self.n)
+        words = n0 * n1 * n2 * rows > 0 and not c.keep
+        job = {"skipped": 0, "number": number, "words": int(words), "c": word(c)}
+        if words:
+            job |= {
+                "n0": n0,
+                "n1": n1,
+                "n2": min(n2, tiles),
+                "tail": self.n if tiles > n2 else rows - self.n * (tiles - 1),
+            }
+        case.jobs.append(job)
+        outside = (c.stat is not Stat.NONE and c.stat_slot >= self.depths[Memory.STAT]) or bool(
+            c.table and 256 * c.table_id + 255 >= self.depths[Memory.TABLE]
+        )
+        waits = isa.waits(c)
+        if n0 * n1 * n2 == 0:
+            case.turns.append(Turn(None, None, None, True, waits, outside))
+            return outside
+        turns = [
+            (i0, i1, i2, k)
+            for i0 in range(n0)
+            for i1 in range(n1)
+            for i2 in range(n2)
+            for k in range(max(nk, 1))
+        ]
+        for at in turns:
+            _, _, i2, k = at
+            first, last = at == turns[0], at == turns[-1]
+            op = {
+                "number": number, "begins": first, "ends": last, "nothing": 0, "reads": nk > 0, "tile_begins": k == 0,
+                "fresh": k == 0 and not (first and resumed), "k": k, "a_space": c.a_space, "b_space": c.b_space,
+                "tile_ends": k == max(nk, 1) - 1 and not c.keep and i2 < tiles, "b_unsigned": c.b_unsigned,
+            }  # fmt: skip
+            (a, a_good), (b, b_good) = (
+                (self.operand(c, side, where, at) if nk else (None, True)) for side in "ab"
+            )
+            fault = (first and outside) or not (a_good and b_good)
+            case.turns.append(
+                Turn({k_: int(v) for k_, v in op.items()}, a, b, last, waits if first else (), fault)
+            )
+            if fault:
+                return True
+        return False
+
+
+def draw(rng: random.Random, expected: Expected, lengths: tuple[int, ...]) -> Case:
+    """Some instructions of few turns, addresses of all sizes."""
+    instructions: list[tuple[Contract, bool, dict[str, int] | None]] = []
+    for number in range(rng.randint(1, 8)):
+        drawn = random_fields(rng, Contract)
+        assert isinstance(drawn, Contract)
+        keep = int(rng.random() < 0.15)
+        changes: dict[str, Any] = {
+            "sentence": rng.randrange(2), "block": rng.choice((0, 0, 0, 1, 2)), "n0": rng.choice((0, 1, 1, 2, 3)),
+            "n1": rng.choice((0, 1, 1, 1, 2)), "n2": rng.choice((0, 1, 1, 2, 3)),
+            "nk": rng.choice((0, 1, 2, 3, 5)), "keep": keep,
+            "n0_source": rng.choice((Count.CONST, Count.CONST, Count.CONST, Count.TOKENS)),
+            "rows": rng.choice((0, 1, expected.n, expected.n + 1, 2 * expected.n, 3 * expected.n + 3)),
+            "wait_array": rng.randint(0, number), "wait_vector": rng.randint(0, MOST),
+            "wait_stream": rng.randint(0, MOST),
+            "stat_slot": rng.randrange(expected.depths[Memory.STAT] + (rng.random() < 0.05)),
+            "table_id": rng.randrange(expected.depths[Memory.TABLE] // 256 + (rng.random() < 0.05)),
+        }  # fmt: skip
+        if keep:
+            changes |= {"n0": 1, "n1": 1, "n2": 1, "n0_source": Count.CONST, "n2_source": Count.CONST}
+        for side in "ab":
+            changes[f"{side}_indexed"] = rng.choice(
+                (Indexed.NONE, Indexed.NONE, Indexed.LOOP0, Indexed.LOOPK)
+            )
+            for name in ("stride0", "stride1", "stride2", "stridek", "index_stride"):
+                changes[f"{side}_{name}"] = rng.choice((0, 1, 3, rng.randrange(200), rng.getrandbits(16)))
+            if rng.random() < 0.97:
+                depth = expected.depths.get(Memory(getattr(drawn, f"{side}_space")), 1 << 20)
+                changes[f"{side}_base"] = rng.randrange(depth)
+                changes[f"{side}_index_stride"] = rng.choice((0, 1, 7))
+        c = changed(drawn, **changes)
+        where = place(c, lengths, expected.n)
+        if where is not None:
+            # Most addresses are in range.
+            for side in "ab":
+                one = expected.of([(c, True, where)])
+                if one.fault and rng.random() < 0.9:
+                    c = changed(c, **{f"{side}_base": rng.randrange(100), f"{side}_indexed": Indexed.NONE})
+                    c = changed(c, **{f"{side}_stride{name}": rng.randrange(9) for name in "012k"})
+        instructions.append((c, rng.random() < 0.98, where))
+    return expected.of(instructions)
+
+
+@bench(500_000)
+async def lists(dut: Any) -> None:
+    """Random lists."""
+    rng = generator()
+    index = [
+        [rng.choice((0, 1, 65535, rng.randrange(50))) for _ in range(isa.INDEX_COLUMNS)]
+        for _ in range(int(dut.IndexDepth.value))
+    ]
+    expected = Expected(dut, index)
+    await start(dut)
+    seen: set[Any] = set()
+    for _ in range(90):
+        lengths = tuple(rng.randint(1, 3 * expected.n) for _ in range(rng.randint(1, 2)))
+        case = draw(rng, expected, lengths)
+        while len(case.turns) > 250:
+            case = draw(rng, expected, lengths)
+        seen.add(case.fault and case.fault[0])
+        await play(dut, rng, expected, case)
+    assert seen == {None, Error.ADDRESS, Error.FIELD}
+
+
+async def play(dut: Any, rng: random.Random, expected: Expected, case: Case) -> None:
+    """A list from reset to its end."""
+    dut.rst_ni.value = 0
+    dut.valid_i.value = 0
+    await RisingEdge(dut.clk_i)
+    await RisingEdge(dut.clk_i)
+    dut.rst_ni.value = 1
+    chance = {name: rng.choice(STALLS) for name in ("list", "job", "room", "weight", "vector", "drain")}
+    address_bits = len(dut.index_addr_o) // 2
+    at = turn = fed = drained = tiles = told = 0
+    retired = [0, 0, 0]
+    jobs: list[dict[str, int]] = []
+    index = [rng.getrandbits(128), rng.getrandbits(128)]
+    valid = False
+    for _ in range(3000 + 100 * len(case.turns)):
+        if at < len(case.instructions):
+            c, sound, where = case.instructions[at]
+            valid = valid or rng.random() >= chance["list"]
+            dut.instruction_i.value, dut.number_i.value, dut.ok_i.value = word(c), at, sound
+            dut.skipped_i.value = where is None
+            dut.place_i.value = PLACE.pack(**where) if where else rng.getrandbits(PLACE.width)
+        dut.valid_i.value = valid
+        # The drain retires in order what it was told of, when all operands were read.
+        if told < len(jobs) and rng.random() >= chance["drain"]:
+            job = jobs[told]
+            if job["skipped"] or drained < fed:
+                drained += not job["skipped"]
+                retired[0] += job["skips"] if job["skipped"] else 1
+                told += 1
+        for unit in (1, 2):
+            retired[unit] += retired[unit] < MOST and rng.random() < 0.1
+        dut.retired_i.value = pack(retired, NUMBER_BITS)
+        for name in ("job_ready", "room"):
+            getattr(dut, f"{name}_i").value = rng.random() >= chance[name.split("_")[0]]
+        weight, vector = rng.random() < chance["weight"], rng.random() < chance["vector"]
+        dut.weight_b_busy_i.value, dut.vector_busy_i.value = weight, vector
+        dut.index_rdata_i.value = pack(index, 128)
+        await FallingEdge(dut.clk_i)
+        room = int(dut.room_i.value)
+        fault = FAULT.unpack(value(dut.fault_o))
+        if fault["valid"]:
+            break
+        assert not (turn and case.turns[turn - 1].fault), "no fault"
+        if valid and value(dut.ready_o):
+            c, sound, where = case.instructions[at]
+            assert sound
+            indexed = c.a_indexed is not Indexed.NONE or c.b_indexed is not Indexed.NONE
+            if where is not None and indexed:
+                # Its index words may be what it waits for.
+                assert all(r >= w for r, w in zip(retired, isa.waits(c), strict=True)), "too early"
+            at, valid = at + 1, False
+        if value(dut.job_valid_o) and value(dut.job_ready_i):
+            jobs.append(JOB.unpack(value(dut.job_o)))
+        for side in range(2):
+            if value(dut.index_re_o) >> side & 1:
+                address = value(dut.index_addr_o) >> address_bits * side & (1 << address_bits) - 1
+                index[side] = pack(expected.index[address % len(expected.index)], 16)
+        went, ends = value(dut.op_valid_o), value(dut.fed_o)
+        assert value(dut.busy_o) == (went and OP.unpack(value(dut.op_o))["reads"])
+        if went or ends:
+            assert turn < len(case.turns), "more than the list"
+            wanted = case.turns[turn]
+            turn += 1
+            assert ends == wanted.ends and went == (wanted.op is not None)
+            assert all(r >= w for r, w in zip(retired, wanted.waits, strict=False)), "too early"
+            if wanted.op is not None:
+                op = OP.unpack(value(dut.op_o))
+                assert {name: op[name] for name in wanted.op} == wanted.op
+                assert room or not op["tile_begins"]
+                if op["reads"]:
+                    assert not (weight and op["b_space"] == Space.WEIGHT) and not (
+                        vector and op["b_space"] == Space.VECTOR
+                    )
+                    assert wanted.a is None or value(dut.a_addr_o) == wanted.a, wanted
+                    assert value(dut.b_addr_o) == wanted.b, wanted
+                assert value(dut.tile_o) == op["tile_ends"]
+                tiles += op["tile_ends"]
+        fed += ends
+        await RisingEdge(dut.clk_i)
+        if case.fault is None and turn == len(case.turns) and _covered(jobs) == len(case.instructions):
+            break
+    else:
+        raise AssertionError(
+            f"it hangs: turn {turn} of {len(case.turns)}, {len(jobs)} of {len(case.jobs)} jobs"
+        )
+    if case.fault is None:
+        assert not fault["valid"]
+    else:
+        assert (fault["code"], fault["number"]) == case.fault and fault["valid"]
+        assert turn == len(case.turns)
+        await RisingEdge(dut.clk_i)
+    # Skipped instructions in a row may be told of in parts.
+    merged: list[dict[str, int]] = []
+    for job in jobs:
+        if merged and job["skipped"] and merged[-1]["skipped"]:
+            merged[-1]["skips"] += job["skips"]
+        else:
+            merged.append(job)
+    assert len(merged) >= len(case.jobs)
+    for job, told_of in zip(merged, case.jobs, strict=False):
+        assert {name: job[name] for name in told_of} == told_of
+
+
+def _covered(jobs: list[dict[str, int]]) -> int:
+    """Instructions that the drain was told of."""
+    return sum(job["skips"] if job["skipped"] else 1 for job in jobs)

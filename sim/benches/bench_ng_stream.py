@@ -1,0 +1,267 @@
+"""ng_stream: LOAD and STORE with every stream and port stalled, and each way in which they can fail."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from ...hw import isa
+from ...hw.isa import Count, Error, Load, Memory, Store
+from .common import STALLS, bench, generator, pack, start, value
+from .instructions import FAULT, NUMBER_BITS, PLACE, changed, place, waiting, word
+
+TARGETS = (Memory.WEIGHT, Memory.BIAS, Memory.NORM, Memory.TABLE, Memory.EXP, Memory.INDEX)
+MOST = 4
+"""Instructions of each unit that may be waited for."""
+
+
+@dataclass
+class Case:
+    """A list of the stream unit and what must come of it.
+
+    Attributes:
+        instructions: with whether their fields are in range.
+        packet: the input beats; the last has TLAST.
+        writes: words that LOADs write: memory, address, bits.
+        results: beats that STOREs send.
+        retired: instructions that retire.
+        fault: the error, or NONE.
+    """
+
+    instructions: list[tuple[Load | Store, bool]]
+    packet: list[int]
+    writes: list[tuple[int, int, int]] = field(default_factory=list)
+    results: list[int] = field(default_factory=list)
+    retired: int = 0
+    fault: Error = Error.NONE
+
+
+class Expected:
+    """What docs/isa.md says of the stream unit, section 6."""
+
+    def __init__(self, dut: Any, wide: list[int]) -> None:
+        self.lanes = int(dut.Lanes.value)
+        self.depths = {
+            m: int(getattr(dut, f"{m.name.capitalize()}Depth").value) for m in (*TARGETS, Memory.WIDE)
+        }
+        self.depths[Memory.INDEX] //= isa.SENTENCES
+        self.wide = wide
+
+    def of(self, case: Case, lengths: tuple[int, ...]) -> None:
+        """Fills in the outcome of a case."""
+        taken = 0
+        for instruction, sound in case.instructions:
+            if not sound:
+                case.fault = Error.FIELD
+                return
+            where = place(instruction, lengths, self.lanes)
+            if where is None:
+                case.retired += 1
+                continue
+            load = isinstance(instruction, Load)
+            memory = instruction.memory if isinstance(instruction, Load) else Memory.WIDE
+            count = instruction.count
+            if isinstance(instruction, Load) and instruction.count_source is Count.LENGTH:
+                count = where["length"]
+            if count and instruction.base + count > self.depths[memory]:
+                case.fault = Error.ADDRESS
+                return
+            if load and taken == len(case.packet):
+                case.fault = Error.TRUNCATED
+                return
+            beats = isa.MEMORIES[memory].beats(self.lanes)
+            for number in range(count):
+                address = instruction.base + number
+                if load:
+                    part = case.packet[taken : taken + beats]
+                    taken += len(part)
+                    half = self.depths[memory] * instruction.sentence if memory is Memory.INDEX else 0
+                    if len(part) == beats:
+                        case.writes.append((memory, address + half, pack(part, 64)))
+                    if len(part) < beats or (taken == len(case.packet) and number < count - 1):
+                        case.fault = Error.TRUNCATED
+                        return
+                else:
+                    case.results += [self.wide[address] >> 64 * n & (1 << 64) - 1 for n in range(beats)]
+            case.retired += 1
+
+
+def draw(rng: random.Random, expected: Expected, lengths: tuple[int, ...]) -> Case:
+    """A random case; the packet has just what its LOADs take, or nearly so."""
+    instructions: list[tuple[Load | Store, bool]] = []
+    beats = 0
+    for _ in range(rng.randint(1, 7)):
+        memory = rng.choice((*TARGETS, Memory.WIDE, Memory.WIDE, Memory.WIDE))
+        depth = expected.depths[memory]
+        count = rng.choice((0, 1, 2, 5, min(depth, 9)))
+        base = rng.randint(0, depth - count) if rng.random() < 0.97 else depth - count + rng.randint(1, 3)
+        common = {"base": base, "sentence": rng.randrange(2), "block": rng.choice((0, 0, 1, 2))}
+        instruction: Load | Store
+        if memory is Memory.WIDE:
+            instruction = Store(**common, count=count)
+        else:
+            source = rng.choice((Count.CONST, Count.CONST, Count.LENGTH))
+            instruction = Load(**common, count=count, memory=memory, count_source=source)
+            where = place(instruction, lengths, expected.lanes)
+            if where is not None:
+                words = where["length"] if source is Count.LENGTH else count
+                beats += words * isa.MEMORIES[memory].beats(expected.lanes)
+        waiter = waiting(rng, instruction, MOST)
+        # It may wait for those of its own unit that come before it.
+        instructions.append(
+            (changed(waiter, wait_stream=rng.randint(0, len(instructions))), rng.random() < 0.98)
+        )
+    if rng.random() < 0.2:
+        beats += rng.choice((-1, -2, 1))
+    case = Case(instructions, [rng.getrandbits(64) for _ in range(max(1, beats))])
+    expected.of(case, lengths)
+    return case
+
+
+@bench(400_000)
+async def cases(dut: Any) -> None:
+    """Random lists."""
+    rng = generator()
+    wide_bits = len(dut.wide_i)
+    wide = [rng.getrandbits(wide_bits) for _ in range(int(dut.WideDepth.value))]
+    expected = Expected(dut, wide)
+    await start(dut)
+    seen: set[Error] = set()
+    for _ in range(160):
+        lengths = tuple(rng.randint(1, 2 * expected.lanes + 3) for _ in range(rng.randint(1, 2)))
+        case = draw(rng, expected, lengths)
+        seen.add(case.fault)
+        await play(dut, rng, case, lengths, wide, rng.choice((0, 0, 60)))
+    assert seen == {Error.NONE, Error.FIELD, Error.ADDRESS, Error.TRUNCATED}
+
+
+@bench(40_000)
+async def timeouts(dut: Any) -> None:
+    """A beat that stays away for too long."""
+    rng = generator()
+    expected = Expected(dut, [0] * int(dut.WideDepth.value))
+    await start(dut)
+    for timeout in (1, 7, 50):
+        for sent in (0, 1, 2, 5):
+            loads: list[tuple[Load | Store, bool]] = [
+                (Load(memory=Memory.BIAS, count=2), True),
+                (Load(count=9), True),
+            ]
+            case = Case(loads, [rng.getrandbits(64) for _ in range(40)])
+            expected.of(case, (3,))
+            case.packet = case.packet[:sent]
+            case.fault, case.retired = Error.TIMEOUT, int(sent >= 2)
+            beats = expected.lanes // 8
+            case.writes = case.writes[: min(sent, 2) + max(0, sent - 2) // beats]
+            await play(dut, rng, case, (3,), expected.wide, timeout, stalls=False)
+
+
+async def play(
+    dut: Any,
+    rng: random.Random,
+    case: Case,
+    lengths: tuple[int, ...],
+    wide: list[int],
+    timeout: int,
+    stalls: bool = True,
+) -> None:
+    """A case from reset to its end."""
+    lanes = int(dut.Lanes.value)
+    dut.rst_ni.value = 0
+    for name in ("valid", "in_valid", "ended", "flush", "out_ready", "write_gnt", "wide_gnt"):
+        getattr(dut, f"{name}_i").value = 0
+    dut.timeout_i.value = timeout
+    await RisingEdge(dut.clk_i)
+    await RisingEdge(dut.clk_i)
+    dut.rst_ni.value = 1
+    # No stall of the input may be longer than the timeout.
+    chances = {name: rng.choice(STALLS) if stalls else 0.0 for name in ("in", "out", "write", "wide", "list")}
+    if timeout:
+        chances["in"] = min(chances["in"], 0.5)
+    others = [0, 0]
+    at = sent = retired = flush = 0
+    offered = False
+    writes: list[tuple[int, int, int]] = []
+    results: list[int] = []
+    lasts: list[int] = []
+    pipe: list[int] = [0, 0]
+    fault: dict[str, int] = {}
+    held: tuple[int, int] | None = None
+    valid = False
+    last_beat = -1 if case.fault is Error.TIMEOUT else len(case.packet) - 1
+    for _ in range(4000):
+        # The list.
+        if at < len(case.instructions):
+            instruction, sound = case.instructions[at]
+            valid = valid or rng.random() >= chances["list"]
+            where = place(instruction, lengths, lanes)
+            dut.instruction_i.value, dut.number_i.value = word(instruction), at
+            dut.ok_i.value, dut.skipped_i.value = sound, where is None
+            dut.place_i.value = PLACE.pack(**where) if where else rng.getrandbits(PLACE.width)
+        dut.valid_i.value = valid
+        for unit in range(2):
+            if others[unit] < MOST and rng.random() < 0.1:
+                others[unit] += 1
+        met = [*others, retired]
+        dut.retired_i.value = pack(met, NUMBER_BITS)
+        # The streams and the ports.
+        offered = offered or (sent < len(case.packet) and rng.random() >= chances["in"])
+        dut.in_valid_i.value = offered
+        dut.in_data_i.value = case.packet[sent] if offered else rng.getrandbits(64)
+        dut.in_last_i.value = sent == last_beat if offered else rng.getrandbits(1)
+        dut.ended_i.value = sent == last_beat + 1 if last_beat >= 0 else 0
+        dut.out_ready_i.value = rng.random() >= chances["out"]
+        dut.write_gnt_i.value = rng.random() >= chances["write"]
+        dut.wide_gnt_i.value = rng.random() >= chances["wide"]
+        dut.wide_i.value = pipe.pop(0)
+        dut.flush_i.value = flush
+        await FallingEdge(dut.clk_i)
+        if valid and value(dut.ready_o):
+            instruction, sound = case.instructions[at]
+            waits = isa.waits(instruction)
+            assert sound and (where is None or all(m >= w for m, w in zip(met, waits, strict=True))), (
+                "too early"
+            )
+            at, valid = at + 1, False
+        if offered and value(dut.in_ready_o):
+            sent, offered = sent + 1, False
+        if value(dut.write_valid_o) and value(dut.write_gnt_i):
+            memory = value(dut.write_memory_o)
+            bits = 64 * isa.MEMORIES[Memory(memory)].beats(lanes)
+            writes.append((memory, value(dut.write_addr_o), value(dut.write_o) & (1 << bits) - 1))
+        if value(dut.wide_re_o) and value(dut.wide_gnt_i):
+            pipe.append(wide[value(dut.wide_addr_o)])
+        else:
+            pipe.append(rng.getrandbits(len(dut.wide_i)))
+        beat = (value(dut.out_data_o), value(dut.out_last_o)) if value(dut.out_valid_o) else None
+        # A beat stays; only its TLAST is decided by the flush, in whose favour it is held back.
+        assert held is None or (beat is not None and beat[0] == held[0]), "a beat went away"
+        held = beat if beat is not None and not value(dut.out_ready_i) else None
+        if beat is not None and held is None:
+            results.append(beat[0])
+            lasts.append(beat[1])
+        fault = FAULT.unpack(value(dut.fault_o))
+        # With a fault the unit is stopped: what it does in that cycle has no effect.
+        retired += value(dut.retire_o) and not fault["valid"]
+        await RisingEdge(dut.clk_i)
+        if fault["valid"]:
+            break
+        if flush and value(dut.flushed_o) and held is None and len(results) >= len(case.results):
+            break
+        flush = int(retired == len(case.instructions))
+    else:
+        raise AssertionError(f"it hangs: {case}")
+    if case.fault is Error.NONE:
+        assert not fault["valid"], fault
+        assert (writes, results, retired) == (case.writes, case.results, case.retired)
+        assert lasts == [0] * (len(lasts) - 1) + [1] * bool(lasts)
+        assert sent == sum(isa.MEMORIES[Memory(m)].beats(lanes) for m, *_ in writes)
+    else:
+        assert fault["valid"] and fault["code"] == case.fault, (fault, case.fault)
+        assert fault["number"] == case.retired == retired
+        # Words may still be on their way.
+        assert writes == case.writes[: len(writes)] and len(writes) >= len(case.writes) - 2
+        assert results == case.results[: len(results)] and 1 not in lasts

