@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ...files import cache_folder
-from ..verilate import RTL, environment
+from .. import coverage
+from ..verilate import RTL, Watch, environment
 
 HERE = Path(__file__).resolve().parent
 
@@ -58,33 +59,33 @@ def _run(command: list[str], cwd: Path) -> None:
         raise RuntimeError(f"{' '.join(command)}\n{(done.stdout + done.stderr)[-6000:]}")
 
 
-def _options(top: str, waves: bool) -> list[str]:
-    """Options of every build: of these the objects of Verilator's run-time library depend on `waves` alone."""
+def _options(top: str, watch: Watch) -> list[str]:
+    """Options of every build: of these the objects of Verilator's run-time library depend on `watch` alone."""
     from cocotb_tools import config
 
     return [
         *("verilator", "--cc", "--exe", "--prefix", "Vtop", "--Mdir", "obj", "--top-module", top, "-o", f"../{top}"),
         *("--vpi", "--public-flat-rw", "--assert", "--x-assign", "unique", "--x-initial", "unique"),
         *("--timescale", "1ns/1ps", "-Wno-fatal", "-Wno-lint"),
-        *(["--trace-fst", "--trace-structs"] if waves else []),
+        *watch.value,
         *("-LDFLAGS", f"-Wl,-rpath,{config.libs_dir} -L{config.libs_dir} -lcocotbvpi_verilator"),
     ]  # fmt: skip
 
 
-def _run_time(waves: bool) -> list[Path]:
+def _run_time(watch: Watch) -> list[Path]:
     """Objects of Verilator's run-time library and VPI, compiled once for all benches."""
     import cocotb
 
     verilator = shutil.which("verilator", path=environment()["PATH"])
     assert verilator is not None
     include = Path(verilator).resolve().parents[1] / "include"
-    key = hashlib.sha256(f"{include} {cocotb.__version__} {waves}".encode())
+    key = hashlib.sha256(f"{include} {cocotb.__version__} {watch.name}".encode())
     key.update((include / "verilated_config.h").read_bytes())
     folder = cache_folder("benches") / f"run-time-{key.hexdigest()[:16]}"
     with _locked(folder):
         if not (folder / "done").is_file():
             (folder / "ng_none.sv").write_text("module ng_none (input logic clk_i); endmodule\n")
-            _run([*_options("ng_none", waves), "--build", "-j", "2", "ng_none.sv", _main()], folder)
+            _run([*_options("ng_none", watch), "--build", "-j", "2", "ng_none.sv", _main()], folder)
             (folder / "done").touch()
     return sorted((folder / "obj").glob("verilated*.o"))
 
@@ -96,7 +97,7 @@ def _main() -> str:
     return str(config.share_dir / "lib" / "verilator" / "verilator.cpp")
 
 
-def build(top: str, parameters: Mapping[str, int | str], *, waves: bool = False) -> Path:
+def build(top: str, parameters: Mapping[str, int | str], *, watch: Watch = Watch.NOTHING) -> Path:
     """The folder with the simulation of `top` with these parameters, compiled when it is not in the cache.
 
     Raises:
@@ -104,7 +105,7 @@ def build(top: str, parameters: Mapping[str, int | str], *, waves: bool = False)
         RuntimeError: the sources don't compile; the message has Verilator's output.
     """
     files = sources(top)
-    objects = _run_time(waves)
+    objects = _run_time(watch)
     digest = hashlib.sha256(repr((top, sorted(parameters.items()), str(objects[0].parent))).encode())
     for file in (*files, Path(__file__)):
         digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
@@ -115,7 +116,7 @@ def build(top: str, parameters: Mapping[str, int | str], *, waves: bool = False)
             # The run-time library is linked, not compiled; its precompiled headers want an option of this package.
             make = "VM_GLOBAL_FAST= OPT_FAST=-O1 OPT_SLOW=-O0 CFG_CXXFLAGS_PCH_I=-include"
             _run(
-                [*_options(top, waves), *values, "--build", "-j", "1", "-MAKEFLAGS", make, _main()]
+                [*_options(top, watch), *values, "--build", "-j", "1", "-MAKEFLAGS", make, _main()]
                 + [str(path) for path in (*objects, *files)],
                 folder,
             )
@@ -153,7 +154,12 @@ def run_bench(
         seed = int(os.environ.get(SEED, "1"))
     name = top or module
     values = dict(parameters or {})
-    folder = build(name, values, waves=waves is not None)
+    counts = coverage.folder()
+    watch = Watch.WAVES if waves is not None else Watch.COVERAGE if counts is not None else Watch.NOTHING
+    folder = build(name, values, watch=watch)
+    plusargs = [f"+verilator+seed+{seed}", "+verilator+rand+reset+2"]
+    if watch is Watch.COVERAGE and counts is not None:
+        plusargs.append(f"+verilator+coverage+file+{coverage.new_file(counts)}")
     with tempfile.TemporaryDirectory() as work:
         log, results = Path(work, "log"), Path(work, "results.xml")
         runner: Any = get_runner("verilator")
@@ -165,7 +171,7 @@ def run_bench(
                 seed=seed, results_xml=str(results), log_file=log,
                 test_args=["--trace", "--trace-file", str(waves.resolve())] if waves else [],
                 # Registers start with random values.
-                plusargs=[f"+verilator+seed+{seed}", "+verilator+rand+reset+2"],
+                plusargs=plusargs,
                 extra_env={"COCOTB_ANSI_OUTPUT": "0", "PYTHONPATH": os.pathsep.join(sys.path), **(environ or {})},
             )  # fmt: skip
         except (RuntimeError, SystemExit):
