@@ -15,27 +15,17 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import cache_folder
-from ..hw.isa import Memory, Parameters
-
-RTL = Path(__file__).resolve().parents[1] / "hw" / "rtl"
-"""Folder of the SystemVerilog sources."""
-
-TOP = "ng_engine"
+from ..hw.isa import Parameters
+from ..hw.sources import RTL as RTL
+from ..hw.sources import TOP, WRAPPER, sources, top_parameters
 
 _SHIM = Path(__file__).with_name("rtl_shim.cpp")
 _NAME = "libng_engine.so"
 
 
-def sources() -> list[Path]:
-    """The files of the design, packages first."""
-    packages = [RTL / "ng_isa_pkg.sv", RTL / "ng_pkg.sv"]
-    return packages + sorted(p for p in RTL.glob("ng_*.sv") if p not in packages)
-
-
 def generics(parameters: Parameters) -> list[str]:
     """Options that set the parameters of the top module."""
-    depths = [f"-G{memory.name.capitalize()}Depth={parameters.depth(memory)}" for memory in Memory]
-    return [f"-GLanes={parameters.lanes}", *depths]
+    return [f"-G{name}={value}" for name, value in top_parameters(parameters).items()]
 
 
 def environment() -> dict[str, str]:
@@ -104,12 +94,20 @@ def build_library(parameters: Parameters, watch: Watch = Watch.NOTHING) -> Path:
 
 
 def lint(parameters: Parameters) -> str:
-    """What `verilator --lint-only -Wall` says; nothing if all is well.
+    """What `verilator --lint-only -Wall` says of the engine in its wrapper; nothing if all is well.
 
     Raises:
         UserError: Verilator is missing.
     """
-    files = map(str, (RTL / "lint.vlt", *sources()))
-    command = ["verilator", "--lint-only", "-Wall", "--top-module", TOP, *generics(parameters), *files]
+    files = map(str, (RTL / "lint.vlt", *sources(), WRAPPER))
+    command = [
+        "verilator",
+        "--lint-only",
+        "-Wall",
+        "--top-module",
+        WRAPPER.stem,
+        *generics(parameters),
+        *files,
+    ]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).strip() if done.returncode else ""
