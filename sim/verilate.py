@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import astuple
 from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..files import cache_folder
 from ..hw.isa import Memory, Parameters
+from ..hw.silicon import PLAIN, Silicon
 
 RTL = Path(__file__).resolve().parents[1] / "hw" / "rtl"
 """Folder of the SystemVerilog sources."""
@@ -32,10 +32,11 @@ def sources() -> list[Path]:
     return packages + sorted(p for p in RTL.glob("ng_*.sv") if p not in packages)
 
 
-def generics(parameters: Parameters) -> list[str]:
+def generics(parameters: Parameters, silicon: Silicon = PLAIN) -> list[str]:
     """Options that set the parameters of the top module."""
     depths = [f"-G{memory.name.capitalize()}Depth={parameters.depth(memory)}" for memory in Memory]
-    return [f"-GLanes={parameters.lanes}", *depths]
+    choices = [f"-G{name}={value}" for name, value in silicon.generics(parameters).items()]
+    return [f"-GLanes={parameters.lanes}", *depths, *choices]
 
 
 def environment() -> dict[str, str]:
@@ -64,14 +65,14 @@ class Watch(Enum):
     COVERAGE = ("--coverage-line", "--coverage-toggle")
 
 
-def build_library(parameters: Parameters, watch: Watch = Watch.NOTHING) -> Path:
+def build_library(parameters: Parameters, watch: Watch = Watch.NOTHING, silicon: Silicon = PLAIN) -> Path:
     """The shared library of an engine, compiled when it is not in the cache.
 
     Raises:
         UserError: Verilator is missing, or waveforms are wanted and a header that they need is.
     """
     files = [*sources(), _SHIM]
-    digest = hashlib.sha256(repr((astuple(parameters), watch.value)).encode())
+    digest = hashlib.sha256(repr((generics(parameters, silicon), watch.value)).encode())
     for file in files:
         digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
     target = cache_folder("rtl") / digest.hexdigest()[:24] / _NAME
@@ -83,7 +84,7 @@ def build_library(parameters: Parameters, watch: Watch = Watch.NOTHING) -> Path:
         command = [
             *("verilator", "--cc", "--exe", "--build", "-j", "2", "-O3", "--noassert"),
             *("--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-Wno-lint", "--top-module", TOP),
-            *generics(parameters),
+            *generics(parameters, silicon),
             *watch.value,
             *("--Mdir", str(Path(work, "obj"))),
             *("-CFLAGS", f"-fPIC -DNG_LANES={parameters.lanes}", "-LDFLAGS", "-shared"),
@@ -103,13 +104,21 @@ def build_library(parameters: Parameters, watch: Watch = Watch.NOTHING) -> Path:
     return target
 
 
-def lint(parameters: Parameters) -> str:
+def lint(parameters: Parameters, silicon: Silicon = PLAIN) -> str:
     """What `verilator --lint-only -Wall` says; nothing if all is well.
 
     Raises:
         UserError: Verilator is missing.
     """
     files = map(str, (RTL / "lint.vlt", *sources()))
-    command = ["verilator", "--lint-only", "-Wall", "--top-module", TOP, *generics(parameters), *files]
+    command = [
+        "verilator",
+        "--lint-only",
+        "-Wall",
+        "--top-module",
+        TOP,
+        *generics(parameters, silicon),
+        *files,
+    ]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).strip() if done.returncode else ""
