@@ -24,7 +24,7 @@ PYTEST := OMP_NUM_THREADS=1 $(TEST_BIN)/pytest -n $(WORKERS)
 CACHES := .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow bench lint types clean
+.PHONY: help demo test test-slow coverage bench lint types clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -38,25 +38,31 @@ $(1)/bin/python -m pip install $(PIP_FLAGS) --editable ".[$(2)]"
 endef
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	$(call build_venv,$(VENV),train$(comma)sim)
+	$(call build_venv,$(VENV),train$(comma)sim$(comma)rtl)
 
 $(VENV_TEST)/.installed: pyproject.toml constraints.txt
 	$(call build_venv,$(VENV_TEST),train$(comma)sim$(comma)hls4ml$(comma)dev)
 
-demo: $(VENV)/.installed ## train on the built-in corpus, export, verify every integer, run one sentence
+demo: $(VENV)/.installed ## train on the built-in corpus, export, verify every integer, run one sentence on the RTL
 	rm -rf runs/demo runs/demo-dense build/demo
 	$(NARROWGAUGE) train --data voice --preset voice --format dense --qat-epochs 0 --threads $(THREADS) --out runs/demo-dense
 	$(NARROWGAUGE) train --data voice --preset voice --teacher runs/demo-dense --threads $(THREADS) --out runs/demo
 	$(NARROWGAUGE) export runs/demo --out build/demo
 	$(NARROWGAUGE) verify build/demo --run runs/demo --data voice
 	$(BIN)/python benchmarks/compare.py --data voice --dense runs/demo-dense --run runs/demo --build build/demo
-	$(NARROWGAUGE) run build/demo "play some jazz in the kitchen"
+	$(NARROWGAUGE) verify build/demo --data voice --levels golden,program,rtl --stalls --limit 50
+	$(NARROWGAUGE) run build/demo --on rtl "play some jazz in the kitchen"
 
 test: lint ## lint, then every test that takes seconds
 	$(PYTEST)
 
 test-slow: $(VENV_TEST)/.installed ## the tests that take minutes
 	$(PYTEST) -m slow
+
+coverage: $(VENV_TEST)/.installed ## lines, branches and toggles of the RTL that its tests reach
+	rm -rf build/coverage
+	NARROWGAUGE_RTL_COVERAGE=$(CURDIR)/build/coverage $(PYTEST) tests/test_rtl_*.py
+	$(TEST_BIN)/python -m narrowgauge.sim.coverage build/coverage
 
 bench: $(VENV)/.installed ## the speed and memory figures of benchmarks/
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

@@ -90,11 +90,12 @@ def main() -> None:
 
 def measure(case: Case) -> list[tuple[str, ...]]:
     """The cells of a program's rows, one row a length."""
-    rtl, simulator = (make(roomy(case.program.parameters)) for make in (RtlEngine, Engine))
+    parameters = roomy(case.program.parameters)
+    rtl, simulator = RtlEngine(parameters), Engine(parameters)
     for engine in (rtl, simulator):
         engine.load_program(to_bytes(case.program))
         engine.init(case.image)
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for length in LENGTHS:
         ids = np.random.default_rng(length).integers(0, VOCABULARY, length).astype(np.int32)
         lengths = [length] * case.program.sentences

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import UserError
-from . import compile, describe, disasm, doctor, eval, export, plan, run, train, verify
+from . import compile, describe, disasm, doctor, eval, export, plan, run, synth, train, verify
 from .common import Parser
 from .requirements import requirement_of
 
 __all__ = ["build_parser", "main"]
 
-_COMMANDS = (train, eval, export, compile, verify, run, describe, plan, disasm, doctor)
+_COMMANDS = (train, eval, export, compile, verify, run, describe, plan, disasm, synth, doctor)
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _BROKEN_PIPE = 141  # 128 + SIGPIPE

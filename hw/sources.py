@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .isa import Memory, Parameters
+from .silicon import PLAIN, Silicon
 
 RTL = Path(__file__).with_name("rtl")
 """Folder of the SystemVerilog sources."""
@@ -21,7 +22,7 @@ def sources() -> list[Path]:
     return packages + sorted(p for p in RTL.glob("ng_*.sv") if p not in packages)
 
 
-def top_parameters(parameters: Parameters) -> dict[str, int]:
+def top_parameters(parameters: Parameters, silicon: Silicon = PLAIN) -> dict[str, int]:
     """The parameters of the top module, by their names in SystemVerilog."""
     depths = {f"{memory.name.capitalize()}Depth": parameters.depth(memory) for memory in Memory}
-    return {"Lanes": parameters.lanes, **depths}
+    return {"Lanes": parameters.lanes, **depths, **silicon.generics(parameters)}

@@ -12,6 +12,7 @@ import numpy as np
 from ..hw import isa
 from ..hw.isa import Error, Memory, Parameters, Unit
 from ..hw.program import ProgramError
+from ..hw.silicon import PLAIN, Silicon
 from . import coverage
 from .engine import OnWrite
 from .verilate import Watch, build_library
@@ -25,6 +26,7 @@ class RtlEngine:
     Args:
         parameters: what the engine is built with.
         waves: a file for waveforms of all signals, in the format FST.
+        silicon: what it is made of; no result and no cycle depends on it.
 
     Attributes:
         error, where: as in `sim.engine.Engine`.
@@ -37,7 +39,7 @@ class RtlEngine:
         UserError: Verilator is missing, or what it needs for waveforms.
     """
 
-    def __init__(self, parameters: Parameters, waves: Path | None = None) -> None:
+    def __init__(self, parameters: Parameters, waves: Path | None = None, silicon: Silicon = PLAIN) -> None:
         self.parameters = parameters
         self.error = Error.NONE
         self.where: tuple[Unit, int] | None = None
@@ -48,7 +50,7 @@ class RtlEngine:
         counts = coverage.folder()
         watch = Watch.WAVES if waves is not None else Watch.COVERAGE if counts is not None else Watch.NOTHING
         self._counts = counts if watch is Watch.COVERAGE else None
-        lib = ctypes.CDLL(str(build_library(parameters, watch)))
+        lib = ctypes.CDLL(str(build_library(parameters, watch, silicon)))
         lib.ng_new.restype = ctypes.c_void_p
         lib.ng_record.restype = ctypes.c_void_p
         lib.ng_records.restype = lib.ng_cycles.restype = ctypes.c_uint64

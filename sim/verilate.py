@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import astuple
 from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..files import cache_folder
 from ..hw.isa import Parameters
+from ..hw.silicon import PLAIN, Silicon
 from ..hw.sources import RTL as RTL
 from ..hw.sources import TOP, WRAPPER, sources, top_parameters
 
@@ -23,9 +23,9 @@ _SHIM = Path(__file__).with_name("rtl_shim.cpp")
 _NAME = "libng_engine.so"
 
 
-def generics(parameters: Parameters) -> list[str]:
+def generics(parameters: Parameters, silicon: Silicon = PLAIN) -> list[str]:
     """Options that set the parameters of the top module."""
-    return [f"-G{name}={value}" for name, value in top_parameters(parameters).items()]
+    return [f"-G{name}={value}" for name, value in top_parameters(parameters, silicon).items()]
 
 
 def environment() -> dict[str, str]:
@@ -54,14 +54,14 @@ class Watch(Enum):
     COVERAGE = ("--coverage-line", "--coverage-toggle")
 
 
-def build_library(parameters: Parameters, watch: Watch = Watch.NOTHING) -> Path:
+def build_library(parameters: Parameters, watch: Watch = Watch.NOTHING, silicon: Silicon = PLAIN) -> Path:
     """The shared library of an engine, compiled when it is not in the cache.
 
     Raises:
         UserError: Verilator is missing, or waveforms are wanted and a header that they need is.
     """
     files = [*sources(), _SHIM]
-    digest = hashlib.sha256(repr((astuple(parameters), watch.value)).encode())
+    digest = hashlib.sha256(repr((generics(parameters, silicon), watch.value)).encode())
     for file in files:
         digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
     target = cache_folder("rtl") / digest.hexdigest()[:24] / _NAME
@@ -73,7 +73,7 @@ def build_library(parameters: Parameters, watch: Watch = Watch.NOTHING) -> Path:
         command = [
             *("verilator", "--cc", "--exe", "--build", "-j", "2", "-O3", "--noassert"),
             *("--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-Wno-lint", "--top-module", TOP),
-            *generics(parameters),
+            *generics(parameters, silicon),
             *watch.value,
             *("--Mdir", str(Path(work, "obj"))),
             *("-CFLAGS", f"-fPIC -DNG_LANES={parameters.lanes}", "-LDFLAGS", "-shared"),
@@ -93,7 +93,7 @@ def build_library(parameters: Parameters, watch: Watch = Watch.NOTHING) -> Path:
     return target
 
 
-def lint(parameters: Parameters) -> str:
+def lint(parameters: Parameters, silicon: Silicon = PLAIN) -> str:
     """What `verilator --lint-only -Wall` says of the engine in its wrapper; nothing if all is well.
 
     Raises:
@@ -106,7 +106,7 @@ def lint(parameters: Parameters) -> str:
         "-Wall",
         "--top-module",
         WRAPPER.stem,
-        *generics(parameters),
+        *generics(parameters, silicon),
         *files,
     ]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)

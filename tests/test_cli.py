@@ -35,7 +35,19 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-COMMANDS = ("train", "eval", "export", "compile", "verify", "run", "describe", "plan", "disasm", "doctor")
+COMMANDS = (
+    "train",
+    "eval",
+    "export",
+    "compile",
+    "verify",
+    "run",
+    "describe",
+    "plan",
+    "disasm",
+    "synth",
+    "doctor",
+)
 HEAVY = (
     "torch",
     "numpy",

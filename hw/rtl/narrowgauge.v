@@ -21,7 +21,11 @@ module narrowgauge #(
   parameter integer TableDepth   = 4096,
   parameter integer ExpDepth     = 4096,
   parameter integer IndexDepth   = 256,
-  parameter integer ProgramDepth = 2048
+  parameter integer ProgramDepth = 2048,
+  parameter integer PackDsp      = 0,
+  parameter integer LutColumns   = 0,
+  parameter integer UltraRam     = 0,
+  parameter integer LutRam       = 0
 ) (
   (* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 aclk CLK" *)
   (* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF s_axi:s_axis:m_axis, ASSOCIATED_RESET aresetn" *)
@@ -104,7 +108,11 @@ module narrowgauge #(
     .TableDepth  (TableDepth),
     .ExpDepth    (ExpDepth),
     .IndexDepth  (IndexDepth),
-    .ProgramDepth(ProgramDepth)
+    .ProgramDepth(ProgramDepth),
+    .PackDsp     (PackDsp != 0),
+    .LutColumns  (LutColumns),
+    .UltraRam    (UltraRam),
+    .LutRam      (LutRam)
   ) u_engine (
     .clk_i               (aclk),
     .rst_ni              (aresetn),

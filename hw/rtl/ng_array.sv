@@ -5,9 +5,14 @@
 // the copy. What it does not: protect a full tile that was not taken: ng_drain's room_o sees to that.
 //
 // An accumulator adds in every cycle (zero operands where there are none) and starts anew where its feedback is
-// cleared: product, sum and both registers are one DSP.
+// cleared (ng_mac). How the products are made changes no integer and no cycle:
+//   - by default, multiplier, accumulator and their registers are one DSP for each of the N x N;
+//   - with PackDsp, a DSP multiplies for two rows, and the sums are in LUTs;
+//   - the last LutColumns columns take no DSP at all.
 module ng_array #(
-  parameter int unsigned Lanes = 8
+  parameter int unsigned Lanes      = 8,
+  parameter bit          PackDsp    = 1'b0,
+  parameter int unsigned LutColumns = 0
 ) (
   input  logic                        clk_i,
   input  logic                        rst_ni,
@@ -27,20 +32,22 @@ module ng_array #(
   import ng_isa_pkg::*;
   import ng_pkg::*;
 
+  if (LutColumns > Lanes) begin : gen_check
+    $error("ng_array: LutColumns is 0 to Lanes");
+  end
+
   // What the later stages need of an operand pair.
-  logic [4:1] valid_q, fresh_q;
+  logic [3:1] valid_q, fresh_q;
   logic [5:1] ends_q;
   logic reads1_q, reads2_q, unsigned1_q, unsigned2_q;
   space_e a1_q, a2_q, b1_q, b2_q;
   logic [12:0] k1_q, k2_q;
 
-  logic signed [7:0] a_q[Lanes];
-  logic signed [8:0] b_q[Lanes];
-  logic signed [16:0] product_q[Lanes][Lanes];
-  logic signed [31:0] sum_q[Lanes][Lanes];
-  logic signed [31:0] copy_q[Lanes][Lanes];
+  logic [Lanes-1:0][7:0] a;
+  logic [Lanes-1:0][8:0] b, b_q;
+  logic [Lanes-1:0][Lanes-1:0][31:0] sum, copy_q;
   logic [Lanes-1:0][31:0] word_q;
-  logic waiting_q;
+  logic waiting_q, clear_q;
 
   assign full_o = waiting_q || ends_q[5];
   assign word_o = word_q;
@@ -56,59 +63,88 @@ module ng_array #(
     a2_q        <= a1_q;
     b2_q        <= b1_q;
     k2_q        <= k1_q;
-    fresh_q     <= {fresh_q[3:1], op_i.fresh};
+    fresh_q     <= {fresh_q[2:1], op_i.fresh};
     if (!rst_ni) begin
       valid_q   <= '0;
       ends_q    <= '0;
       waiting_q <= 1'b0;
     end else begin
-      valid_q   <= {valid_q[3:1], op_valid_i};
+      valid_q   <= {valid_q[2:1], op_valid_i};
       ends_q    <= {ends_q[4:1], op_valid_i && op_i.tile_ends};
       waiting_q <= full_o && !take_i;
     end
   end
 
   // Operands: two cycles after the grant.
-  always_ff @(posedge clk_i) begin
+  always_comb begin
     for (int unsigned lane = 0; lane < Lanes; lane++) begin
       unique case (a2_q)
-        SpaceWeight: a_q[lane] <= weight_a_i[lane];
-        SpaceKv:     a_q[lane] <= kv_i[lane];
-        default:     a_q[lane] <= k2_q == 13'(lane) ? 8'sd1 : 8'sd0;
+        SpaceWeight: a[lane] = weight_a_i[lane];
+        SpaceKv:     a[lane] = kv_i[lane];
+        default:     a[lane] = k2_q == 13'(lane) ? 8'd1 : 8'd0;
       endcase
       unique case (b2_q)
-        SpaceWeight: b_q[lane] <= {weight_b_i[lane][7] && !unsigned2_q, weight_b_i[lane]};
-        SpaceVector: b_q[lane] <= {vector_i[lane][7] && !unsigned2_q, vector_i[lane]};
-        default:     b_q[lane] <= {act_i[lane][7] && !unsigned2_q, act_i[lane]};
+        SpaceWeight: b[lane] = {weight_b_i[lane][7] && !unsigned2_q, weight_b_i[lane]};
+        SpaceVector: b[lane] = {vector_i[lane][7] && !unsigned2_q, vector_i[lane]};
+        default:     b[lane] = {act_i[lane][7] && !unsigned2_q, act_i[lane]};
       endcase
-      if (!reads2_q) begin
-        a_q[lane] <= '0;
-        b_q[lane] <= '0;
+    end
+  end
+  // The forms that the ways to multiply ask for; those without a reader are no registers.
+  logic [Lanes/2-1:0][1:0][7:0] a_q;
+  logic [Lanes/2-1:0][24:0] pair_q;
+  logic [Lanes/2-1:0][1:0][9:0] triple_q;
+  always_ff @(posedge clk_i) begin
+    for (int unsigned p = 0; p < Lanes / 2; p++) begin
+      a_q[p]    <= {a[2*p+1], a[2*p]};
+      pair_q[p] <= (25'(signed'(a[2*p+1])) <<< 16) + 25'(signed'(a[2*p]));
+      for (int unsigned row = 0; row < 2; row++) begin
+        triple_q[p][row] <= 10'(signed'(a[2*p+row])) + (10'(signed'(a[2*p+row])) <<< 1);
       end
     end
+    b_q <= b;
+    if (!reads2_q) begin
+      a_q      <= '0;
+      pair_q   <= '0;
+      triple_q <= '0;
+      b_q      <= '0;
+    end
+    clear_q <= valid_q[3] && fresh_q[3];
   end
 
   // Products and sums.
-  logic clear;
-  assign clear = valid_q[4] && fresh_q[4];
-  always_ff @(posedge clk_i) begin
-    for (int unsigned i = 0; i < Lanes; i++) begin
-      for (int unsigned j = 0; j < Lanes; j++) begin
-        product_q[i][j] <= 17'(a_q[i]) * 17'(b_q[j]);
-        sum_q[i][j]     <= (clear ? 32'sd0 : sum_q[i][j]) + 32'(product_q[i][j]);
-      end
+  for (genvar j = 0; j < Lanes; j++) begin : gen_column
+    for (genvar p = 0; p < Lanes / 2; p++) begin : gen_pair
+      logic [1:0][31:0] sums;
+      ng_mac #(
+        .Pack(PackDsp),
+        .Luts(j >= Lanes - LutColumns)
+      ) u_mac (
+        .clk_i,
+        .clear_i (clear_q),
+        .a_i     (a_q[p]),
+        .pair_i  (pair_q[p]),
+        .triple_i(triple_q[p]),
+        .b_i     (b_q[j]),
+        .sum_o   (sums)
+      );
+      assign sum[2*p][j]   = sums[0];
+      assign sum[2*p+1][j] = sums[1];
     end
   end
 
-  // The copy, and a word of it.
-  always_ff @(posedge clk_i) begin
-    if (take_i) begin
-      for (int unsigned i = 0; i < Lanes; i++) begin
-        for (int unsigned j = 0; j < Lanes; j++) copy_q[i][j] <= sum_q[i][j];
+  // The copy, and a word of it: one wide multiplexer a bit, rather than one for rows, one for columns and a third.
+  logic [Lanes-1:0][2*Lanes-1:0][31:0] choice;
+  always_comb begin
+    for (int unsigned lane = 0; lane < Lanes; lane++) begin
+      for (int unsigned k = 0; k < Lanes; k++) begin
+        choice[lane][2*k]   = copy_q[k][lane];
+        choice[lane][2*k+1] = copy_q[lane][k];
       end
     end
-    for (int unsigned lane = 0; lane < Lanes; lane++) begin
-      word_q[lane] <= columns_i ? copy_q[lane][select_i] : copy_q[select_i][lane];
-    end
+  end
+  always_ff @(posedge clk_i) begin
+    if (take_i) copy_q <= sum;
+    for (int unsigned lane = 0; lane < Lanes; lane++) word_q[lane] <= choice[lane][{select_i, columns_i}];
   end
 endmodule

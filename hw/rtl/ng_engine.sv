@@ -3,6 +3,8 @@
 // What this does: what docs/isa.md says. It connects the units to the memories and decides who reads where two want
 // the same port: the drain first, as it can't wait. What it does not: any DMA; the probe outputs tell an observer what the
 // units write and drive nothing.
+//
+// The parameters after the depths say what silicon is used (ng_array, ng_ram); they change no integer and no cycle.
 module ng_engine #(
   parameter int unsigned Lanes       = 16,
   parameter int unsigned WeightDepth = 32768,
@@ -17,7 +19,11 @@ module ng_engine #(
   parameter int unsigned TableDepth  = 4096,
   parameter int unsigned ExpDepth    = 4096,
   parameter int unsigned IndexDepth  = 256,
-  parameter int unsigned ProgramDepth = 2048
+  parameter int unsigned ProgramDepth = 2048,
+  parameter bit          PackDsp     = 1'b0,
+  parameter int unsigned LutColumns  = 0,
+  parameter int unsigned UltraRam    = 0,  // bit n: memory n of memory_e is UltraRAM
+  parameter int unsigned LutRam      = 0   // bit n: memory n of memory_e is distributed RAM
 ) (
   input  logic        clk_i,
   input  logic        rst_ni,
@@ -70,6 +76,8 @@ module ng_engine #(
     32'(ProgramDepth), 32'(IndexDepth), 32'(ExpDepth), 32'(TableDepth), 32'(NormDepth), 32'(BiasDepth), 32'(StatDepth),
     32'(WideDepth), 32'(ScoreDepth), 32'(VectorDepth), 32'(ActDepth), 32'(KvDepth), 32'(WeightDepth)
   };
+  localparam logic [15:0] InUltra = 16'(UltraRam);
+  localparam logic [15:0] InLuts = 16'(LutRam);
   if (Lanes != 8 && Lanes != 16 && Lanes != 32) begin : gen_check_lanes
     $error("ng_engine: Lanes is 8, 16 or 32");
   end
@@ -246,7 +254,9 @@ module ng_engine #(
   end
   ng_ram #(
     .Width(InstructionBits),
-    .Depth(ProgramDepth)
+    .Depth(ProgramDepth),
+    .Ultra(InUltra[MemoryProgram]),
+    .Luts (InLuts[MemoryProgram])
   ) u_program (
     .clk_i,
     .we_i   (prog_we),
@@ -362,7 +372,9 @@ module ng_engine #(
     .stall_o        (array_stall)
   );
   ng_array #(
-    .Lanes(Lanes)
+    .Lanes     (Lanes),
+    .PackDsp   (PackDsp),
+    .LutColumns(LutColumns)
   ) u_array (
     .clk_i,
     .rst_ni    (unit_rst_n),
@@ -575,7 +587,9 @@ module ng_engine #(
   assign load_weight = load_valid && load_memory == MemoryWeight && load_gnt;
   ng_ram_shared #(
     .Width(8 * Lanes),
-    .Depth(WeightDepth)
+    .Depth(WeightDepth),
+    .Ultra(InUltra[MemoryWeight]),
+    .Luts (InLuts[MemoryWeight])
   ) u_weight (
     .clk_i,
     .a_re_i   (op_valid && op.a_space == SpaceWeight),
@@ -595,7 +609,9 @@ module ng_engine #(
   end
   ng_ram #(
     .Width(8 * Lanes),
-    .Depth(KvDepth)
+    .Depth(KvDepth),
+    .Ultra(InUltra[MemoryKv]),
+    .Luts (InLuts[MemoryKv])
   ) u_kv (
     .clk_i,
     .we_i   (write_valid && write_space == SpaceKv),
@@ -607,7 +623,9 @@ module ng_engine #(
   );
   ng_ram #(
     .Width(8 * Lanes),
-    .Depth(ActDepth)
+    .Depth(ActDepth),
+    .Ultra(InUltra[MemoryAct]),
+    .Luts (InLuts[MemoryAct])
   ) u_act (
     .clk_i,
     .we_i   (write_valid && write_space == SpaceAct),
@@ -619,7 +637,9 @@ module ng_engine #(
   );
   ng_ram #(
     .Width(8 * Lanes),
-    .Depth(VectorDepth)
+    .Depth(VectorDepth),
+    .Ultra(InUltra[MemoryVector]),
+    .Luts (InLuts[MemoryVector])
   ) u_vector_words (
     .clk_i,
     .we_i   (vector_we),
@@ -631,7 +651,9 @@ module ng_engine #(
   );
   ng_ram #(
     .Width(8 * Lanes),
-    .Depth(ScoreDepth)
+    .Depth(ScoreDepth),
+    .Ultra(InUltra[MemoryScore]),
+    .Luts (InLuts[MemoryScore])
   ) u_score (
     .clk_i,
     .we_i   (write_valid && write_space == SpaceScore),
@@ -643,7 +665,9 @@ module ng_engine #(
   );
   ng_ram #(
     .Width(16 * Lanes),
-    .Depth(WideDepth)
+    .Depth(WideDepth),
+    .Ultra(InUltra[MemoryWide]),
+    .Luts (InLuts[MemoryWide])
   ) u_wide (
     .clk_i,
     .we_i   (write_valid && write_space == SpaceWide),
@@ -657,7 +681,9 @@ module ng_engine #(
   ng_ram #(
     .Width  (StatWidth),
     .Depth  (StatDepth),
-    .Latency(1)
+    .Latency(1),
+    .Ultra  (InUltra[MemoryStat]),
+    .Luts   (InLuts[MemoryStat])
   ) u_stat (
     .clk_i,
     .we_i   (stat_we),
@@ -669,7 +695,9 @@ module ng_engine #(
   );
   ng_ram #(
     .Width(32),
-    .Depth(BiasDepth)
+    .Depth(BiasDepth),
+    .Ultra(InUltra[MemoryBias]),
+    .Luts (InLuts[MemoryBias])
   ) u_bias (
     .clk_i,
     .we_i   (load_valid && load_memory == MemoryBias),
@@ -681,7 +709,9 @@ module ng_engine #(
   );
   ng_ram #(
     .Width(44),
-    .Depth(NormDepth)
+    .Depth(NormDepth),
+    .Ultra(InUltra[MemoryNorm]),
+    .Luts (InLuts[MemoryNorm])
   ) u_norm (
     .clk_i,
     .we_i   (load_valid && load_memory == MemoryNorm),
@@ -694,7 +724,9 @@ module ng_engine #(
   ng_lookup #(
     .Lanes(Lanes),
     .Width(8),
-    .Depth(TableDepth)
+    .Depth(TableDepth),
+    .Ultra(InUltra[MemoryTable]),
+    .Luts (InLuts[MemoryTable])
   ) u_table (
     .clk_i,
     .we_i   (load_valid && load_memory == MemoryTable && load_gnt),
@@ -707,7 +739,9 @@ module ng_engine #(
   ng_lookup #(
     .Lanes(Lanes),
     .Width(15),
-    .Depth(ExpDepth)
+    .Depth(ExpDepth),
+    .Ultra(InUltra[MemoryExp]),
+    .Luts (InLuts[MemoryExp])
   ) u_exp (
     .clk_i,
     .we_i   (load_valid && load_memory == MemoryExp && load_gnt),
@@ -721,7 +755,9 @@ module ng_engine #(
     ng_ram #(
       .Width  (128),
       .Depth  (IndexDepth),
-      .Latency(1)
+      .Latency(1),
+      .Ultra  (InUltra[MemoryIndex]),
+      .Luts   (InLuts[MemoryIndex])
     ) u_index (
       .clk_i,
       .we_i   (load_valid && load_memory == MemoryIndex),

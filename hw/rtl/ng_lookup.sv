@@ -6,6 +6,8 @@ module ng_lookup #(
   parameter int unsigned Lanes = 8,
   parameter int unsigned Width = 8,
   parameter int unsigned Depth = 512,
+  parameter bit          Ultra = 1'b0,
+  parameter bit          Luts  = 1'b0,
   localparam int unsigned AddrBits = ng_pkg::addr_bits(Depth)
 ) (
   input  logic                           clk_i,
@@ -20,7 +22,9 @@ module ng_lookup #(
     ng_ram_shared #(
       .Width  (Width),
       .Depth  (Depth),
-      .Latency(1)
+      .Latency(1),
+      .Ultra  (Ultra),
+      .Luts   (Luts)
     ) u_ram (
       .clk_i,
       .a_re_i   (re_i),

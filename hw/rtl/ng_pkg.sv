@@ -119,16 +119,25 @@ package ng_pkg;
   function automatic logic [31:0] rounding_half(logic signed [5:0] shift);
     return shift > 0 ? 32'd1 << 5'(shift - 6'sd1) : 32'd0;
   endfunction
+  function automatic logic [31:0] flipped(logic [31:0] v);
+    for (int n = 0; n < 32; n++) flipped[n] = v[31-n];
+  endfunction
+  // One shifter serves both directions: to the left is to the right with the bits in the opposite order.
   function automatic logic signed [31:0] shifted(logic signed [31:0] v, logic signed [5:0] shift);
-    return shift >= 0 ? v >>> 5'(shift) : v << 5'(-shift);
+    logic left;
+    logic [31:0] moved;
+    left  = shift < 0;
+    moved = 32'($signed({v[31] && !left, left ? flipped(v) : v}) >>> (left ? 5'(-shift) : 5'(shift)));
+    return left ? flipped(moved) : moved;
   endfunction
 
   // Clips to `bits` bits (2 to 16), signed or not; the low 16 bits of the result.
   function automatic logic [15:0] saturated(logic signed [31:0] v, logic [4:0] bits, logic is_unsigned);
-    logic signed [31:0] most, least;
-    most  = is_unsigned ? (32'sd1 <<< bits) - 32'sd1 : (32'sd1 <<< (bits - 5'd1)) - 32'sd1;
-    least = is_unsigned ? 32'sd0 : -most - 32'sd1;
-    return 16'(v > most ? most : v < least ? least : v);
+    logic [31:0] above;  // the bits that are copies of the sign if v fits
+    logic fits;
+    above = '1 << (is_unsigned ? bits : bits - 5'd1);
+    fits  = ((v ^ {32{v[31] && !is_unsigned}}) & above) == 0;
+    return fits ? v[15:0] : !v[31] ? ~above[15:0] : is_unsigned ? '0 : above[15:0];
   endfunction
 
 endpackage

@@ -1,4 +1,5 @@
-// A memory with one port that writes and one that reads: block RAM, or distributed RAM where it is small.
+// A memory with one port that writes and one that reads: block RAM, or distributed RAM where it is small; UltraRAM
+// with Ultra, distributed RAM with Luts.
 //
 // What this does: a read has its word on rdata_o Latency cycles after the cycle of its address (1 or 2; the second is
 // the output register of a block RAM). What it does not: say what a read sees of a write in the same cycle; clear its
@@ -7,6 +8,8 @@ module ng_ram #(
   parameter int unsigned Width   = 8,
   parameter int unsigned Depth   = 512,
   parameter int unsigned Latency = 2,
+  parameter bit          Ultra   = 1'b0,
+  parameter bit          Luts    = 1'b0,
   localparam int unsigned AddrBits = ng_pkg::addr_bits(Depth)
 ) (
   input  logic                clk_i,
@@ -20,8 +23,13 @@ module ng_ram #(
   if (Latency < 1 || Latency > 2) begin : gen_check
     $error("ng_ram: Latency is 1 or 2");
   end
+  if (Ultra && Luts) begin : gen_check_style
+    $error("ng_ram: a memory is of one kind");
+  end
 
-  logic [Width-1:0] words[Depth];
+  // What is read of a word that is being written is nobody's concern: no logic is wanted to settle it.
+  localparam Style = Ultra ? "ultra" : Luts ? "distributed" : "auto";
+  (* ram_style = Style, no_rw_check *) logic [Width-1:0] words[Depth];
   logic [Width-1:0] read_q;
 
   always_ff @(posedge clk_i) begin

@@ -1,4 +1,5 @@
-// A memory with two ports: port A reads, port B reads or writes. Block RAM (true dual port) or UltraRAM.
+// A memory with two ports: port A reads, port B reads or writes. Block RAM (true dual port); UltraRAM with Ultra,
+// distributed RAM with Luts.
 //
 // What this does: a read has its word on the port's output Latency cycles after the cycle of its address (1 or 2).
 // What it does not: read and write on port B in one cycle; say what port A sees of a write in the same cycle.
@@ -6,6 +7,8 @@ module ng_ram_shared #(
   parameter int unsigned Width   = 8,
   parameter int unsigned Depth   = 512,
   parameter int unsigned Latency = 2,
+  parameter bit          Ultra   = 1'b0,
+  parameter bit          Luts    = 1'b0,
   localparam int unsigned AddrBits = ng_pkg::addr_bits(Depth)
 ) (
   input  logic                clk_i,
@@ -21,8 +24,13 @@ module ng_ram_shared #(
   if (Latency < 1 || Latency > 2) begin : gen_check
     $error("ng_ram_shared: Latency is 1 or 2");
   end
+  if (Ultra && Luts) begin : gen_check_style
+    $error("ng_ram_shared: a memory is of one kind");
+  end
 
-  logic [Width-1:0] words[Depth];
+  // What is read of a word that is being written is nobody's concern: no logic is wanted to settle it.
+  localparam Style = Ultra ? "ultra" : Luts ? "distributed" : "auto";
+  (* ram_style = Style, no_rw_check *) logic [Width-1:0] words[Depth];
   logic [Width-1:0] a_q, b_q;
 
   always_ff @(posedge clk_i) begin

@@ -141,7 +141,10 @@ module ng_vector #(
   logic [Lanes-1:0][23:0] sum_q;
   logic [Lanes-1:0][23:0] divisor;
   logic [Lanes-1:0][16:0] quotient;
-  logic [Lanes-1:0][32:0] product_q;
+  // One multiplier a lane for both instructions: exponential or difference, times the quotient.
+  logic [Lanes-1:0][38:0] product_q;
+  logic [Lanes-1:0][21:0] c5_q;
+  logic [Lanes-1:0] zero_q;
   logic [Lanes-1:0][7:0] softmax_q, norm_q;
   logic [Lanes-1:0][15:0] root;
   logic [Lanes-1:0][31:0] radicand_q;
@@ -149,14 +152,18 @@ module ng_vector #(
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_softmax
     logic [7:0] x;
     logic [32:0] rounded;
+    logic signed [21:0] factor;
+    logic [16:0] r;
     assign x = stat_max[lane] - score_i[lane];
     assign exp_addr_o[lane] = ExpBits'({exp_id_q, x});
-    assign rounded = (product_q[lane] + 33'h0_0020_0000) >> 22;
+    assign factor = is_norm_q ? c5_q[lane] : 22'(exp_i[lane]);
+    assign r      = is_norm_q && zero_q[lane] ? '0 : quotient[lane];
+    assign rounded = (product_q[lane][32:0] + 33'h0_0020_0000) >> 22;
     assign divisor[lane] = is_norm_q ? 24'(root[lane]) : sum_q[lane];
     always_ff @(posedge clk_i) begin
       if (state_q == Check) sum_q[lane] <= '0;
       else if (w_q[3].valid && w_q[3].sums && !is_norm_q) sum_q[lane] <= sum_q[lane] + 24'(exp_i[lane]);
-      product_q[lane] <= 33'(exp_i[lane]) * 33'(quotient[lane]);
+      product_q[lane] <= 39'(factor) * $signed({22'd0, r});
       softmax_q[lane] <= rounded > 33'd255 ? 8'd255 : 8'(rounded);
     end
   end
@@ -196,7 +203,6 @@ module ng_vector #(
   logic signed [4:0] f_t;
   logic [31:0] f_radicand;
   logic signed [4:0] t_q[Lanes];
-  logic [Lanes-1:0] zero_q;
   always_comb begin
     f_length = '0;
     for (int unsigned n = 0; n < 50; n++) if (f_v4_q[n]) f_length = 6'(n + 1);
@@ -236,22 +242,19 @@ module ng_vector #(
   end
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_norm
     logic signed [26:0] d3_q, d4_q;
-    logic signed [27:0] rounded;
-    logic signed [21:0] c5_q;
-    logic signed [38:0] product6_q, scaled;
+    logic [30:0] aligned;
+    logic [22:0] rounded;
+    logic signed [38:0] scaled;
     logic signed [17:0] n7_q;
     logic signed [31:0] y8_q, y9_q, y10_q;
-    logic [16:0] r;
-    logic [4:0] right;
-    assign right = 5'(-t_q[lane]);
-    assign rounded = (28'(d4_q) + (28'sd1 <<< (right - 5'd1))) >>> right;
-    assign r      = zero_q[lane] ? '0 : quotient[lane];
-    assign scaled = (product6_q + 39'sd262144) >>> 19;
+    // Times 2^t, -9 <= t <= 15, with one bit behind the point, and half of one more.
+    assign aligned = 31'(d4_q) << 5'(t_q[lane] + 5'sd9);
+    assign rounded = aligned[30:8] + 23'd1;
+    assign scaled = ($signed(product_q[lane]) + 39'sd262144) >>> 19;
     always_ff @(posedge clk_i) begin
       d3_q <= 27'($signed({16'd0, size_q}) * 27'(signed'(wide_i[lane])));
       d4_q <= d3_q - 27'($signed(stat_sum[lane]));
-      c5_q <= t_q[lane] >= 0 ? 22'(d4_q <<< t_q[lane][3:0]) : 22'(rounded);
-      product6_q <= 39'(c5_q) * $signed({22'd0, r});
+      c5_q[lane] <= rounded[22:1];
       n7_q <= scaled > 39'sd131071 ? 18'sd131071 : scaled < -39'sd131072 ? -18'sd131072 : 18'(scaled);
       y8_q  <= 32'(n7_q) * 32'(gamma_q[7]);
       y9_q  <= y8_q + beta_q[8] + rounding_half(shift_q);

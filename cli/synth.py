@@ -1,0 +1,240 @@
+"""`narrowgauge synth`: what an engine takes of an FPGA, by open synthesis; scripts for the vendor's tools."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UserError
+from .common import Commands, add_command, console, write_report
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..hw.isa import Parameters
+    from ..hw.silicon import Silicon
+    from ..hw.synthesis.boards import Board
+    from ..hw.synthesis.report import Utilization
+
+_SET = re.compile(r"(?:(xcup|xc7):)?([A-Za-z]\w*)=(\d+)")
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds `synth` to the sub-commands."""
+    parser = add_command(
+        commands, "synth", run, "count the LUTs, flip-flops, DSPs and memories of an engine, for each board"
+    )
+    parser.add_argument(
+        "build",
+        type=Path,
+        nargs="?",
+        metavar="BUILD",
+        help="folder of an export: its engine (default: the board's, or one of default depths)",
+    )
+    parser.add_argument(
+        "--n", type=int, choices=(8, 16, 32), help="lanes, without BUILD (default: the board's engine, or 16)"
+    )
+    parser.add_argument("--engine", type=Path, metavar="FILE", help="JSON with the engine's lanes and depths")
+    parser.add_argument(
+        "--family",
+        choices=("xcup", "xc7"),
+        help="only boards with UltraScale+ (xcup) or 7-series (xc7; needs half the time)",
+    )
+    parser.add_argument(
+        "--board",
+        metavar="NAME",
+        help="only this board, and the silicon that suits it: packed DSPs, UltraRAM",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_setting,
+        metavar="[FAMILY:]NAME=VALUE",
+        help="a further parameter of the top module, for all families or one; can be given again",
+    )
+    parser.add_argument(
+        "--flatten", action="store_true", help="also synthesize the engine as one, which takes long"
+    )
+    parser.add_argument(
+        "--vivado",
+        type=Path,
+        metavar="FOLDER",
+        help="synthesize nothing; write a Vivado project that does, for one board (default: pynq-z2)",
+    )
+    parser.add_argument(
+        "--period", type=float, metavar="NS", help="clock of the Vivado project (default: the board's)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Synthesizes or writes scripts; 1 where an engine does not fit the board that was asked for, else 0."""
+    from ..hw.silicon import PLAIN
+    from ..hw.synthesis.boards import BOARDS, find_board
+
+    board = None if args.board is None else find_board(args.board)
+    if board is not None and args.family not in (None, board.family):
+        raise UserError(f"{board.title} is of the family {board.family}; leave --family out.")
+    parameters = _parameters(args, board)
+    if args.vivado is not None:
+        return _write_project(args, board or find_board("pynq-z2"), parameters)
+    boards = [b for b in BOARDS if board in (None, b) and args.family in (None, b.family)]
+    silicon = PLAIN if board is None else board.silicon
+    found = _measure(args, parameters, silicon, boards)
+    write_report(args, _report(found, boards))
+    output = console()
+    output.print(_modules(found))
+    output.print(_fits(found, boards))
+    print(
+        f"By {found.yosys}, each module by itself; no vendor tool has run. On UltraScale+ boards DSP, BRAM and URAM "
+        "are of xcup, LUT and FF of xc7.\nLevels are LUTs on the longest path in a module and, after +, carry "
+        "cells on it: a proxy for timing, no delay."
+    )
+    return 0 if board is None or found.fits(board) else 1
+
+
+def _setting(text: str) -> tuple[str | None, str, int]:
+    """An argument type: a parameter of the top module."""
+    found = _SET.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not NAME=VALUE or FAMILY:NAME=VALUE with a whole number"
+        )
+    return found[1], found[2], int(found[3])
+
+
+def _parameters(args: argparse.Namespace, board: Board | None) -> Parameters:
+    """The engine: of the build, of the file, or with the lanes that were asked for."""
+    from ..hw.build import read_engine, read_parameters
+    from ..hw.isa import Parameters
+
+    given = [name for name in ("build", "n", "engine") if getattr(args, name) is not None]
+    if len(given) > 1:
+        raise UserError("the engine comes from one of BUILD, --engine and --n; leave the others out.")
+    if args.build is not None:
+        return read_engine(args.build).engine
+    if args.engine is not None:
+        return read_parameters(args.engine)
+    if board is not None and args.n is None:
+        return board.engine
+    return Parameters(lanes=args.n or 16)
+
+
+def _more(args: argparse.Namespace, parameters: Parameters, silicon: Silicon, family: str) -> dict[str, int]:
+    """What is added to the engine's parameters: the silicon, and `--set`."""
+    generics = (silicon.without_ultra() if family == "xc7" else silicon).generics(parameters)
+    return generics | {name: value for only, name, value in args.set if only in (None, family)}
+
+
+def _measure(
+    args: argparse.Namespace, parameters: Parameters, silicon: Silicon, boards: list[Board]
+) -> Utilization:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from ..hw.synthesis.report import measure
+
+    # LUTs and flip-flops are those of xc7 for every board.
+    families = sorted({board.family for board in boards} | {"xc7"})
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("synthesis")
+        return measure(
+            parameters,
+            families=families,
+            more={family: _more(args, parameters, silicon, family) for family in families},
+            flatten=args.flatten,
+            progress=lambda text: bar.update(task, description=text),
+        )
+
+
+def _write_project(args: argparse.Namespace, board: Board, parameters: Parameters) -> int:
+    from ..hw.synthesis.project import write_project
+
+    more = _more(args, parameters, board.silicon, board.family)
+    files = write_project(args.vivado, board, parameters, more, period=args.period or board.period)
+    write_report(args, {"folder": args.vivado, "board": board.name, "part": board.part, "files": files})
+    print(f"Wrote {len(files)} files; run it with: cd {args.vivado} && vivado -mode batch -source run.tcl")
+    return 0
+
+
+def _modules(found: Utilization) -> Table:
+    """Resources by module."""
+    from rich.table import Column, Table
+
+    families = list(found.total)
+    heads = ["instance", "module"]
+    numbers = [
+        f"{name} {family}"
+        for family in families
+        for name in ("LUT", "FF", "DSP", "BRAM36", *(["URAM"] if family == "xcup" else []), "levels")
+    ]
+    table = Table(*heads, *(Column(name, justify="right") for name in numbers))
+    for row in found.rows:
+        cells = []
+        for family in families:
+            cost, levels = row.cost[family] * row.count, row.levels[family]
+            cells += [*_counts(cost, family), f"{levels.lut}+{levels.carry}"]
+        name = row.name if row.count == 1 else f"{row.name} and {row.count - 1} more"
+        table.add_row(name, row.module, *cells)
+    table.add_section()
+    for title, costs in (("sum", found.total), ("as one", found.flat)):
+        if costs:
+            table.add_row(title, "", *(text for f in families for text in (*_counts(costs[f], f), "")))
+    return table
+
+
+def _counts(cost: Any, family: str) -> list[str]:
+    names = ("lut", "ff", "dsp", "bram36", "uram")[: 5 if family == "xcup" else 4]
+    return [f"{getattr(cost, name):,g}" if name == "bram36" else f"{getattr(cost, name):,}" for name in names]
+
+
+def _fits(found: Utilization, boards: list[Board]) -> Table:
+    """What is used of each board."""
+    from rich.table import Column, Table
+
+    names = ("LUT", "FF", "DSP", "BRAM36", "URAM")
+    table = Table("board", "part", *(Column(name, justify="right") for name in names), "fits")
+    for board in boards:
+        cells = []
+        lacking = []
+        for name, used in found.used(board).items():
+            most = getattr(board, name)
+            share = f" ({used / most:.0%})" if most else ""
+            cells.append(
+                f"{used:,g} of {most:,}{share}" if most < 1000 else f"{used:,.0f} of {most:,}{share}"
+            )
+            if used > most:
+                lacking.append(f"{used - most:,g} {name.upper()}")
+        table.add_row(
+            board.title, board.part, *cells, f"no: lacks {', '.join(lacking)}" if lacking else "yes"
+        )
+    return table
+
+
+def _report(found: Utilization, boards: list[Board]) -> Mapping[str, Any]:
+    """All figures, for JSON."""
+    return {
+        "yosys": found.yosys,
+        "parameters": found.parameters,
+        "modules": [
+            {
+                "instance": row.name,
+                "module": row.module,
+                "count": row.count,
+                "each": {f: asdict(cost) | {"bram36": cost.bram36} for f, cost in row.cost.items()},
+                "levels": {f: asdict(levels) for f, levels in row.levels.items()},
+            }
+            for row in found.rows
+        ],
+        "total": {f: asdict(cost) | {"bram36": cost.bram36} for f, cost in found.total.items()},
+        "as_one": {f: asdict(cost) | {"bram36": cost.bram36} for f, cost in found.flat.items()},
+        "boards": [
+            {"name": board.name, "part": board.part, "used": found.used(board), "fits": found.fits(board)}
+            for board in boards
+        ],
+    }

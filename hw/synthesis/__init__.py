@@ -1,0 +1,1 @@
+"""What the engine costs on silicon: open synthesis, boards and their capacity, scripts for the vendor's tools."""

@@ -1,0 +1,118 @@
+"""Boards that the engine is meant for: the part, what it has, and an engine that fits it.
+
+Capacities are those of the whole device, as the vendor's data sheets give them; on a card with a shell (Alveo) or
+beside other logic less is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...errors import UserError
+from ..isa import Memory, Parameters
+from ..silicon import PLAIN, Silicon
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board.
+
+    Attributes:
+        name: what `--board` takes.
+        title: as the vendor calls it.
+        part: as Vivado calls it.
+        family: of yosys' `synth_xilinx`: "xc7" for 7-series, "xcup" for UltraScale+.
+        lut, ff, dsp, bram36, uram: what the device has; a block RAM of 36 Kb counts 1, one of 18 Kb a half.
+        source: the data sheet of these figures.
+        engine: one that the board has room for; a model is compiled for it, and needs no synthesis of its own.
+        silicon: what that engine is made of.
+        period: of the clock in ns that the vendor's tools are asked for.
+    """
+
+    name: str
+    title: str
+    part: str
+    family: str
+    lut: int
+    ff: int
+    dsp: int
+    bram36: int
+    uram: int
+    source: str
+    engine: Parameters
+    silicon: Silicon
+    period: float
+
+
+_DS190 = "DS190, Zynq-7000 SoC Data Sheet: Overview"
+_DS891 = "DS891, Zynq UltraScale+ MPSoC Data Sheet: Overview"
+_DS965 = "DS965, Alveo U50 Data Center Accelerator Cards Data Sheet"
+_DS987 = "DS987, Kria K26 SOM Data Sheet"
+
+_SMALL = Parameters(
+    lanes=16, weight_depth=12288, kv_depth=3072, act_depth=3072, vector_depth=2560, score_depth=128,
+    wide_depth=1536, stat_depth=16, bias_depth=10240, norm_depth=4096, table_depth=512, exp_depth=1024,
+    index_depth=64, program_depth=512,
+)  # fmt: skip
+_MEDIUM = Parameters(
+    lanes=16, weight_depth=20480, kv_depth=4608, act_depth=6144, vector_depth=4608, score_depth=256,
+    wide_depth=2560, stat_depth=32, bias_depth=16384, norm_depth=8192, table_depth=1024, exp_depth=1024,
+    index_depth=128, program_depth=1024,
+)  # fmt: skip
+_LARGE = Parameters(
+    lanes=32, weight_depth=49152, kv_depth=4096, act_depth=8192, vector_depth=4096, score_depth=512,
+    wide_depth=2048, stat_depth=32, bias_depth=32768, norm_depth=12288, table_depth=1024, exp_depth=1024,
+    index_depth=128, program_depth=1024,
+)  # fmt: skip
+_LARGER = Parameters(
+    lanes=32, weight_depth=65536, kv_depth=8192, act_depth=12288, vector_depth=12288, score_depth=1024,
+    wide_depth=4096, stat_depth=32, bias_depth=65536, norm_depth=16384, table_depth=2048, exp_depth=1024,
+    index_depth=256, program_depth=2048,
+)  # fmt: skip
+_LARGEST = Parameters(
+    lanes=32, weight_depth=262144, kv_depth=16384, act_depth=32768, vector_depth=16384, score_depth=1024,
+    wide_depth=8192, stat_depth=64, bias_depth=131072, norm_depth=32768, table_depth=4096, exp_depth=2048,
+    index_depth=512, program_depth=4096,
+)  # fmt: skip
+
+_ULTRA = Silicon(ultra=frozenset({Memory.WEIGHT, Memory.KV, Memory.ACT, Memory.VECTOR}))
+
+BOARDS = (
+    Board(
+        "pynq-z2", "PYNQ-Z2", "xc7z020clg400-1", "xc7", 53200, 106400, 220, 140, 0, _DS190,
+        _SMALL, Silicon(pack_dsp=True), 10.0,
+    ),
+    Board(
+        "aup-zu3", "AUP-ZU3", "xczu3eg-sfvc784-2-e", "xcup", 70560, 141120, 360, 216, 0, _DS891,
+        _MEDIUM, PLAIN, 5.0,
+    ),
+    Board(
+        "ultra96-v2", "Ultra96-V2", "xczu3eg-sbva484-1-i", "xcup", 70560, 141120, 360, 216, 0, _DS891,
+        _MEDIUM, PLAIN, 5.0,
+    ),
+    Board(
+        "kv260", "KV260", "xck26-sfvc784-2LV-c", "xcup", 117120, 234240, 1248, 144, 64, _DS987,
+        _LARGE, _ULTRA, 5.0,
+    ),
+    Board(
+        "zcu104", "ZCU104", "xczu7ev-ffvc1156-2-e", "xcup", 230400, 460800, 1728, 312, 96, _DS891,
+        _LARGER, _ULTRA, 5.0,
+    ),
+    Board(
+        "u50", "Alveo U50", "xcu50-fsvh2104-2-e", "xcup", 871680, 1743360, 5952, 1344, 640, _DS965,
+        _LARGEST, _ULTRA, 4.0,
+    ),
+)  # fmt: skip
+"""All boards, the smallest first."""
+
+
+def find_board(name: str) -> Board:
+    """The board of a name, whatever its capitals.
+
+    Raises:
+        UserError: there is none.
+    """
+    for board in BOARDS:
+        if board.name == name.lower():
+            return board
+    raise UserError(f"there is no board {name}; choose from {', '.join(board.name for board in BOARDS)}.")

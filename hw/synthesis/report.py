@@ -1,0 +1,141 @@
+"""Resources of an engine by module, and whether it fits a board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..isa import Parameters
+from ..sources import TOP, top_parameters
+from .boards import Board
+from .cells import Cost, cost_of
+from .design import Design
+from .levels import Levels
+from .yosys import FAMILIES, Figures, Progress, elaborate, find_yosys, synthesize, synthesize_flat
+
+RESOURCES = ("lut", "ff", "dsp", "bram36", "uram")
+"""What a board has a number of."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """An instance in the engine, or several that are the same.
+
+    Attributes:
+        name: of the instance; of the first, where there are several.
+        module: its type.
+        count: how many there are.
+        cost: by family, of one of them with all that is in it.
+        levels: by family, the longest path in it; paths end at the borders of modules.
+    """
+
+    name: str
+    module: str
+    count: int
+    cost: Mapping[str, Cost]
+    levels: Mapping[str, Levels]
+
+
+@dataclass(frozen=True)
+class Utilization:
+    """What an engine takes.
+
+    Attributes:
+        parameters: of the top module, by family.
+        yosys: the version.
+        rows: the instances in the top module, and what it has itself under its own name.
+        total: by family, the sum of the rows.
+        flat: by family, the engine synthesized as one; empty where that was not asked for.
+    """
+
+    parameters: Mapping[str, Mapping[str, int]]
+    yosys: str
+    rows: tuple[Row, ...]
+    total: Mapping[str, Cost]
+    flat: Mapping[str, Cost]
+
+    def used(self, board: Board) -> Mapping[str, float]:
+        """What the engine takes of each resource of a board.
+
+        On 7-series everything is from the synthesis for xc7. On UltraScale+ DSPs and memories are from xcup, but
+        LUTs and flip-flops from xc7: for xcup yosys packs no accumulator into a DSP and so counts what is not there.
+
+        Raises:
+            KeyError: the engine was not synthesized for a family that this needs.
+        """
+        own, logic = self.total[board.family], self.total["xc7"]
+        return {
+            "lut": logic.lut,
+            "ff": logic.ff,
+            "dsp": own.dsp,
+            "bram36": own.bram36,
+            "uram": own.uram,
+        }
+
+    def fits(self, board: Board) -> bool:
+        """Whether the board has enough of everything."""
+        return all(used <= getattr(board, name) for name, used in self.used(board).items())
+
+
+def measure(
+    parameters: Parameters,
+    *,
+    families: Sequence[str] = FAMILIES,
+    more: Mapping[str, Mapping[str, int]] | None = None,
+    flatten: bool = False,
+    progress: Progress = lambda _: None,
+) -> Utilization:
+    """Synthesizes an engine.
+
+    Args:
+        parameters: of the engine.
+        families: that it is synthesized for.
+        more: by family, further parameters of the top module.
+        flatten: whether it is also synthesized as one.
+        progress: is told what is being done.
+
+    Raises:
+        UserError: there is no yosys.
+    """
+    generics = {
+        family: top_parameters(parameters) | dict((more or {}).get(family, {})) for family in families
+    }
+    designs: dict[str, Design] = {}
+    for family in families:
+        known = [designs[other] for other in designs if generics[other] == generics[family]]
+        designs[family] = known[0] if known else elaborate(TOP, generics[family], progress)
+    rows = _rows(designs, {family: synthesize(designs[family], family, progress) for family in families})
+    total = {family: sum((row.cost[family] * row.count for row in rows), Cost()) for family in families}
+    flat = {
+        family: cost_of(synthesize_flat(designs[family], family, progress).cells)
+        for family in families
+        if flatten
+    }
+    return Utilization(generics, find_yosys().version, rows, total, flat)
+
+
+def _rows(designs: Mapping[str, Design], figures: Mapping[str, Mapping[str, Figures]]) -> tuple[Row, ...]:
+    """The top module itself, then the instances in it, those that are the same in all families together."""
+    inside = {
+        family: {"": design.top} | dict(design.modules[design.top].inner)
+        for family, design in designs.items()
+    }
+    groups: dict[tuple[str | None, ...], list[str]] = {}
+    for name in dict.fromkeys(name for names in inside.values() for name in names):
+        groups.setdefault(tuple(inside[family].get(name) for family in designs), []).append(name)
+    rows = []
+    for modules, names in groups.items():
+        cost, levels = {}, {}
+        for (family, design), module in zip(designs.items(), modules, strict=True):
+            parts = _parts(design, module) if names[0] else [design.top]
+            known = [figures[family][part] for part in parts]
+            cost[family] = sum((cost_of(part.cells) for part in known), Cost())
+            levels[family] = max((part.levels for part in known), default=Levels())
+        kind = next(module for module in modules if module).split("$")[0]
+        rows.append(Row(names[0] or kind, kind, len(names), cost, levels))
+    return tuple(rows)
+
+
+def _parts(design: Design, module: str | None) -> list[str]:
+    """Names of a module and of all that is in it, as often as it is there; none of no module."""
+    return [part.name for _, part in design.instances(module)] if module else []

