@@ -25,9 +25,7 @@ _SET = re.compile(r"(?:(xcup|xc7):)?([A-Za-z]\w*)=(\d+)")
 
 def add_parser(commands: Commands) -> None:
     """Adds `synth` to the sub-commands."""
-    parser = add_command(
-        commands, "synth", run, "count the LUTs, flip-flops, DSPs and memories of an engine, for each board"
-    )
+    parser = add_command(commands, "synth", run, "count what an engine takes of each board: LUT, DSP, RAM")
     parser.add_argument(
         "build",
         type=Path,

@@ -241,7 +241,7 @@ def test_block_rams_hold_what_they_must(seed: int) -> None:
 
 
 def test_the_wrapper_passes_everything_on() -> None:
-    engine = (rtl.RTL / "ng_engine.sv").read_text(encoding="utf-8").split(");", 1)[0]
+    engine = (rtl.RTL / "ng_engine.sv").read_text(encoding="utf-8").split("\n);", 1)[0]
     text = rtl.WRAPPER.read_text(encoding="utf-8")
     inside = re.findall(r"parameter int unsigned (\w+)\s*= (\d+)", engine)
     assert re.findall(r"parameter integer (\w+)\s*= (\d+)", text) == inside
@@ -332,6 +332,19 @@ def test_what_counts_on_which_board() -> None:
     assert utilization(110).fits(find_board("pynq-z2")) and not utilization(111).fits(find_board("pynq-z2"))
 
 
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+def test_the_memories_of_a_boards_engine_fit_it(board: Any) -> None:
+    """By formula; UltraRAM holds 4096 words of 72 bits."""
+    ultra = board.silicon.ultra
+    blocks = sum(block_rams(m, board.engine) for m in Memory if m not in ultra | {Memory.STAT})
+    assert blocks <= 2 * board.bram36
+    rows = {
+        m: -(-board.engine.depth(m) // 4096) * -(-MEMORIES[m].bits(board.engine.lanes) // 72) for m in ultra
+    }
+    assert sum(rows.values()) <= board.uram
+    assert (board.family == "xcup") or not ultra
+
+
 @pytest.mark.parametrize(("dsp", "status"), [(110, 0), (111, 1)])
 def test_the_command_tells_whether_a_board_fits(
     dsp: int, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -357,8 +370,10 @@ def test_the_command_tells_whether_a_board_fits(
         str(file),
     ]
     assert main(arguments) == status
-    assert asked["parameters"] == Parameters(lanes=16)
-    assert asked["families"] == ["xc7"] and asked["more"] == {"xc7": {"Depth": 3}}
+    board = find_board("pynq-z2")
+    assert asked["parameters"] == board.engine
+    silicon = board.silicon.generics(board.engine)
+    assert asked["families"] == ["xc7"] and asked["more"] == {"xc7": silicon | {"Depth": 3}}
     record = json.loads(file.read_text(encoding="utf-8"))
     assert [board["name"] for board in record["boards"]] == ["pynq-z2"]
     assert record["boards"][0]["used"]["dsp"] == record["total"]["xc7"]["dsp"] == 2 * dsp

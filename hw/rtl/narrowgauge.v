@@ -109,7 +109,7 @@ module narrowgauge #(
     .ExpDepth    (ExpDepth),
     .IndexDepth  (IndexDepth),
     .ProgramDepth(ProgramDepth),
-    .PackDsp     (PackDsp != 0),
+    .PackDsp     (PackDsp),
     .LutColumns  (LutColumns),
     .UltraRam    (UltraRam),
     .LutRam      (LutRam)

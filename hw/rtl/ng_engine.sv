@@ -20,7 +20,7 @@ module ng_engine #(
   parameter int unsigned ExpDepth    = 4096,
   parameter int unsigned IndexDepth  = 256,
   parameter int unsigned ProgramDepth = 2048,
-  parameter bit          PackDsp     = 1'b0,
+  parameter int unsigned PackDsp     = 0,  // 1: one DSP for two products
   parameter int unsigned LutColumns  = 0,
   parameter int unsigned UltraRam    = 0,  // bit n: memory n of memory_e is UltraRAM
   parameter int unsigned LutRam      = 0   // bit n: memory n of memory_e is distributed RAM
@@ -373,7 +373,7 @@ module ng_engine #(
   );
   ng_array #(
     .Lanes     (Lanes),
-    .PackDsp   (PackDsp),
+    .PackDsp   (PackDsp != 0),
     .LutColumns(LutColumns)
   ) u_array (
     .clk_i,
