@@ -50,6 +50,16 @@ def test_lanes(module: str, lanes: int) -> None:
     run_bench(module, {"Lanes": lanes})
 
 
+@pytest.mark.parametrize(("pack", "luts"), [(0, 0), (1, 0), (0, 1)])
+def test_multipliers(pack: int, luts: int) -> None:
+    run_bench("ng_mac", {"Pack": pack, "Luts": luts})
+
+
+@pytest.mark.parametrize(("pack", "columns"), [(1, 0), (1, 3), (0, 8)])
+def test_an_array_of_other_silicon(pack: int, columns: int) -> None:
+    run_bench("ng_array", {"Lanes": 8, "PackDsp": pack, "LutColumns": columns})
+
+
 def test_functions() -> None:
     run_bench("ng_pkg", top="ng_functions")
 
