@@ -363,6 +363,8 @@ def _sv_lines() -> Iterator[str]:
         yield ",\n".join(f"    {entry}" for entry in entries)
         yield f"  }} {enum.__name__.lower()}_e;"
     yield ""
+    yield "  // The next three are computed while a design is elaborated: there is nothing to cover."
+    yield "  // verilator coverage_off"
     yield "  // Bits of a word of a memory of an engine with so many lanes."
     yield "  function automatic int unsigned word_bits(memory_e memory, int unsigned lanes);"
     yield from _sv_case(
@@ -386,6 +388,7 @@ def _sv_lines() -> Iterator[str]:
         "memory", ((f"Memory{_camel(memory.name)}", str(isa.max_depth(memory))) for memory in Memory), "0"
     )
     yield "  endfunction"
+    yield "  // verilator coverage_on"
     yield ""
     yield "  // Words of a program's header."
     for number, (name, _) in enumerate(isa.HEADER):
