@@ -104,6 +104,17 @@ def gaps(counts: Counter[Point], sources: Path) -> list[Gap]:
     return found
 
 
+def still(counts: Counter[Point]) -> dict[tuple[str, str], list[str]]:
+    """By module and signal, the bits that never went one of their two ways; "" for a signal of one bit."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for point in sorted(point for point, count in counts.items() if not count and point.kind == "toggle"):
+        name, _, bit = point.what.rpartition(":")[0].partition("[")
+        bits = found.setdefault((point.module, name), [])
+        if bit.rstrip("]") not in bits:
+            bits.append(bit.rstrip("]"))
+    return found
+
+
 def main() -> None:
     """Prints shares by module, and what was never reached."""
     from rich.console import Console
@@ -113,7 +124,9 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="with the counts of the runs, *.dat")
-    files = sorted(parser.parse_args().folder.glob("*.dat"))
+    parser.add_argument("--toggles", action="store_true", help="also list the signals whose bits stand still")
+    args = parser.parse_args()
+    files = sorted(args.folder.glob("*.dat"))
     if not files:
         raise UserError("there are no counts in the folder; run `make coverage`.")
     counts = read_counts(files)
@@ -141,6 +154,10 @@ def main() -> None:
         console.print(
             f"{where}: {gap.reason or 'NO REASON GIVEN: ' + gap.text}", highlight=False, markup=False
         )
+    if args.toggles:
+        for (module, name), bits in still(counts).items():
+            if module in modules:
+                console.print(f"{module}.{name}: {', '.join(bits) or 'whole'}", highlight=False, markup=False)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from narrowgauge.errors import UserError
 from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph, engine_for
 from narrowgauge.hw.host import run_packet
-from narrowgauge.hw.isa import LANES, Contract, Memory, Parameters, Softmax, Store, Unit
-from narrowgauge.hw.program import ProgramError, to_bytes
+from narrowgauge.hw.isa import LANES, Contract, Error, Load, Memory, Parameters, Softmax, Store, Unit
+from narrowgauge.hw.program import Program, ProgramError, to_bytes
 from narrowgauge.hw.timing import simulate
 from narrowgauge.sim.engine import Engine
 from narrowgauge.sim.engine_checks import HazardError
@@ -166,6 +166,29 @@ def test_a_command_can_be_stopped(small: RtlEngine) -> None:
         small.limit = limit
         small.clear()
         assert small.run(case.packet, case.lengths) == want[1]
+
+
+def test_a_program_without_instructions(small: RtlEngine) -> None:
+    """It loads, and what is sent after it is too much."""
+    program = to_bytes(Program(SMALL, 1, 1, (), (), (), (), 0))
+    for engine in (Engine(SMALL), small):
+        engine.load_program(program)
+        with pytest.raises(ProgramError) as found:
+            engine.init(bytes(8))
+        assert found.value.error is Error.OVERRUN
+        engine.clear()
+
+
+def test_a_load_after_the_end_of_the_packet(small: RtlEngine) -> None:
+    """The first LOAD takes all that INIT sends."""
+    loads = (Load(memory=Memory.BIAS, count=2), Load(memory=Memory.BIAS, base=2, count=0))
+    program = to_bytes(Program(SMALL, 1, 1, loads, (), (), (), 0))
+    for engine in (Engine(SMALL), small):
+        engine.load_program(program)
+        with pytest.raises(ProgramError) as found:
+            engine.init(bytes(16))
+        assert (found.value.error, found.value.unit, found.value.number) == (Error.TRUNCATED, Unit.STREAM, 1)
+        engine.clear()
 
 
 def test_registers(small: RtlEngine) -> None:

@@ -45,7 +45,8 @@ module ng_array #(
 
   logic [Lanes-1:0][7:0] a;
   logic [Lanes-1:0][8:0] b, b_q;
-  logic [Lanes-1:0][Lanes-1:0][31:0] sum, copy_q;
+  logic [31:0] sum[Lanes][Lanes];
+  logic [31:0] copy_q[Lanes][Lanes];
   logic [Lanes-1:0][31:0] word_q;
   logic waiting_q, clear_q;
 
@@ -133,18 +134,11 @@ module ng_array #(
     end
   end
 
-  // The copy, and a word of it: one wide multiplexer a bit, rather than one for rows, one for columns and a third.
-  logic [Lanes-1:0][2*Lanes-1:0][31:0] choice;
-  always_comb begin
-    for (int unsigned lane = 0; lane < Lanes; lane++) begin
-      for (int unsigned k = 0; k < Lanes; k++) begin
-        choice[lane][2*k]   = copy_q[k][lane];
-        choice[lane][2*k+1] = copy_q[lane][k];
-      end
-    end
-  end
+  // The copy, and a word of it.
   always_ff @(posedge clk_i) begin
     if (take_i) copy_q <= sum;
-    for (int unsigned lane = 0; lane < Lanes; lane++) word_q[lane] <= choice[lane][{select_i, columns_i}];
+    for (int unsigned lane = 0; lane < Lanes; lane++) begin
+      word_q[lane] <= columns_i ? copy_q[lane][select_i] : copy_q[select_i][lane];
+    end
   end
 endmodule

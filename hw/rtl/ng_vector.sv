@@ -365,7 +365,7 @@ module ng_vector #(
         end_q   <= 6'd10;
       end
       End: if (end_q == 0) state_q <= Idle;
-      default: state_q <= Idle;
+      default: state_q <= Idle;  // uncovered: the state has no other value
     endcase
     if (stat_we_i && stat_waddr_i == kept_slot_q) kept_q <= 1'b0;
     if (!rst_ni) begin
