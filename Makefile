@@ -18,8 +18,9 @@ PIP_FLAGS := --quiet --no-compile --disable-pip-version-check --constraint const
 BIN := $(VENV)/bin
 TEST_BIN := $(VENV_TEST)/bin
 NARROWGAUGE := $(BIN)/narrowgauge
-# One BLAS thread a worker: more than there are cores makes every test slower.
-PYTEST := OMP_NUM_THREADS=1 $(TEST_BIN)/pytest -n $(WORKERS)
+# One BLAS thread a worker: more than there are cores makes every test slower. A worker that is done takes from the other:
+# tests differ from milliseconds to a minute.
+PYTEST := OMP_NUM_THREADS=1 $(TEST_BIN)/pytest -n $(WORKERS) --dist worksteal
 # Tool caches that hold nothing worth keeping.
 CACHES := .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
