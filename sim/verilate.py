@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,19 @@ from ..hw.sources import TOP, WRAPPER, sources, top_parameters
 
 _SHIM = Path(__file__).with_name("rtl_shim.cpp")
 _NAME = "libng_engine.so"
+
+
+_COMPILE = "-fPIC -fno-semantic-interposition -fno-plt -march=native"
+"""For the model's code: no detour through tables of addresses, and all that this processor can do."""
+
+
+def _processor() -> str:
+    """What the processor can do: a library that was compiled for another may not run here."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
 
 
 def generics(parameters: Parameters, silicon: Silicon = PLAIN) -> list[str]:
@@ -61,7 +75,7 @@ def build_library(parameters: Parameters, watch: Watch = Watch.NOTHING, silicon:
         UserError: Verilator is missing, or waveforms are wanted and a header that they need is.
     """
     files = [*sources(), _SHIM]
-    digest = hashlib.sha256(repr((generics(parameters, silicon), watch.value)).encode())
+    digest = hashlib.sha256(repr((_processor(), generics(parameters, silicon), watch.value)).encode())
     for file in files:
         digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
     target = cache_folder("rtl") / digest.hexdigest()[:24] / _NAME
@@ -76,9 +90,9 @@ def build_library(parameters: Parameters, watch: Watch = Watch.NOTHING, silicon:
             *generics(parameters, silicon),
             *watch.value,
             *("--Mdir", str(Path(work, "obj"))),
-            *("-CFLAGS", f"-fPIC -DNG_LANES={parameters.lanes}", "-LDFLAGS", "-shared"),
+            *("-CFLAGS", f"{_COMPILE} -DNG_LANES={parameters.lanes}", "-LDFLAGS", "-shared"),
             # Precompiled headers of this package can't be used with its own options.
-            *("-MAKEFLAGS", "OPT_FAST=-O2 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include"),
+            *("-MAKEFLAGS", "OPT_FAST=-O3 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include"),
             *("-o", f"../{_NAME}", *map(str, files)),
         ]
         done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)

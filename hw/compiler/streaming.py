@@ -65,9 +65,10 @@ def stream_weights(tasks: list[Task], image: Image, room: int) -> Streamed | Non
     ring = room - resident.depth.get(Memory.WEIGHT, 0)
     loads: dict[Task, bytes] = {}
     before: dict[Task, Task] = {}
-    indices = [task for task in tasks if isinstance(task.instruction, Load)]
     window: list[_Weights] = []
-    behind = list(indices)
+    # The packet begins with the index words. The rows of embeddings are read by the port that a LOAD writes with.
+    behind = [task for task in tasks if isinstance(task.instruction, Load)]
+    behind += [task for weight in weights if weight.stays for task, operand in weight.uses if operand != "a"]
     content = image.words[Memory.WEIGHT]
     for number, weight in enumerate(weights):
         if number not in chosen:
