@@ -1,0 +1,52 @@
+"""Models on the engines of boards: what is streamed, and cycles by the cost model: `python benchmarks/bench_boards.py`.
+
+The models are untrained: what they need does not depend on what a model has learned.
+"""
+
+from __future__ import annotations
+
+from bench_engine import LENGTHS, frozen, sized
+from rich.console import Console
+from rich.table import Table
+
+from narrowgauge.errors import UserError
+from narrowgauge.graph import Graph
+from narrowgauge.hw.compiler.compile import compile_graph
+from narrowgauge.hw.synthesis.boards import BOARDS, Board
+from narrowgauge.hw.timing import simulate
+from narrowgauge.model.presets import preset
+
+MODELS = ("paper-2enc-hw", "paper-6enc-hw", "bert-base")
+LONGEST = (48, 32)
+"""Lengths that a program is made for; the second where the first does not fit."""
+
+
+def main() -> None:
+    """Prints one row a model and board."""
+    table = Table(title="cycles by the cost model", title_justify="left")
+    for heading in ("model", "board", "N", "longest", "bytes streamed", *(f"{n} tokens" for n in LENGTHS)):
+        table.add_column(heading, justify="right" if len(table.columns) > 1 else "left")
+    for name in MODELS:
+        graph = frozen(sized(preset(name).model))
+        for board in BOARDS:
+            table.add_row(name, board.title, str(board.engine.lanes), *cells(graph, board))
+    Console(width=150).print(table)
+
+
+def cells(graph: Graph, board: Board) -> list[str]:
+    """The longest sentence, what is streamed of what, and cycles; or what is too small."""
+    reason = ""
+    for longest in LONGEST:
+        try:
+            made = compile_graph(graph, engine=board.engine, max_length=longest)
+        except UserError as error:
+            reason = str(error).partition(";")[0].partition(" (")[0]
+            continue
+        total = len(made.stream) + len(made.image)
+        cycles = [f"{simulate(made.program, [n]).cycles:,}" for n in LENGTHS if n <= longest]
+        return [str(longest), f"{len(made.stream):,} of {total:,}", *cycles]
+    return ["no", reason]
+
+
+if __name__ == "__main__":
+    main()
