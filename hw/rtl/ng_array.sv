@@ -31,6 +31,7 @@ module ng_array #(
 );
   import ng_isa_pkg::*;
   import ng_pkg::*;
+  localparam int unsigned LaneBits = $clog2(Lanes);
 
   if (LutColumns > Lanes) begin : gen_check
     $error("ng_array: LutColumns is 0 to Lanes");
@@ -46,12 +47,9 @@ module ng_array #(
   logic [Lanes-1:0][7:0] a;
   logic [Lanes-1:0][8:0] b, b_q;
   logic [31:0] sum[Lanes][Lanes];
-  logic [31:0] copy_q[Lanes][Lanes];
-  logic [Lanes-1:0][31:0] word_q;
   logic waiting_q, clear_q;
 
   assign full_o = waiting_q || ends_q[5];
-  assign word_o = word_q;
 
   always_ff @(posedge clk_i) begin
     reads1_q    <= op_valid_i && op_i.reads;
@@ -134,11 +132,29 @@ module ng_array #(
     end
   end
 
-  // The copy, and a word of it.
+  // The copy. Row r, column c lies in bank r ^ c: a row has a number in every bank, and so has a column. Each bank gives
+  // its own, the swaps put them in order. That takes half of what a choice among all rows and all columns does, if
+  // the two are kept apart.
+  logic [31:0] copy_q[Lanes][Lanes];
+  (* keep *) logic [Lanes-1:0][31:0] given;
+  logic [Lanes-1:0][31:0] swapped[LaneBits+1];
+  logic [Lanes-1:0][31:0] word_q;
   always_ff @(posedge clk_i) begin
-    if (take_i) copy_q <= sum;
-    for (int unsigned lane = 0; lane < Lanes; lane++) begin
-      word_q[lane] <= columns_i ? copy_q[lane][select_i] : copy_q[select_i][lane];
+    for (int unsigned row = 0; row < Lanes; row++) begin
+      for (int unsigned bank = 0; bank < Lanes; bank++) begin
+        if (take_i) copy_q[bank][row] <= sum[row][row^bank];
+      end
+    end
+    word_q <= swapped[LaneBits];
+  end
+  assign word_o = word_q;
+  for (genvar bank = 0; bank < Lanes; bank++) begin : gen_bank
+    assign given[bank] = copy_q[bank][select_i ^ (columns_i ? LaneBits'(bank) : '0)];
+  end
+  assign swapped[0] = given;
+  for (genvar n = 0; n < LaneBits; n++) begin : gen_swap
+    for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
+      assign swapped[n+1][lane] = select_i[n] ? swapped[n][lane^(1<<n)] : swapped[n][lane];
     end
   end
 endmodule

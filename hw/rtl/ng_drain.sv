@@ -3,7 +3,7 @@
 // What this does: one word a cycle, without a stall once a tile has begun; instructions retire here, in order. It
 // has the first right to every memory port that it uses. What it does not: keep the accumulators (ng_array).
 //
-// Stages: 0 addresses; 1 select; 2 bias and left shift; 3 residual and half; 4 shift; 5 saturate; 6 table; 7 write;
+// Stages: 0 addresses; 1 select; 2 bias, residual, left shifts; 3 sum, half; 4 right shift; 5 saturate; 6 table; 7 write;
 // 8, 9 statistics.
 module ng_drain #(
   parameter int unsigned Lanes       = 8,
@@ -243,8 +243,10 @@ module ng_drain #(
     load_q <= rst_ni && take_o && needs_vector;
   end
 
-  // Stage 0.
+  // Stage 0. A left shift of the result is one of both its terms: what follows shifts to the right only.
   word_t w0;
+  logic [4:0] left_shift;
+  assign left_shift = job_q.c.shift[5] ? 5'(-job_q.c.shift) : '0;
   always_comb begin
     w0.valid          = issue;
     w0.retires        = ends;
@@ -254,10 +256,10 @@ module ng_drain #(
     w0.space          = space_e'(job_q.c.c_space);
     w0.columns        = job_q.c.columns;
     w0.bias           = job_q.c.bias;
-    w0.acc_shift      = job_q.c.acc_shift;
+    w0.acc_shift      = 6'(job_q.c.acc_shift) + 6'(left_shift);
     w0.residual_space = space_e'(job_q.c.residual_space);
-    w0.residual_shift = job_q.c.residual_shift;
-    w0.shift          = job_q.c.shift;
+    w0.residual_shift = 6'(job_q.c.residual_shift) + 6'(left_shift);
+    w0.shift          = job_q.c.shift[5] ? '0 : job_q.c.shift[4:0];
     w0.bits           = job_q.c.bits;
     w0.is_unsigned    = job_q.c.is_unsigned;
     w0.has_table      = job_q.c.has_table;
@@ -341,7 +343,9 @@ module ng_drain #(
   logic [Lanes-1:0][15:0] q6_q, q7_q, q8_q;
   logic [Lanes-1:0][31:0] square8_q;
   logic [Lanes-1:0][15:0] written;
+  logic [31:0] half_q;  // that rounds, the same for all lanes
   assign table_re_o = w6_q.valid && w6_q.has_table;
+  always_ff @(posedge clk_i) half_q <= w2_q.shift == 0 ? '0 : 32'd1 << (w2_q.shift - 5'd1);
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
     logic [31:0] bias, residual;
     logic [15:0] looked_up;
@@ -358,14 +362,20 @@ module ng_drain #(
     assign written[lane] = w7_q.space == SpaceWide ? looked_up : 16'(signed'(looked_up[7:0]));
     assign table_addr_o[lane] = TableBits'({w6_q.table_id, q6_q[lane][7:0]});
     always_ff @(posedge clk_i) begin
-      v3_q[lane]      <= (word_i[lane] + bias) << w2_q.acc_shift;
-      r3_q[lane]      <= residual << w2_q.residual_shift;
-      v4_q[lane]      <= v3_q[lane] + r3_q[lane] + rounding_half(w3_q.shift);
-      v5_q[lane]      <= shifted(v4_q[lane], w4_q.shift);
+      v3_q[lane]      <= (word_i[lane] + bias) << w2_q.acc_shift[4:0];
+      r3_q[lane]      <= residual << w2_q.residual_shift[4:0];
+      v4_q[lane]      <= v3_q[lane] + r3_q[lane] + half_q;
+      v5_q[lane]      <= 32'(signed'(v4_q[lane]) >>> w4_q.shift);
       q6_q[lane]      <= saturated(v5_q[lane], w5_q.bits, w5_q.is_unsigned);
       q7_q[lane]      <= q6_q[lane];
       q8_q[lane]      <= written[lane];
       square8_q[lane] <= 32'(signed'(written[lane])) * 32'(signed'(written[lane]));
+      if (w2_q.acc_shift[5]) v3_q[lane] <= '0;
+      if (w2_q.residual_shift[5]) r3_q[lane] <= '0;
+      if (!rst_ni || !w7_q.valid) begin
+        q8_q[lane]      <= '0;
+        square8_q[lane] <= '0;
+      end
     end
   end
   assign write_valid_o  = w7_q.valid;
@@ -383,18 +393,24 @@ module ng_drain #(
   logic [Lanes-1:0][StatMaxBits-1:0] max_q;
   logic [StatCountBits-1:0] count_q, count_before;
   logic anew;
-  assign anew         = w9_q.retires || !rst_ni;
+  assign anew         = w9_q.retires;
   assign count_before = anew ? '0 : count_q;
   always_ff @(posedge clk_i) begin
     count_q <= w8_q.valid && count_before != '1 ? count_before + 1'b1 : count_before;
     for (int unsigned lane = 0; lane < Lanes; lane++) begin
-      sum_q[lane]    <= (anew ? '0 : sum_q[lane]) + (w8_q.valid ? StatSumBits'(signed'(q8_q[lane])) : '0);
-      square_q[lane] <= (anew ? '0 : square_q[lane]) + (w8_q.valid ? StatSquareBits'(square8_q[lane]) : '0);
+      sum_q[lane]    <= StatSumBits'(signed'(q8_q[lane])) + (anew ? '0 : sum_q[lane]);
+      square_q[lane] <= StatSquareBits'(square8_q[lane]) + (anew ? '0 : square_q[lane]);
       if (w8_q.valid && (anew ? 8'sh80 : $signed(max_q[lane])) < $signed(q8_q[lane][7:0])) begin
         max_q[lane] <= q8_q[lane][7:0];
       end else if (anew) begin
         max_q[lane] <= 8'h80;
       end
+    end
+    if (!rst_ni) begin
+      count_q  <= '0;
+      sum_q    <= '0;
+      square_q <= '0;
+      max_q    <= {Lanes{8'h80}};
     end
   end
   assign stat_we_o   = w9_q.retires && w9_q.stat != StatNone && 32'(w9_q.slot) < StatDepth;

@@ -82,10 +82,10 @@ package ng_pkg;
     ng_isa_pkg::space_e    space;
     logic                  columns;
     logic                  bias;
-    logic [4:0]            acc_shift;
+    logic [5:0]            acc_shift;       // to the left, with that of the result; from 32 on nothing is left
     ng_isa_pkg::space_e    residual_space;
-    logic [4:0]            residual_shift;
-    logic signed [5:0]     shift;
+    logic [5:0]            residual_shift;  // likewise
+    logic [4:0]            shift;           // of the result, to the right
     logic [4:0]            bits;
     logic                  is_unsigned;
     logic                  has_table;
