@@ -17,7 +17,7 @@ from narrowgauge.hw.timing import simulate
 from narrowgauge.model.presets import preset
 
 MODELS = ("paper-2enc-hw", "paper-6enc-hw", "bert-base")
-LONGEST = (48, 32)
+LONGEST = (48, 32, 16)
 """Lengths that a program is made for; the second where the first does not fit."""
 
 

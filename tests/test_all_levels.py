@@ -14,6 +14,7 @@ from narrowgauge.graph.level import Level
 from narrowgauge.graph.onnx_io import model_bytes
 from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import Compiled, compile_graph
+from narrowgauge.hw.compiler.streaming import STREAMED
 from narrowgauge.hw.isa import Parameters
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.level import TorchLevel
@@ -33,14 +34,17 @@ def engine(lanes: int) -> Parameters:
 
 
 def crowded(graph: Graph, compiled: Compiled, in_flight: int) -> Compiled:
-    """The program for an engine with too little room for the weights, if there can be one."""
+    """The program for an engine with too little room for constants, in each memory for which there can be one."""
     needs = compiled.program.parameters
-    try:
-        return compile_graph(
-            graph, lanes=needs.lanes, sentences=in_flight, weight_words=needs.weight_depth * 9 // 10
-        )
-    except UserError:
-        return compiled
+    room = engine(needs.lanes)
+    for memory in STREAMED:
+        smaller = replace(room, **{f"{memory.name.lower()}_depth": max(1, needs.depth(memory) * 4 // 5)})
+        try:
+            compiled = compile_graph(graph, sentences=in_flight, engine=smaller)
+            room = smaller
+        except UserError:
+            continue
+    return compiled
 
 
 def check_seed(seed: int) -> None:

@@ -16,7 +16,7 @@ from narrowgauge.errors import UserError
 from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph, engine_for
 from narrowgauge.hw.host import run_packet
-from narrowgauge.hw.isa import LANES, Contract, Error, Load, Memory, Parameters, Softmax, Store, Unit
+from narrowgauge.hw.isa import LANES, Contract, Error, Load, Memory, Parameters, Softmax, Space, Store, Unit
 from narrowgauge.hw.program import Program, ProgramError, to_bytes
 from narrowgauge.hw.timing import simulate
 from narrowgauge.sim.engine import Engine
@@ -147,6 +147,33 @@ def test_random_programs(small: RtlEngine) -> None:
             )
             assert found in (expected, *others), seed
     assert done > 20
+
+
+def test_biases_of_columns_are_not_read_before_their_tokens(small: RtlEngine) -> None:
+    """The drain knows of an instruction before its waits are met, and reads such biases ahead of their use."""
+    rng = random.Random(3)
+    image = rng.randbytes(8 * SMALL.weight_depth)
+    for turns in (1, 2, 3, 5):
+        words = SMALL.lanes * turns
+        product = Contract(
+            wait_stream=2, n1=turns, n2=1, nk=3, a_space=Space.WEIGHT, a_stridek=1, b_space=Space.WEIGHT, b_stridek=1,
+            columns=1, bias=1, rows=4, c_space=Space.WIDE, c_stride1=4, c_stridew=1, bits=16,
+        )  # fmt: skip
+        stream = (
+            Load(memory=Memory.INDEX, count=1),
+            Load(memory=Memory.BIAS, count=words),
+            Store(wait_array=1, count=4 * turns),
+        )
+        init = (Load(memory=Memory.WEIGHT, count=SMALL.weight_depth),)
+        program = to_bytes(Program(SMALL, 1, 1, init, (product,), (), stream, zlib.crc32(image)))
+        oracle = Engine(SMALL, strict=True)
+        for engine in (oracle, small):
+            engine.load_program(program)
+            engine.init(image)
+        for stalls in STALLS:
+            packet = bytes(16) + b"".join(struct.pack("<q", rng.randrange(-9999, 9999)) for _ in range(words))
+            small.stalls = stalls
+            assert small.run(packet, (1,)) == oracle.run(packet, (1,))
 
 
 def test_a_command_can_be_stopped(small: RtlEngine) -> None:

@@ -20,13 +20,13 @@ from .image import Image
 from .ir import Task
 from .lower import Lowering
 from .schedule import Schedule, schedule
-from .streaming import stream_weights
+from .streaming import STREAMED, stream_constants
 
 _REMEDIES = {
     Memory.WEIGHT: "a smaller rank, fewer layers, narrower layers, or a larger weight_depth",
     Memory.PROGRAM: "a smaller max_length, fewer sentences in flight, larger N, or a larger program_depth",
-    Memory.BIAS: "fewer or narrower layers, or a larger bias_depth",
-    Memory.NORM: "fewer layers, or a larger norm_depth",
+    Memory.BIAS: "narrower layers, or a larger bias_depth",
+    Memory.NORM: "narrower layers, or a larger norm_depth",
     Memory.TABLE: "fewer layers, or a larger table_depth",
     Memory.EXP: "fewer layers, or a larger exp_depth",
     Memory.INDEX: "a smaller max_length, or a larger index_depth",
@@ -40,7 +40,7 @@ class Compiled:
     Attributes:
         program: its instructions.
         image: what INIT loads: the constants that stay, in beats.
-        stream: what every RUN loads after its index words: the weights that find no room, in beats.
+        stream: what every RUN loads after its index words: the constants that find no room, in beats.
         views: where each value of the graph is written.
         inputs: what the host sends of each token.
         outputs: what the host receives.
@@ -77,7 +77,7 @@ def compile_graph(
         max_length: tokens of the longest sentence that the program takes; the model's if it is None.
         engine: what it must fit; None for an engine as large as it takes.
         frugal: save memory before time, as is done in any case for an engine that the faster program does not fit.
-        weight_words: most words of WEIGHT memory; see `streaming`. That of the engine where one is given.
+        weight_words: most words of WEIGHT memory; see `streaming`. At most those of the engine where one is given.
 
     Raises:
         UserError: the model has a part that the engine has no instruction for, or does not fit.
@@ -100,11 +100,12 @@ def compile_graph(
     bounds = prove(graph)
     if any(bound.bits > ACC_BITS for bound in bounds.values()):
         raise UserError("an accumulator of the model could overflow; export it again.")
-    if engine is not None:
-        weight_words = min(engine.weight_depth, weight_words or engine.weight_depth)
+    rooms = {} if engine is None else {memory: engine.depth(memory) for memory in STREAMED}
+    if weight_words is not None:
+        rooms[Memory.WEIGHT] = min(weight_words, rooms.get(Memory.WEIGHT, weight_words))
 
     def tried(frugal: bool) -> _Attempt:
-        return _attempt(graph, lanes, longest, sentences, frugal, weight_words)
+        return _attempt(graph, lanes, longest, sentences, frugal, rooms)
 
     try:
         found = tried(False)
@@ -114,11 +115,12 @@ def compile_graph(
         raise UserError(
             f"a layer is too large for an instruction of the engine ({error}); make it smaller."
         ) from None
-    if weight_words is not None and found.program.parameters.weight_depth > weight_words:
-        raise UserError(
-            f"the model needs more than {weight_words} words of WEIGHT memory even if all weights of linear layers are "
-            f"streamed; {_remedy(Memory.WEIGHT)} would make it fit."
-        )
+    for memory, room in rooms.items():
+        if found.program.parameters.depth(memory) > room:
+            raise UserError(
+                f"the model needs more than {room} words of {memory.name} memory even if all {STREAMED[memory]} are "
+                f"streamed; {_remedy(memory)} would make it fit."
+            )
     if engine is not None:
         _check_fit(found.program.parameters, engine, found.allocation)
     return Compiled(
@@ -147,28 +149,26 @@ class _Attempt:
 
 
 def _attempt(
-    graph: Graph, lanes: int, longest: int, sentences: int, frugal: bool, weight_words: int | None
+    graph: Graph, lanes: int, longest: int, sentences: int, frugal: bool, rooms: Mapping[Memory, int]
 ) -> _Attempt:
-    """Runs the passes. Where buffers of streamed weights leave gaps, they are given fewer words until they fit."""
-    room = weight_words
+    """Runs the passes. Where buffers of streamed constants leave gaps, they are given fewer words until they fit.
+
+    A memory of `rooms` that stays too small is for the caller to find.
+    """
+    given = dict(rooms)
     while True:
         image = Image(lanes)
         low = Lowering(graph, image, longest, sentences)
         low.run()
-        streamed = None if room is None else stream_weights(low.tasks, image, room)
-        if streamed is None:
-            # Whoever gave the room finds that it is too small.
-            return _Attempt(low, image, b"", *assemble(low.tasks, image, longest, sentences, frugal))
-        image = streamed.image
-        made = assemble(streamed.tasks, image, longest, sentences, frugal)
+        streamed = stream_constants(low.tasks, image, given)
+        made = assemble(streamed.tasks, streamed.image, longest, sentences, frugal)
         program, plan = made[:2]
-        assert room is not None and weight_words is not None
-        excess = program.parameters.weight_depth - weight_words
-        if excess > 0:
-            room -= excess
-            continue
-        loads = [task for task in plan.lists[isa.Unit.STREAM] if task in streamed.content]
-        return _Attempt(low, image, b"".join(streamed.content[task] for task in loads), *made)
+        excess = {memory: program.parameters.depth(memory) - rooms[memory] for memory in streamed.memories}
+        if all(words <= 0 for words in excess.values()):
+            loads = [task for task in plan.lists[isa.Unit.STREAM] if task in streamed.content]
+            return _Attempt(low, streamed.image, b"".join(streamed.content[task] for task in loads), *made)
+        for memory, words in excess.items():
+            given[memory] -= max(0, words)
 
 
 def assemble(

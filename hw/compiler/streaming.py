@@ -1,8 +1,9 @@
-"""Pass: let weights that find no room in WEIGHT memory come with every RUN, while the layers before them compute.
+"""Pass: let constants that find no room in their memory come with every RUN, while the layers before them compute.
 
-The weights of some linear layers become buffers, each filled by a LOAD of the list `stream`. Which ones: as few as
-possible, spread evenly over the model, so that there is time to bring one while layers whose weights stay compute.
-The buffers take turns in what is left of the memory: a LOAD waits until the weights that had its words have been
+The weights of some linear layers become buffers, each filled by a LOAD of the list `stream`; so do biases, and gamma
+and beta of LayerNorms, each kind where its own memory is too small. Which ones: as few as possible, spread evenly over
+the model, so that there is time to bring one while layers whose constants stay compute.
+The buffers take turns in what is left of the memory: a LOAD waits until the constants that had its words have been
 used, by all blocks and sentences. For the host, what is streamed follows the index words in the packet of a RUN, the
 same in every run.
 """
@@ -10,25 +11,31 @@ same in every run.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
-from ..isa import Contract, Indexed, Load, Memory, Space, Unit
+from ..isa import MEMORIES, Contract, Indexed, Instruction, LayerNorm, Load, Memory, Space, Unit
 from .image import Image
 from .ir import Access, Buffer, Task
 
-_OPERANDS = ("a", "b", "residual")
+STREAMED = {
+    Memory.BIAS: "biases",
+    Memory.NORM: "constants of LayerNorms",
+    Memory.WEIGHT: "weights of linear layers",
+}
+"""Memories whose constants may be streamed, and what these are. Of what one task reads, the first here come first:
+they are small, and the array has use for them as soon as for its weights."""
 
 
 @dataclass(frozen=True)
 class Streamed:
-    """A model some of whose weights are streamed.
+    """A model some of whose constants are streamed.
 
     Attributes:
         tasks: with the LOADs among them.
-        image: the weights that stay.
+        image: the constants that stay.
         content: what each LOAD brings.
     """
 
@@ -36,139 +43,163 @@ class Streamed:
     image: Image
     content: dict[Task, bytes]
 
+    @property
+    def memories(self) -> set[Memory]:
+        """Those that something is streamed to."""
+        return {write.buffer.memory for load in self.content for write in load.writes}
+
 
 @dataclass
-class _Weights:
-    """One weight of WEIGHT memory: its place in the image and who uses it."""
+class _Constant:
+    """One constant of a memory: its place in the image, and who uses it, by which field."""
 
+    memory: Memory
+    content: bytes
     start: int
     words: int
     uses: list[tuple[Task, str]] = field(default_factory=list)
     stays: bool = False
 
 
-def stream_weights(tasks: list[Task], image: Image, room: int) -> Streamed | None:
-    """Changes tasks so that the model needs no more than `room` words of WEIGHT memory, or gives None if it can't.
+def stream_constants(tasks: list[Task], image: Image, rooms: Mapping[Memory, int]) -> Streamed:
+    """Changes tasks so that the model needs no more words of some memories than there is room for.
+
+    A memory for which that can't be done keeps all that it has.
 
     Args:
         tasks: of the whole model, in order; they are changed.
         image: all its constants.
-        room: words of WEIGHT memory.
+        rooms: words of memories among `STREAMED`.
     """
-    weights = _weights(tasks, image)
-    if image.depth.get(Memory.WEIGHT, 0) <= room:
-        return Streamed(tasks, image, {})
-    chosen = _choice(weights, room)
-    if chosen is None:
-        return None
-    resident, moved = _resident(image, weights, chosen)
-    ring = room - resident.depth.get(Memory.WEIGHT, 0)
-    loads: dict[Task, bytes] = {}
-    before: dict[Task, Task] = {}
-    window: list[_Weights] = []
-    # The packet begins with the index words. The rows of embeddings are read by the port that a LOAD writes with.
+    rings: dict[Memory, int] = {}
+    chosen: list[_Constant] = []
+    # The rows of embeddings are read by the port that a LOAD into WEIGHT writes with.
+    port: dict[Memory, list[Task]] = {}
+    for memory in STREAMED:
+        constants = _constants(tasks, image, memory)
+        leaving = _choice(constants, rooms.get(memory, image.depth.get(memory, 0)))
+        if leaving:
+            image = _resident(image, memory, constants, leaving)
+            rings[memory] = rooms[memory] - image.depth[memory]
+            chosen += [constants[number] for number in sorted(leaving)]
+            port[memory] = [task for c in constants if c.stays for task, name in c.uses if name != "a_base"]
+    order = {task: number for number, task in enumerate(tasks)}
+    chosen.sort(key=lambda constant: order[constant.uses[0][0]])
+    content: dict[Task, bytes] = {}
+    before: dict[Task, list[Task]] = {}
+    windows: dict[Memory, list[_Constant]] = {memory: [] for memory in rings}
+    # The packet begins with the index words.
     behind = [task for task in tasks if isinstance(task.instruction, Load)]
-    behind += [task for weight in weights if weight.stays for task, operand in weight.uses if operand != "a"]
-    content = image.words[Memory.WEIGHT]
-    for number, weight in enumerate(weights):
-        if number not in chosen:
-            for task, operand in weight.uses:
-                _set(task, operand, _base(task, operand) + moved[number] - weight.start)
-            continue
-        while sum(w.words for w in (*window, weight)) > ring:
+    for number, constant in enumerate(chosen):
+        memory, words, window = constant.memory, constant.words, windows[constant.memory]
+        while words + sum(other.words for other in window) > rings[memory]:
             behind += [task for task, _ in window.pop(0).uses]
-        window.append(weight)
-        buffer = Buffer(f"{weight.uses[0][0].layer}.weights.{number}", Memory.WEIGHT, weight.words)
+        window.append(constant)
+        first = constant.uses[0][0]
+        buffer = Buffer(f"{first.layer}.{memory.name.lower()}.{number}", memory, words)
         load = Task(
             Unit.STREAM,
-            weight.uses[0][0].layer,
-            Load(memory=Memory.WEIGHT, count=weight.words),
+            first.layer,
+            Load(memory=memory, count=words),
             {"base": (buffer, 0)},
-            writes=[Access(buffer, 0, weight.words)],
-            behind=behind,
+            writes=[Access(buffer, 0, words)],
+            behind=behind + port.pop(memory, []),
         )
         # In this order, which is that of the packet.
         behind = [load]
-        loads[load] = content[number]
-        before[weight.uses[0][0]] = load
-        for task, operand in weight.uses:
-            task.bases[f"{operand}_base"] = (buffer, _base(task, operand) - weight.start)
-            _set(task, operand, 0)
-            task.reads.append(Access(buffer, 0, weight.words))
-    found = []
-    for task in tasks:
-        if task in before:
-            found.append(before[task])
-        found.append(task)
-    return Streamed(found, resident, loads)
+        content[load] = constant.content
+        before.setdefault(first, []).append(load)
+        for task, name in constant.uses:
+            task.bases[name] = (buffer, _address(task, name) - constant.start)
+            _set(task, name, 0)
+            task.reads.append(Access(buffer, 0, words))
+    found = [one for task in tasks for one in (*before.get(task, ()), task)]
+    return Streamed(found, image, content)
 
 
-def _weights(tasks: Sequence[Task], image: Image) -> list[_Weights]:
-    """The weights in the order of the image, which is that of their first use."""
-    sizes = [len(part) // image.lanes for part in image.words.get(Memory.WEIGHT, ())]
+def _constants(tasks: Sequence[Task], image: Image, memory: Memory) -> list[_Constant]:
+    """The constants of a memory in the order of the image."""
+    word = 8 * MEMORIES[memory].beats(image.lanes)
+    parts = image.words.get(memory, ())
+    sizes = [len(part) // word for part in parts]
     starts = list(accumulate(sizes, initial=0))
-    found = [_Weights(start, size) for start, size in zip(starts, sizes, strict=False)]
+    found = [_Constant(memory, *one) for one in zip(parts, starts, sizes, strict=False)]
     for task in tasks:
-        if not isinstance(task.instruction, Contract):
-            continue
-        for operand in _OPERANDS:
-            base = f"{operand}_base"
-            if getattr(task.instruction, f"{operand}_space") is not Space.WEIGHT or base in task.bases:
-                continue
-            weight = found[bisect_right(starts, getattr(task.instruction, base)) - 1]
-            weight.uses.append((task, operand))
-            # Rows that a token picks, and rows of positions, are used before anything could be brought.
-            if operand != "a" or task.instruction.a_indexed is not Indexed.NONE:
-                weight.stays = True
+        for name in _fields(task.instruction, memory):
+            constant = found[bisect_right(starts, _address(task, name)) - 1]
+            constant.uses.append((task, name))
+            constant.stays |= _early(task.instruction, name)
     return found
 
 
-def _choice(weights: Sequence[_Weights], room: int) -> set[int] | None:
-    """Numbers of the weights that are streamed: the fewest words that leave room for two of them at a time.
+def _fields(instruction: Instruction, memory: Memory) -> Iterator[str]:
+    """The fields of an instruction that hold an address of a constant in a memory."""
+    if isinstance(instruction, Contract) and memory is Memory.WEIGHT:
+        for operand in ("a", "b", "residual"):
+            if getattr(instruction, f"{operand}_space") is Space.WEIGHT:
+                yield f"{operand}_base"
+    elif isinstance(instruction, Contract) and memory is Memory.BIAS and instruction.bias:
+        yield "bias_base"
+    elif isinstance(instruction, LayerNorm) and memory is Memory.NORM:
+        yield "norm_base"
 
-    Large ones are spared where that will do: nothing has the time to bring them.
+
+def _early(instruction: Instruction, name: str) -> bool:
+    """Whether rows that a token picks, or rows of positions, are read: before anything could be brought."""
+    if name == "a_base":
+        return isinstance(instruction, Contract) and instruction.a_indexed is not Indexed.NONE
+    return name in ("b_base", "residual_base")
+
+
+def _choice(constants: Sequence[_Constant], room: int) -> set[int]:
+    """Numbers of the constants that are streamed: the fewest words that leave room for two of them at a time.
+
+    Large ones are spared where that will do: nothing has the time to bring them. None if nothing need be streamed, or
+    if it would not be enough.
     """
-    free = [number for number, weight in enumerate(weights) if not weight.stays and weight.uses]
-    sizes = sorted({weights[number].words for number in free})
-    total = sum(weight.words for weight in weights)
-    for largest in sizes:
-        movable = [number for number in free if weights[number].words <= largest]
+    total = sum(constant.words for constant in constants)
+    if total <= room:
+        return set()
+    free = [number for number, constant in enumerate(constants) if not constant.stays and constant.uses]
+    for largest in sorted({constants[number].words for number in free}):
+        movable = [number for number in free if constants[number].words <= largest]
         for percent in range(1, 101):
-            chosen = _spread(weights, movable, percent)
-            two = sorted((weights[number].words for number in chosen), reverse=True)[:2]
-            if total - sum(weights[number].words for number in chosen) + sum(two) <= room:
+            chosen = _spread(constants, movable, percent)
+            sizes = sorted((constants[number].words for number in chosen), reverse=True)
+            if total - sum(sizes) + sum(sizes[:2]) <= room:
                 return chosen
-    return None
+    return set()
 
 
-def _spread(weights: Sequence[_Weights], movable: Sequence[int], percent: int) -> set[int]:
-    """A share of all words, taken evenly from the first weight to the last."""
+def _spread(constants: Sequence[_Constant], movable: Sequence[int], percent: int) -> set[int]:
+    """A share of all words, taken evenly from the first constant to the last."""
     chosen: set[int] = set()
     passed = taken = 0
     for number in movable:
-        passed += weights[number].words
+        passed += constants[number].words
         if 100 * taken < percent * passed:
             chosen.add(number)
-            taken += weights[number].words
+            taken += constants[number].words
     return chosen
 
 
-def _resident(image: Image, weights: Sequence[_Weights], chosen: set[int]) -> tuple[Image, dict[int, int]]:
-    """The image of what stays, and where each weight of it lies now."""
-    parts = image.words[Memory.WEIGHT]
-    kept = [number for number in range(len(weights)) if number not in chosen]
-    starts = accumulate((weights[number].words for number in kept), initial=0)
-    places = dict(zip(kept, starts, strict=False))
-    words = dict(image.words) | {Memory.WEIGHT: [parts[number] for number in kept]}
-    depth = dict(image.depth) | {Memory.WEIGHT: sum(weights[number].words for number in kept)}
-    return Image(image.lanes, words, depth), places
+def _resident(image: Image, memory: Memory, constants: Sequence[_Constant], leaving: set[int]) -> Image:
+    """The image of what stays, closed up; whoever uses it finds it there."""
+    kept = [constant for number, constant in enumerate(constants) if number not in leaving]
+    depth = 0
+    for constant in kept:
+        for task, name in constant.uses:
+            _set(task, name, _address(task, name) - constant.start + depth)
+        depth += constant.words
+    words = dict(image.words) | {memory: [constant.content for constant in kept]}
+    return Image(image.lanes, words, dict(image.depth) | {memory: depth})
 
 
-def _base(task: Task, operand: str) -> int:
-    base: int = getattr(task.instruction, f"{operand}_base")
-    return base
+def _address(task: Task, name: str) -> int:
+    address: int = getattr(task.instruction, name)
+    return address
 
 
-def _set(task: Task, operand: str, address: int) -> None:
-    changes: dict[str, Any] = {f"{operand}_base": address}
+def _set(task: Task, name: str, address: int) -> None:
+    changes: dict[str, Any] = {name: address}
     task.instruction = replace(task.instruction, **changes)

@@ -26,6 +26,7 @@ module ng_drain #(
   input  logic                             job_valid_i,
   output logic                             job_ready_o,
   input  ng_pkg::job_t                     job_i,
+  input  logic                             begun_i,
   input  logic                             fed_i,
   input  logic                             tile_i,
   output logic                             room_o,
@@ -87,8 +88,8 @@ module ng_drain #(
     .data_o (next)
   );
 
-  // Instructions that were fed and have not retired; tiles that were fed and have not been taken.
-  logic [3:0] fed_q;
+  // Instructions that have begun, or were fed, and have not ended; tiles that were fed and have not been taken.
+  logic [3:0] begun_q, fed_q;
   logic [1:0] tiles_q;
 
   // The walk over the words. `inside_q`: in a tile, after its first word.
@@ -186,6 +187,7 @@ module ng_drain #(
   assign room_o = tiles_q == 0 || (tiles_q == 1 && soon);
 
   // Bias by columns: the N biases of a turn of loop 1, read ahead, two turns at most; `vector_q` is the one in use.
+  // The instruction may be here long before its tokens are, and its biases with them: they are read once it has begun.
   // Reading goes on after the last turn with the first again, so all addresses are sound.
   logic fresh_vector_q, load_q, wants_q, from_q, load_from_q, into_q, vector_re, row_re, filled_now;
   logic [1:0] reserved_q, filled_q;
@@ -198,7 +200,7 @@ module ng_drain #(
   logic [Lanes-1:0][31:0] vector_q;
   assign needs_vector = biased_columns && (fresh_vector_q || i1 != vector_i1_q);
   assign vector_ready = filled_q != 0;
-  assign vector_re    = wants_q && (reading_at_q != 0 || reserved_q != 2'd2);
+  assign vector_re    = wants_q && begun_q != 0 && (reading_at_q != 0 || reserved_q != 2'd2);
   assign filled_now   = came_q[2] && came_at_q[2] == LaneBits'(Lanes - 1);
   assign row_re       = issue && job_q.c.bias && !job_q.c.columns;
   assign bias_re_o    = row_re || vector_re;
@@ -303,6 +305,7 @@ module ng_drain #(
       job_valid_q  <= 1'b0;
       words_done_q <= 1'b0;
       inside_q     <= 1'b0;
+      begun_q      <= '0;
       fed_q        <= '0;
       tiles_q      <= '0;
     end else begin
@@ -311,6 +314,7 @@ module ng_drain #(
       if (next_take || ends) words_done_q <= 1'b0;
       else if (issue && last) words_done_q <= 1'b1;
       if (issue) inside_q <= !last_k;
+      begun_q <= begun_q + 4'(begun_i) - 4'(ends && !job_q.skipped);
       fed_q   <= fed_q + 4'(fed_i) - 4'(ends && !job_q.skipped);
       tiles_q <= tiles_q + 2'(tile_i) - 2'(take_o);
     end
@@ -425,8 +429,10 @@ module ng_drain #(
   else $error("ng_drain: more tiles than the array holds");
   assert property (@(posedge clk_i) disable iff (!rst_ni) row_re |-> !vector_re)
   else $error("ng_drain: two readers of BIAS");
-  assert property (@(posedge clk_i) disable iff (!rst_ni) fed_i && !(ends && !job_q.skipped) |-> fed_q != '1)
-  else $error("ng_drain: too many instructions are fed");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) begun_i && !(ends && !job_q.skipped) |-> begun_q != '1)
+  else $error("ng_drain: too many instructions have begun");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) fed_q <= begun_q)
+  else $error("ng_drain: an instruction is fed that has not begun");
   assert property (@(posedge clk_i) disable iff (!rst_ni) filled_q + 2'(filled_now) <= 2'd2)
   else $error("ng_drain: biases overwrite those that are needed");
 `endif

@@ -306,7 +306,7 @@ module ng_engine #(
   end
 
   // The array: feed, multipliers, drain.
-  logic job_valid, job_ready, fed, tile, room, op_valid, full, take, columns, weight_b_busy, vector_busy;
+  logic job_valid, job_ready, begun, fed, tile, room, op_valid, full, take, columns, weight_b_busy, vector_busy;
   job_t job;
   op_t op;
   logic [OperandBits-1:0] a_addr, b_addr;
@@ -352,6 +352,7 @@ module ng_engine #(
     .job_valid_o    (job_valid),
     .job_ready_i    (job_ready),
     .job_o          (job),
+    .begun_o        (begun),
     .fed_o          (fed),
     .tile_o         (tile),
     .room_i         (room),
@@ -408,6 +409,7 @@ module ng_engine #(
     .job_valid_i     (job_valid),
     .job_ready_o     (job_ready),
     .job_i           (job),
+    .begun_i         (begun),
     .fed_i           (fed),
     .tile_i          (tile),
     .room_o          (room),

@@ -31,6 +31,7 @@ module ng_feed #(
   output logic                              job_valid_o,
   input  logic                              job_ready_i,
   output ng_pkg::job_t                      job_o,
+  output logic                              begun_o,      // an instruction, its tokens met, reads its first operand
   output logic                              fed_o,        // an instruction has read its last operand
   output logic                              tile_o,       // a tile that is to be drained has read its last operand
   input  logic                              room_i,       // a tile may begin
@@ -228,6 +229,7 @@ module ng_feed #(
   assign op_o       = g3_q;
   assign a_addr_o   = g3_at_q[0];
   assign b_addr_o   = g3_at_q[1];
+  assign begun_o    = go && g3_q.begins;
   assign fed_o      = go && g3_q.ends;
   assign tile_o     = go && g3_q.tile_ends;
 

@@ -36,6 +36,7 @@ class Job:
     Attributes:
         fields: of `job_t`.
         tiles: what the array sums, in order; whether each is drained.
+        biases: the addresses of those that are added.
         writes: space, address and lanes of each word.
         stat: slot and bits of the statistic, or None.
         fault: the first word that faults, or None.
@@ -43,6 +44,7 @@ class Job:
 
     fields: dict[str, int]
     tiles: list[tuple[list[list[int]], bool]] = field(default_factory=list)
+    biases: set[int] = field(default_factory=set)
     writes: list[tuple[int, int, list[int]]] = field(default_factory=list)
     stat: tuple[int, int] | None = None
     fault: int | None = None
@@ -86,6 +88,7 @@ class Memories:
                 if c.bias:
                     at = [c.bias_base + (self.n * i1 + j if c.columns else offset) for j in range(self.n)]
                     outside |= max(at) >= self.depths[Memory.BIAS]
+                    job.biases.update(at)
                     v = [wrap(x + self.read(Memory.BIAS, a)[0]) for x, a in zip(v, at, strict=True)]
                 v = [wrap(x << c.acc_shift) for x in v]
                 if c.residual_space is not Space.NONE:
@@ -177,7 +180,7 @@ def draw(rng: random.Random, memories: Memories, number: int, faulty: bool) -> J
         job.tiles.append((acc, i2 < n2 and words))
     drained = Job(fields, [tile for tile in job.tiles if tile[1]])
     memories.drained(drained, c, (counts[0], counts[1], n2) if words else (0, 0, 0), rows)
-    job.writes, job.stat, job.fault = drained.writes, drained.stat, drained.fault
+    job.writes, job.stat, job.fault, job.biases = drained.writes, drained.stat, drained.fault, drained.biases
     return job
 
 
@@ -187,7 +190,9 @@ class Array:
     def __init__(self, dut: Any, rng: random.Random, n: int) -> None:
         self.dut, self.rng = dut, rng
         self.now = 0
-        self.todo: deque[tuple[list[list[int]] | None, bool, bool]] = deque()
+        self.todo: deque[tuple[Job, list[list[int]] | None, bool, bool]] = deque()
+        self.begun: set[int] = set()
+        """Addresses of the biases of all jobs whose tokens have come."""
         self.full: list[list[int]] | None = None
         self.copy = [[0] * n for _ in range(n)]
         self._ending: deque[tuple[int, list[list[int]]]] = deque()
@@ -201,9 +206,9 @@ class Array:
         if job.fields["skipped"]:
             return
         for at, (tile, drained) in enumerate(job.tiles):
-            self.todo.append((tile, drained, at == len(job.tiles) - 1))
+            self.todo.append((job, tile, drained, at == len(job.tiles) - 1))
         if not job.tiles:
-            self.todo.append((None, False, True))
+            self.todo.append((job, None, False, True))
 
     def before(self) -> None:
         """A cycle begins: whether a tile's sums are complete."""
@@ -217,12 +222,13 @@ class Array:
 
     def feed(self, room: int) -> None:
         """The middle of a cycle: operands are read, if there is room for a tile to begin."""
-        tile_ends = fed = False
+        tile_ends = begun = fed = False
         if self.todo and self.rng.random() >= self.chance:
-            tile, drained, last = self.todo[0]
+            job, tile, drained, last = self.todo[0]
             if tile is None:
-                fed = True
+                begun = fed = True
             elif self._left < 0 and room:
+                begun = tile is job.tiles[0][0]
                 self._left = self.rng.randrange(self.long)
                 self._overwrites.append(self.now + LATENCY)
             elif self._left > 0:
@@ -235,7 +241,9 @@ class Array:
                 self.todo.popleft()
             elif fed:
                 self.todo.popleft()
-        self.dut.tile_i.value, self.dut.fed_i.value = tile_ends, fed
+            if begun:
+                self.begun |= job.biases
+        self.dut.tile_i.value, self.dut.begun_i.value, self.dut.fed_i.value = tile_ends, begun, fed
 
     def after(self, take: int) -> None:
         """A cycle ends: the drain may take the sums."""
@@ -268,7 +276,7 @@ async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job]) -> 
     """Jobs from reset to their end."""
     n = m.n
     dut.rst_ni.value = 0
-    for name in ("job_valid", "fed", "tile", "full"):
+    for name in ("job_valid", "begun", "fed", "tile", "full"):
         getattr(dut, f"{name}_i").value = 0
     await RisingEdge(dut.clk_i)
     await RisingEdge(dut.clk_i)
@@ -316,7 +324,7 @@ async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job]) -> 
         if value(dut.residual_valid_o):
             space = Space(value(dut.residual_space_o))
             asked[space.name.lower()] = m.read(Memory(space), value(dut.residual_addr_o))
-        if value(dut.bias_re_o):
+        if value(dut.bias_re_o) and value(dut.bias_addr_o) in array.begun:
             asked["bias"] = m.read(Memory.BIAS, value(dut.bias_addr_o))
         table = noise(8 * n)
         if value(dut.table_re_o):

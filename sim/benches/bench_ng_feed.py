@@ -289,13 +289,14 @@ async def play(dut: Any, rng: random.Random, expected: Expected, case: Case) -> 
             if value(dut.index_re_o) >> side & 1:
                 address = value(dut.index_addr_o) >> address_bits * side & (1 << address_bits) - 1
                 index[side] = pack(expected.index[address % len(expected.index)], 16)
-        went, ends = value(dut.op_valid_o), value(dut.fed_o)
+        went, begins, ends = value(dut.op_valid_o), value(dut.begun_o), value(dut.fed_o)
         assert value(dut.busy_o) == (went and OP.unpack(value(dut.op_o))["reads"])
-        if went or ends:
+        if went or begins or ends:
             assert turn < len(case.turns), "more than the list"
             wanted = case.turns[turn]
             turn += 1
             assert ends == wanted.ends and went == (wanted.op is not None)
+            assert begins == (wanted.op is None or wanted.op["begins"])
             assert all(r >= w for r, w in zip(retired, wanted.waits, strict=False)), "too early"
             if wanted.op is not None:
                 op = OP.unpack(value(dut.op_o))
