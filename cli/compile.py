@@ -131,7 +131,7 @@ def _report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
         f"{len(made.image):,} of them loaded once."
     )
     if made.stream:
-        print(f"Weights of {len(made.stream):,} bytes find no room and are streamed in with every run.")
+        print(f"Constants of {len(made.stream):,} bytes find no room and are streamed in with every run.")
     each = ", ".join(f"{length}: {c['cycles']:,} ({c['array_busy']:.1%})" for length, c in cycles.items())
     print(f"Cycles by tokens, by the cost model (array busy): {each}.")
     return {

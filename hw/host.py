@@ -52,7 +52,7 @@ class Output:
 def run_packet(
     columns: Sequence[IndexColumn], sentences: Sequence[tuple[IntArray, IntArray | None]], stream: bytes
 ) -> bytes:
-    """The packet of a RUN: the index words of each sentence, then the weights that find no room in the engine.
+    """The packet of a RUN: the index words of each sentence, then the constants that find no room in the engine.
 
     Args:
         columns: see `pack_indices`.

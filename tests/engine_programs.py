@@ -46,6 +46,9 @@ SMALL = Parameters(
 
 MAX_LENGTH = 20
 
+CONSTANTS = (Memory.WEIGHT, Memory.BIAS, Memory.NORM, Memory.TABLE, Memory.EXP)
+"""Memories that INIT fills."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -97,6 +100,7 @@ class _Builder:
             self.softmax,
             self.layer_norm,
             self.store,
+            self.load,
             self.keep,
         ]
         for _ in range(self.rng.randint(1, 9)):
@@ -137,7 +141,7 @@ class _Builder:
 
     def init(self) -> list[Instruction]:
         loads: list[Instruction] = []
-        for memory in (Memory.WEIGHT, Memory.BIAS, Memory.NORM, Memory.TABLE, Memory.EXP):
+        for memory in CONSTANTS:
             depth = self.parameters.depth(memory)
             base = 0 if self.washed else self.rng.choice([0, 0, 0, self.rng.randrange(depth)])
             count = depth - base
@@ -386,6 +390,17 @@ class _Builder:
                     stat_slot=slot,
                 )
             )
+
+    def load(self) -> None:
+        """Constants that come with the run, nearly always when all before has been done; a CONTRACT waits for them."""
+        f = self.token()
+        if self.rng.random() < 0.95:
+            f |= {"wait_array": len(self.array), "wait_vector": len(self.vector)}
+        memory, count = self.rng.choice(CONSTANTS), self.rng.choice([1, 8, 20])
+        self.stream.append(Load(**f, memory=memory, base=self.base(memory, count), count=count))
+        if f["sentence"] < len(self.lengths) and self.n * f["block"] < self.length(f):
+            self.packet += self.words(memory, count)
+        self.contract(wait_stream=len(self.stream))
 
     def store(self) -> None:
         f = self.token()

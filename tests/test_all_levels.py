@@ -14,7 +14,7 @@ from narrowgauge.graph.level import Level
 from narrowgauge.graph.onnx_io import model_bytes
 from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import Compiled, compile_graph
-from narrowgauge.hw.compiler.streaming import STREAMED
+from narrowgauge.hw.compiler.streaming import STREAMABLE
 from narrowgauge.hw.isa import Parameters
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.level import TorchLevel
@@ -37,7 +37,7 @@ def crowded(graph: Graph, compiled: Compiled, in_flight: int) -> Compiled:
     """The program for an engine with too little room for constants, in each memory for which there can be one."""
     needs = compiled.program.parameters
     room = engine(needs.lanes)
-    for memory in STREAMED:
+    for memory in STREAMABLE:
         smaller = replace(room, **{f"{memory.name.lower()}_depth": max(1, needs.depth(memory) * 4 // 5)})
         try:
             compiled = compile_graph(graph, sentences=in_flight, engine=smaller)

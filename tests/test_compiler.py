@@ -14,7 +14,8 @@ from narrowgauge.graph.level import Sentence
 from narrowgauge.hw import isa
 from narrowgauge.hw.build import EngineBuild
 from narrowgauge.hw.compiler.compile import Compiled, compile_graph, engine_for
-from narrowgauge.hw.isa import Memory, Unit
+from narrowgauge.hw.compiler.streaming import STREAMABLE
+from narrowgauge.hw.isa import Load, Memory, Parameters, Unit
 from narrowgauge.hw.timing import simulate
 from narrowgauge.sim.golden import GoldenModel
 from narrowgauge.sim.program_level import ProgramLevel
@@ -102,7 +103,7 @@ def test_no_buffer_is_shared_while_both_are_in_use() -> None:
         ProgramLevel(graph, built(graph, careless), strict=True).run(random_sentences(rng, graph, 2))
 
 
-@pytest.mark.parametrize("memory", [Memory.NORM, Memory.KV, Memory.VECTOR, Memory.PROGRAM, Memory.BIAS])
+@pytest.mark.parametrize("memory", [Memory.KV, Memory.VECTOR, Memory.PROGRAM, Memory.TABLE])
 def test_what_does_not_fit_names_the_memory_and_a_way_out(memory: Memory) -> None:
     graph = random_graph(np.random.default_rng(5), layers=1, max_length=9)
     needs = compile_graph(graph, lanes=8, frugal=True).program.parameters
@@ -115,31 +116,34 @@ def test_what_does_not_fit_names_the_memory_and_a_way_out(memory: Memory) -> Non
         compile_graph(graph, engine=small)
 
 
-def streamed(graph: Graph, room: int, **options: Any) -> Compiled | None:
-    """A program whose WEIGHT memory has so many words, if there can be one."""
+def streamed(graph: Graph, engine: Parameters, **options: Any) -> Compiled | None:
+    """A program for an engine with little room for constants, if there can be one."""
     try:
-        return compile_graph(graph, weight_words=room, **options)
+        return compile_graph(graph, engine=engine, **options)
     except UserError as error:
-        assert f"more than {room} words of WEIGHT" in str(error)
+        assert "even if all" in str(error)
         return None
 
 
+@pytest.mark.parametrize("memories", [[memory] for memory in STREAMABLE] + [list(STREAMABLE)], ids=str)
 @pytest.mark.parametrize("seed", range(12))
-def test_weights_that_find_no_room_come_with_every_run(seed: int) -> None:
-    """As many of them as must; the integers are the same, and no weight is overwritten before it was used."""
+def test_constants_that_find_no_room_come_with_every_run(seed: int, memories: list[Memory]) -> None:
+    """As many of them as must; the integers are the same, and no constant is overwritten before it was used."""
     rng = np.random.default_rng(seed)
-    graph = random_graph(rng)
-    options: dict[str, Any] = {"lanes": int(rng.choice(isa.LANES)), "sentences": int(rng.integers(1, 3))}
-    full = compile_graph(graph, **options)
-    needs = full.program.parameters.weight_depth
-    made = [
-        streamed(graph, int(needs * share), frugal=seed % 2 == 0, **options) for share in (0.99, 0.8, 0.6)
-    ]
-    assert made[0] is not None
-    for compiled, share in zip(made, (0.99, 0.8, 0.6), strict=True):
+    graph = random_graph(rng, layers=1 + seed % 2)
+    options: dict[str, Any] = {"sentences": int(rng.integers(1, 3)), "frugal": seed % 2 == 0}
+    full = compile_graph(graph, lanes=int(rng.choice(isa.LANES)), **options)
+    needs = full.program.parameters
+    for share in (0.99, 0.8, 0.6):
+        rooms = {f"{memory.name.lower()}_depth": int(needs.depth(memory) * share) for memory in memories}
+        # LOADs take places in PROGRAM memory too; what waits for one keeps its operands for longer.
+        engine = replace(Parameters(needs.lanes), **rooms)
+        compiled = streamed(graph, engine, **options)
         if compiled is None:
             continue
-        assert compiled.program.parameters.weight_depth <= int(needs * share)
+        assert all(compiled.program.parameters.depth(memory) <= engine.depth(memory) for memory in memories)
+        loads = [i for i in compiled.program.stream if isinstance(i, Load)]
+        assert {load.memory for load in loads} == {Memory.INDEX, *memories}
         assert len(compiled.image) + len(compiled.stream) == len(full.image)
         assert_equal(graph, compiled, random_sentences(rng, graph, 4))
 
@@ -148,11 +152,31 @@ def test_an_engine_of_few_weights_streams_the_rest() -> None:
     graph = random_graph(np.random.default_rng(5), layers=2, max_length=9, features=32, heads=2)
     full = compile_graph(graph, lanes=8)
     assert full.stream == b""
-    depth = full.program.parameters.weight_depth
-    engine = replace(engine_for(full.program), weight_depth=depth * 9 // 10)
-    assert compile_graph(graph, engine=engine).stream
-    with pytest.raises(UserError, match="WEIGHT memory even if all weights"):
-        compile_graph(graph, engine=replace(engine, weight_depth=8))
+    needs = full.program.parameters
+    engine = engine_for(full.program)
+    for memory, what in STREAMABLE.items():
+        name = f"{memory.name.lower()}_depth"
+        few = {name: needs.depth(memory) * 9 // 10}
+        made = compile_graph(graph, engine=replace(engine, **few, program_depth=4096))
+        assert made.stream and made.program.parameters.depth(memory) <= few[name]
+        with pytest.raises(
+            UserError, match=f"8 words of {memory.name} memory even if all {what} are streamed"
+        ):
+            compile_graph(graph, engine=replace(engine, **{name: 8}))
+
+
+@pytest.mark.parametrize("share", [0.9, 0.7])
+def test_weights_take_no_more_words_than_they_are_given(share: float) -> None:
+    """With an engine or without; the smaller of the two bounds is what counts."""
+    graph = random_graph(np.random.default_rng(5), layers=2, max_length=9, features=32, heads=2)
+    full = compile_graph(graph, lanes=8)
+    words = int(full.program.parameters.weight_depth * share)
+    made = compile_graph(graph, lanes=8, weight_words=words)
+    assert made.stream and made.program.parameters.weight_depth <= words
+    engine = replace(engine_for(full.program), program_depth=4096)
+    for depth, most in ((engine.weight_depth, words), (words, 10 * words)):
+        found = compile_graph(graph, engine=replace(engine, weight_depth=depth), weight_words=most)
+        assert found.program == made.program
 
 
 def test_memory_is_saved_where_an_engine_has_little() -> None:

@@ -20,7 +20,7 @@ from .image import Image
 from .ir import Task
 from .lower import Lowering
 from .schedule import Schedule, schedule
-from .streaming import STREAMED, stream_constants
+from .streaming import STREAMABLE, stream_constants
 
 _REMEDIES = {
     Memory.WEIGHT: "a smaller rank, fewer layers, narrower layers, or a larger weight_depth",
@@ -100,7 +100,7 @@ def compile_graph(
     bounds = prove(graph)
     if any(bound.bits > ACC_BITS for bound in bounds.values()):
         raise UserError("an accumulator of the model could overflow; export it again.")
-    rooms = {} if engine is None else {memory: engine.depth(memory) for memory in STREAMED}
+    rooms = {} if engine is None else {memory: engine.depth(memory) for memory in STREAMABLE}
     if weight_words is not None:
         rooms[Memory.WEIGHT] = min(weight_words, rooms.get(Memory.WEIGHT, weight_words))
 
@@ -118,7 +118,7 @@ def compile_graph(
     for memory, room in rooms.items():
         if found.program.parameters.depth(memory) > room:
             raise UserError(
-                f"the model needs more than {room} words of {memory.name} memory even if all {STREAMED[memory]} are "
+                f"the model needs more than {room} words of {memory.name} memory even if all {STREAMABLE[memory]} are "
                 f"streamed; {_remedy(memory)} would make it fit."
             )
     if engine is not None:

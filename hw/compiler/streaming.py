@@ -20,13 +20,13 @@ from ..isa import MEMORIES, Contract, Indexed, Instruction, LayerNorm, Load, Mem
 from .image import Image
 from .ir import Access, Buffer, Task
 
-STREAMED = {
+STREAMABLE = {
     Memory.BIAS: "biases",
     Memory.NORM: "constants of LayerNorms",
     Memory.WEIGHT: "weights of linear layers",
 }
-"""Memories whose constants may be streamed, and what these are. Of what one task reads, the first here come first:
-they are small, and the array has use for them as soon as for its weights."""
+"""Memories whose constants may be streamed, and what these are. Of what one task reads, WEIGHT comes last: its LOAD may
+have to wait for embeddings, and what is behind it in the packet with it."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ def stream_constants(tasks: list[Task], image: Image, rooms: Mapping[Memory, int
     Args:
         tasks: of the whole model, in order; they are changed.
         image: all its constants.
-        rooms: words of memories among `STREAMED`.
+        rooms: words of memories among `STREAMABLE`.
     """
     rings: dict[Memory, int] = {}
     chosen: list[_Constant] = []
-    # The rows of embeddings are read by the port that a LOAD into WEIGHT writes with.
+    # Rows of embeddings are read by the port that a LOAD into WEIGHT writes with: the first one waits until they are.
     port: dict[Memory, list[Task]] = {}
-    for memory in STREAMED:
+    for memory in STREAMABLE:
         constants = _constants(tasks, image, memory)
         leaving = _choice(constants, rooms.get(memory, image.depth.get(memory, 0)))
         if leaving:
