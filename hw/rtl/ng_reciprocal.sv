@@ -1,8 +1,12 @@
-// floor(dividend / divisor) in every lane, one bit a cycle, for the two dividends of the vector unit.
+// A reciprocal in every lane, one bit a cycle: what the two instructions of the vector unit multiply by.
 //
-// What this does: after start_i, with `norm_i` floor((2^31 - 1) / divisor) in 16 bits for divisors from 2^15 up,
-// without it floor(2^30 / divisor) in 17 bits, 2^17 - 1 where that is more. done_o comes with the quotient, which stays. What
-// it does not: keep the divisors, which must stand still.
+// What this does: after start_i, without `norm_i` floor(2^30 / sum) in 17 bits, 2^17 - 1 where that is more; with it
+// floor((2^31 - 1) / root) in 16 bits, for roots from 2^15 up. done_o comes with the quotient, which stays. What it does not:
+// keep the divisors, which must stand still.
+//
+// The rest is not restored: one that fell below 0 gets the divisor added in the next step, and its sign is the bit of
+// the quotient all the same. A divisor that is not above the first rest is never above a later one, so that each bit
+// is 1. So the quotient saturates: for a root of 2^15 too, the only one that divides 2^31, which stands for 2^31 - 1.
 module ng_reciprocal #(
   parameter int unsigned Lanes = 8
 ) (
@@ -10,31 +14,32 @@ module ng_reciprocal #(
   input  logic                   rst_ni,
   input  logic                   start_i,
   input  logic                   norm_i,
-  input  logic [Lanes-1:0][23:0] divisor_i,
+  input  logic [Lanes-1:0][23:0] sum_i,
+  input  logic [Lanes-1:0][15:0] root_i,
   output logic                   done_o,
   output logic [Lanes-1:0][16:0] quotient_o
 );
   logic [4:0] left_q;
-  logic [Lanes-1:0][25:0] rest_q;
   logic [Lanes-1:0][16:0] quotient_q;
   assign done_o     = left_q == 5'd1;
   assign quotient_o = quotient_q;
 
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
-    logic [25:0] shifted, divisor;
-    logic fits, huge;
-    assign divisor = 26'(divisor_i[lane]);
-    assign shifted = {rest_q[lane][24:0], norm_i};
-    assign fits    = shifted >= divisor;
-    // The quotient would have more than 17 bits.
-    assign huge   = !norm_i && divisor_i[lane] <= 24'h002000;
+    // From -2^24 to 2^30.
+    logic signed [31:0] rest_q, rest;
+    logic [23:0] divisor;
+    logic less;
+    assign divisor = norm_i ? 24'(root_i[lane]) : sum_i[lane];
+    // Twice the rest, less the divisor or with it. The 1 that the complement needs lies in the bit that doubling frees.
+    assign less = !rest_q[31];
+    assign rest = {rest_q[30:0], less} + ({32{less}} ^ 32'(divisor));
     always_ff @(posedge clk_i) begin
       if (start_i) begin
-        rest_q[lane]     <= norm_i ? 26'h7FFF : 26'h2000;
-        quotient_q[lane] <= huge ? '1 : '0;
+        rest_q           <= norm_i ? 32'h8000 : 32'h2000;
+        quotient_q[lane] <= '0;
       end else if (left_q > 5'd1) begin
-        rest_q[lane]     <= fits ? shifted - divisor : shifted;
-        quotient_q[lane] <= huge ? '1 : {quotient_q[lane][15:0], fits};
+        rest_q           <= rest;
+        quotient_q[lane] <= {quotient_q[lane][15:0], !rest[31]};
       end
     end
   end
@@ -48,14 +53,15 @@ module ng_reciprocal #(
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) disable iff (!rst_ni) start_i |-> left_q <= 5'd1)
   else $error("ng_reciprocal: a start before the end");
-  assert property (@(posedge clk_i) disable iff (!rst_ni)
-                   left_q > 5'd1 |=> left_q <= 5'd1 || ($stable(norm_i) && $stable(divisor_i)))
-  else $error("ng_reciprocal: a divisor moved");
-  // A lane without variance has a root of 0, whose quotient nobody uses.
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_assert
+    assert property (@(posedge clk_i) disable iff (!rst_ni) left_q > 5'd1 |=>
+                     left_q <= 5'd1 || ($stable(norm_i) && $stable(gen_lane[lane].divisor)))
+    else $error("ng_reciprocal: a divisor moved");
+    // A lane without variance has a root of 0, whose quotient nobody uses.
     assert property (@(posedge clk_i) disable iff (!rst_ni)
-                     left_q > 5'd1 && !gen_lane[lane].huge && !(norm_i && divisor_i[lane] < 24'h008000) |->
-                     rest_q[lane] < 26'(divisor_i[lane]))
+                     left_q > 5'd1 && gen_lane[lane].divisor > (norm_i ? 24'h8000 : 24'h2000) |->
+                     gen_lane[lane].rest_q < $signed(32'(gen_lane[lane].divisor)) &&
+                     gen_lane[lane].rest_q >= -$signed(32'(gen_lane[lane].divisor)))
     else $error("ng_reciprocal: a rest is too large");
   end
 `endif

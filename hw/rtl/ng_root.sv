@@ -1,7 +1,10 @@
 // floor(sqrt(radicand)) in every lane, one bit a cycle.
 //
 // What this does: takes 32-bit radicands with start_i; done_o comes 17 cycles later with the roots, which stay. What
-// it does not: take another start before that.
+// it does not: keep the radicands, which must stand still; take another start before that.
+//
+// The rest is not restored: one that fell below 0 gets what was too much added in the next step, and its sign is the bit
+// of the root all the same. With a root r so far, 4 * rest + the next two bits are lessened by 4r + 1, or get 4r + 3.
 module ng_root #(
   parameter int unsigned Lanes = 8
 ) (
@@ -12,45 +15,48 @@ module ng_root #(
   output logic                   done_o,
   output logic [Lanes-1:0][15:0] root_o
 );
-  logic [4:0] left_q;
-  logic [Lanes-1:0][31:0] radicand_q;
-  logic [Lanes-1:0][17:0] rest_q;
+  logic busy_q, done_q;
+  logic [3:0] pair_q;
   logic [Lanes-1:0][15:0] root_q;
-  assign done_o = left_q == 5'd1;
+  assign done_o = done_q;
   assign root_o = root_q;
 
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
-    logic [19:0] rest;
-    logic [17:0] trial;
-    logic fits;
-    assign rest  = {rest_q[lane], radicand_q[lane][31:30]};
-    assign trial = {root_q[lane], 2'b01};
-    assign fits  = rest >= 20'(trial);
+    // From -(2r + 1) to 2r.
+    logic signed [17:0] rest_q, rest;
+    // To take away the complement of r with 01 below it is to add 4r + 3.
+    assign rest = {rest_q[15:0], radicand_i[lane][{pair_q, 1'b0}+:2]} - {root_q[lane] ^ {16{rest_q[17]}}, 2'b01};
     always_ff @(posedge clk_i) begin
       if (start_i) begin
-        radicand_q[lane] <= radicand_i[lane];
-        rest_q[lane]     <= '0;
-        root_q[lane]     <= '0;
-      end else if (left_q > 5'd1) begin
-        radicand_q[lane] <= {radicand_q[lane][29:0], 2'b00};
-        rest_q[lane]     <= 18'(fits ? rest - 20'(trial) : rest);
-        root_q[lane]     <= {root_q[lane][14:0], fits};
+        rest_q       <= '0;
+        root_q[lane] <= '0;
+      end else if (busy_q) begin
+        rest_q       <= rest;
+        root_q[lane] <= {root_q[lane][14:0], !rest[17]};
       end
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) left_q <= '0;
-    else if (start_i) left_q <= 5'd17;
-    else if (left_q != 0) left_q <= left_q - 5'd1;
+    done_q <= busy_q && pair_q == 0;
+    pair_q <= start_i ? 4'd15 : pair_q - 4'd1;
+    if (start_i) busy_q <= 1'b1;
+    else if (pair_q == 0) busy_q <= 1'b0;
+    if (!rst_ni) begin
+      busy_q <= 1'b0;
+      done_q <= 1'b0;
+    end
   end
 
 `ifndef SYNTHESIS
-  assert property (@(posedge clk_i) disable iff (!rst_ni) start_i |-> left_q <= 5'd1)
+  assert property (@(posedge clk_i) disable iff (!rst_ni) start_i |-> !busy_q)
   else $error("ng_root: a start before the end");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) busy_q |=> !busy_q || $stable(radicand_i))
+  else $error("ng_root: a radicand moved");
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_assert
-    assert property (@(posedge clk_i) disable iff (!rst_ni)
-                     left_q > 5'd1 |-> rest_q[lane] <= {1'b0, root_q[lane], 1'b0})
+    assert property (@(posedge clk_i) disable iff (!rst_ni) busy_q |->
+                     gen_lane[lane].rest_q <= $signed({1'b0, root_q[lane], 1'b0}) &&
+                     gen_lane[lane].rest_q >= -$signed({1'b0, root_q[lane], 1'b1}))
     else $error("ng_root: a rest is too large");
   end
 `endif

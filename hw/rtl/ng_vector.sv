@@ -139,10 +139,13 @@ module ng_vector #(
 
   // SOFTMAX. Stage 2: difference; 3: exponential; 4: product; 5: write.
   logic [Lanes-1:0][23:0] sum_q;
-  logic [Lanes-1:0][23:0] divisor;
   logic [Lanes-1:0][16:0] quotient;
-  // One multiplier a lane for both instructions: exponential or difference, times the quotient.
+  // One multiplier a lane for both instructions: exponential or difference, times the quotient, and half of what a 1 is
+  // in the result.
   logic [Lanes-1:0][38:0] product_q;
+  logic [22:0] half;
+  assign half = is_norm_q ? 23'h04_0000 : 23'h20_0000;
+  // 0 where the difference does not count: in SOFTMAX, and in a lane without variance.
   logic [Lanes-1:0][21:0] c5_q;
   logic [Lanes-1:0] zero_q;
   logic [Lanes-1:0][7:0] softmax_q, norm_q;
@@ -151,20 +154,15 @@ module ng_vector #(
   assign exp_re_o = w_q[2].valid && !is_norm_q;
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_softmax
     logic [7:0] x;
-    logic [32:0] rounded;
     logic signed [21:0] factor;
-    logic [16:0] r;
     assign x = stat_max[lane] - score_i[lane];
     assign exp_addr_o[lane] = ExpBits'({exp_id_q, x});
-    assign factor = is_norm_q ? c5_q[lane] : 22'(exp_i[lane]);
-    assign r      = is_norm_q && zero_q[lane] ? '0 : quotient[lane];
-    assign rounded = (product_q[lane][32:0] + 33'h0_0020_0000) >> 22;
-    assign divisor[lane] = is_norm_q ? 24'(root[lane]) : sum_q[lane];
+    assign factor = c5_q[lane] | 22'(exp_i[lane] & {15{!is_norm_q}});
     always_ff @(posedge clk_i) begin
       if (state_q == Check) sum_q[lane] <= '0;
       else if (w_q[3].valid && w_q[3].sums && !is_norm_q) sum_q[lane] <= sum_q[lane] + 24'(exp_i[lane]);
-      product_q[lane] <= 39'(factor) * $signed({22'd0, r});
-      softmax_q[lane] <= rounded > 33'd255 ? 8'd255 : 8'(rounded);
+      product_q[lane] <= 39'(factor) * $signed({22'd0, quotient[lane]}) + $signed(39'(half));
+      softmax_q[lane] <= product_q[lane][29:22] | {8{|product_q[lane][32:30]}};
     end
   end
 
@@ -175,7 +173,8 @@ module ng_vector #(
     .rst_ni,
     .start_i   (divide_start),
     .norm_i    (is_norm_q),
-    .divisor_i (divisor),
+    .sum_i     (sum_q),
+    .root_i    (root),
     .done_o    (divide_done),
     .quotient_o(quotient)
   );
@@ -191,7 +190,7 @@ module ng_vector #(
   );
 
   // LAYERNORM, factors: lane after lane through one pair of wide multipliers.
-  // Stage 1: the lane's sums; 2, 3: products; 4: difference; 5: its length; 6: radicand.
+  // Stage 1: the lane's sums; 2, 3: products; 4: difference; 5: its leading zeros; 6: radicand.
   logic [LaneBits-1:0] lane_q;
   logic [5:1] f_valid_q;
   logic [5:1][LaneBits-1:0] f_lane_q;
@@ -199,15 +198,15 @@ module ng_vector #(
   logic [StatSquareBits-1:0] f_square_q;
   logic [51:0] f_scaled2_q, f_scaled3_q, f_squared2_q, f_squared3_q;
   logic [49:0] f_v4_q, f_v5_q;
-  logic [5:0] f_length5_q, f_length;
-  logic signed [4:0] f_t;
-  logic [31:0] f_radicand;
-  logic signed [4:0] t_q[Lanes];
+  // Pairs of zeros before the first 1: t + 9.
+  logic [4:0] f_zeros5_q, f_zeros;
+  logic [4:0] zeros_q[Lanes];
+  logic signed [StatSumBits-1:0] less_sum_q[Lanes];
+  logic [49:0] f_aligned;
+  assign f_aligned = f_v5_q << {f_zeros5_q, 1'b0};
   always_comb begin
-    f_length = '0;
-    for (int unsigned n = 0; n < 50; n++) if (f_v4_q[n]) f_length = 6'(n + 1);
-    f_t = 5'((7'sd32 - $signed({1'b0, f_length5_q})) >>> 1);
-    f_radicand = f_t >= 0 ? 32'(f_v5_q << {f_t[3:0], 1'b0}) : 32'(f_v5_q >> {5'(-f_t), 1'b0});
+    f_zeros = 5'd25;
+    for (int unsigned n = 0; n < 25; n++) if (f_v4_q[2*n+:2] != 0) f_zeros = 5'(24 - n);
   end
   always_ff @(posedge clk_i) begin
     f_lane_q     <= {f_lane_q[4:1], lane_q};
@@ -219,11 +218,12 @@ module ng_vector #(
     f_squared3_q <= f_squared2_q;
     f_v4_q       <= 50'(f_scaled3_q - f_squared3_q);
     f_v5_q       <= f_v4_q;
-    f_length5_q  <= f_length;
+    f_zeros5_q   <= f_zeros;
+    if (f_valid_q[1]) less_sum_q[f_lane_q[1]] <= -f_sum_q;
     if (f_valid_q[5]) begin
-      t_q[f_lane_q[5]]        <= f_t;
-      zero_q[f_lane_q[5]]     <= f_v5_q == 0;
-      radicand_q[f_lane_q[5]] <= f_radicand;
+      zeros_q[f_lane_q[5]]    <= f_zeros5_q;
+      zero_q[f_lane_q[5]]     <= f_zeros5_q == 5'd25;
+      radicand_q[f_lane_q[5]] <= f_aligned[49:18];
     end
     lane_q <= state_q == Setup ? lane_q + 1'b1 : '0;
     if (!rst_ni) f_valid_q <= '0;
@@ -237,29 +237,57 @@ module ng_vector #(
   always_ff @(posedge clk_i) begin
     beta_q[3]  <= norm_i[31:0];
     gamma_q[3] <= norm_i[43:32];
-    for (int n = 4; n <= 8; n++) beta_q[n] <= beta_q[n-1];
+    for (int n = 4; n <= 7; n++) beta_q[n] <= beta_q[n-1];
     for (int n = 4; n <= 7; n++) gamma_q[n] <= gamma_q[n-1];
+    beta_q[8] <= beta_q[7] + rounding_half(shift_q);
+  end
+  // A shift turns the word to the right, by up to 31, also where it is to the left. Of what it gives are
+  //   inside:   low bits that come out of the word. Others are 0, or the sign after a shift to the right.
+  //   straight: bits of the word that are like the one to the right of them (like 0, bit 0) if the number fits. What is
+  //             shifted out to the left does not count.
+  //   smallest: low bits of the smallest number.
+  logic left;
+  logic signed [6:0] lowest;
+  logic [7:0] inside_q, smallest_q;
+  logic [31:0] straight_q;
+  assign left   = shift_q < 0;
+  assign lowest = 7'(shift_q) + $signed({3'd0, bits_q});
+  always_ff @(posedge clk_i) begin
+    inside_q   <= 8'(left ? 32'hFF << 5'(-shift_q) : '1 >> shift_q[4:0]);
+    straight_q <= (lowest < 0 ? '1 : '1 << lowest[5:0]) & ~(left ? '1 << shift_q[4:0] : 32'd0);
+    smallest_q <= 8'hFF << (bits_q - 4'd1);
   end
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_norm
     logic signed [26:0] d3_q, d4_q;
     logic [30:0] aligned;
     logic [22:0] rounded;
-    logic signed [38:0] scaled;
+    logic signed [19:0] scaled;
     logic signed [17:0] n7_q;
-    logic signed [31:0] y8_q, y9_q, y10_q;
+    logic signed [31:0] y8_q, y9_q;
+    logic [31:0] bends;
+    logic [8:0] turned;
+    logic [7:0] low10_q;
+    logic [2:0] bends10_q;
+    logic sign10_q;
     // Times 2^t, -9 <= t <= 15, with one bit behind the point, and half of one more.
-    assign aligned = 31'(d4_q) << 5'(t_q[lane] + 5'sd9);
+    assign aligned = 31'(d4_q) << zeros_q[lane];
     assign rounded = aligned[30:8] + 23'd1;
-    assign scaled = ($signed(product_q[lane]) + 39'sd262144) >>> 19;
+    assign scaled  = product_q[lane][38:19];
+    assign bends   = (y9_q ^ {y9_q[30:0], 1'b0}) & straight_q;
+    // Low bits, and below them the highest. Whole bytes first, as fewer bits are left for the rest.
+    assign turned  = 9'(16'({y9_q[6:0], y9_q, y9_q[31]} >> {shift_q[4:3], 3'd0}) >> shift_q[2:0]);
     always_ff @(posedge clk_i) begin
       d3_q <= 27'($signed({16'd0, size_q}) * 27'(signed'(wide_i[lane])));
-      d4_q <= d3_q - 27'($signed(stat_sum[lane]));
+      d4_q <= d3_q + 27'(less_sum_q[lane]);
       c5_q[lane] <= rounded[22:1];
-      n7_q <= scaled > 39'sd131071 ? 18'sd131071 : scaled < -39'sd131072 ? -18'sd131072 : 18'(scaled);
-      y8_q  <= 32'(n7_q) * 32'(gamma_q[7]);
-      y9_q  <= y8_q + beta_q[8] + rounding_half(shift_q);
-      y10_q <= shifted(y9_q, shift_q);
-      norm_q[lane] <= 8'(saturated(y10_q, 5'(bits_q), 1'b0));
+      if (!is_norm_q || zero_q[lane]) c5_q[lane] <= '0;
+      n7_q <= scaled > 20'sd131071 ? 18'sd131071 : scaled < -20'sd131072 ? -18'sd131072 : 18'(scaled);
+      y8_q <= 32'(n7_q) * 32'(gamma_q[7]);
+      y9_q <= y8_q + beta_q[8];
+      for (int n = 0; n < 8; n++) low10_q[n] <= inside_q[n] ? turned[n+1] : !left && y9_q[31];
+      bends10_q <= {|bends[31:22], |bends[21:12], |bends[11:0]};
+      sign10_q  <= left ? turned[0] : y9_q[31];
+      norm_q[lane] <= bends10_q == 0 ? low10_q : smallest_q ^ {8{!sign10_q}};
     end
   end
 
