@@ -148,7 +148,7 @@ module ng_vector #(
   // 0 where the difference does not count: in SOFTMAX, and in a lane without variance.
   logic [Lanes-1:0][21:0] c5_q;
   logic [Lanes-1:0] zero_q;
-  logic [Lanes-1:0][7:0] softmax_q, norm_q;
+  logic [Lanes-1:0][7:0] result_q;
   logic [Lanes-1:0][15:0] root;
   logic [Lanes-1:0][31:0] radicand_q;
   assign exp_re_o = w_q[2].valid && !is_norm_q;
@@ -162,7 +162,6 @@ module ng_vector #(
       if (state_q == Check) sum_q[lane] <= '0;
       else if (w_q[3].valid && w_q[3].sums && !is_norm_q) sum_q[lane] <= sum_q[lane] + 24'(exp_i[lane]);
       product_q[lane] <= 39'(factor) * $signed({22'd0, quotient[lane]}) + $signed(39'(half));
-      softmax_q[lane] <= product_q[lane][29:22] | {8{|product_q[lane][32:30]}};
     end
   end
 
@@ -200,9 +199,12 @@ module ng_vector #(
   logic [49:0] f_v4_q, f_v5_q;
   // Pairs of zeros before the first 1: t + 9.
   logic [4:0] f_zeros5_q, f_zeros;
-  logic [4:0] zeros_q[Lanes];
-  logic signed [StatSumBits-1:0] less_sum_q[Lanes];
   logic [49:0] f_aligned;
+  logic signed [StatSumBits:0] f_less_q[2:5];
+  // What shifts a lane's differences by t + 9: D and the sum do so by its low 3 bits, once and for all; whole bytes are left.
+  logic [17:0] times_q[Lanes];
+  logic signed [30:0] less_q[Lanes];
+  logic [1:0] bytes_q[Lanes];
   assign f_aligned = f_v5_q << {f_zeros5_q, 1'b0};
   always_comb begin
     f_zeros = 5'd25;
@@ -219,9 +221,12 @@ module ng_vector #(
     f_v4_q       <= 50'(f_scaled3_q - f_squared3_q);
     f_v5_q       <= f_v4_q;
     f_zeros5_q   <= f_zeros;
-    if (f_valid_q[1]) less_sum_q[f_lane_q[1]] <= -f_sum_q;
+    f_less_q[2]  <= -(StatSumBits + 1)'(f_sum_q);
+    for (int n = 3; n <= 5; n++) f_less_q[n] <= f_less_q[n-1];
     if (f_valid_q[5]) begin
-      zeros_q[f_lane_q[5]]    <= f_zeros5_q;
+      times_q[f_lane_q[5]]    <= 18'(size_q) << f_zeros5_q[2:0];
+      less_q[f_lane_q[5]]     <= 31'(f_less_q[5]) << f_zeros5_q[2:0];
+      bytes_q[f_lane_q[5]]    <= f_zeros5_q[4:3];
       zero_q[f_lane_q[5]]     <= f_zeros5_q == 5'd25;
       radicand_q[f_lane_q[5]] <= f_aligned[49:18];
     end
@@ -258,27 +263,35 @@ module ng_vector #(
     smallest_q <= 8'hFF << (bits_q - 4'd1);
   end
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_norm
-    logic signed [26:0] d3_q, d4_q;
+    logic signed [30:0] d3_q, d4_q;
     logic [30:0] aligned;
     logic [22:0] rounded;
     logic signed [19:0] scaled;
     logic signed [17:0] n7_q;
     logic signed [31:0] y8_q, y9_q;
     logic [31:0] bends;
+    logic [39:0] ring;
+    logic [15:0] eights;
+    logic [9:0] pairs;
     logic [8:0] turned;
     logic [7:0] low10_q;
     logic [2:0] bends10_q;
     logic sign10_q;
     // Times 2^t, -9 <= t <= 15, with one bit behind the point, and half of one more.
-    assign aligned = 31'(d4_q) << zeros_q[lane];
+    assign aligned = d4_q << {bytes_q[lane], 3'd0};
     assign rounded = aligned[30:8] + 23'd1;
     assign scaled  = product_q[lane][38:19];
     assign bends   = (y9_q ^ {y9_q[30:0], 1'b0}) & straight_q;
     // Low bits, and below them the highest. Whole bytes first, as fewer bits are left for the rest.
-    assign turned  = 9'(16'({y9_q[6:0], y9_q, y9_q[31]} >> {shift_q[4:3], 3'd0}) >> shift_q[2:0]);
+    assign ring    = {y9_q[6:0], y9_q, y9_q[31]};
+    always_comb begin
+      for (int n = 0; n < 16; n++) eights[n] = ring[n+8*shift_q[4:3]];
+      for (int n = 0; n < 10; n++) pairs[n] = eights[n+2*shift_q[2:1]];
+    end
+    assign turned  = shift_q[0] ? pairs[9:1] : pairs[8:0];
     always_ff @(posedge clk_i) begin
-      d3_q <= 27'($signed({16'd0, size_q}) * 27'(signed'(wide_i[lane])));
-      d4_q <= d3_q + 27'(less_sum_q[lane]);
+      d3_q <= $signed({13'd0, times_q[lane]}) * 31'(signed'(wide_i[lane]));
+      d4_q <= d3_q + less_q[lane];
       c5_q[lane] <= rounded[22:1];
       if (!is_norm_q || zero_q[lane]) c5_q[lane] <= '0;
       n7_q <= scaled > 20'sd131071 ? 18'sd131071 : scaled < -20'sd131072 ? -18'sd131072 : 18'(scaled);
@@ -287,13 +300,16 @@ module ng_vector #(
       for (int n = 0; n < 8; n++) low10_q[n] <= inside_q[n] ? turned[n+1] : !left && y9_q[31];
       bends10_q <= {|bends[31:22], |bends[21:12], |bends[11:0]};
       sign10_q  <= left ? turned[0] : y9_q[31];
-      norm_q[lane] <= bends10_q == 0 ? low10_q : smallest_q ^ {8{!sign10_q}};
+      // Either result; that of SOFTMAX is at most 255.
+      if (!is_norm_q) result_q[lane] <= product_q[lane][29:22];
+      else result_q[lane] <= bends10_q == 0 ? low10_q : smallest_q ^ {8{!sign10_q}};
+      if (!is_norm_q && product_q[lane][32:30] != 0) result_q[lane] <= '1;
     end
   end
 
   assign write_valid_o  = is_norm_q ? w_q[11].valid && w_q[11].norm : w_q[5].valid && !w_q[5].norm && !w_q[5].sums;
   assign write_addr_o   = is_norm_q ? w_q[11].address : w_q[5].address;
-  assign write_o        = is_norm_q ? norm_q : softmax_q;
+  assign write_o        = result_q;
   assign probe_number_o = number_q;
 
   assign root_start   = state_q == SetupEnd && end_q == 0;
