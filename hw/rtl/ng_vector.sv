@@ -140,11 +140,11 @@ module ng_vector #(
   // SOFTMAX. Stage 2: difference; 3: exponential; 4: product; 5: write.
   logic [Lanes-1:0][23:0] sum_q;
   logic [Lanes-1:0][16:0] quotient;
-  // One multiplier a lane for both instructions: exponential or difference, times the quotient, and half of what a 1 is
-  // in the result.
-  logic [Lanes-1:0][38:0] product_q;
-  logic [22:0] half;
-  assign half = is_norm_q ? 23'h04_0000 : 23'h20_0000;
+  // One multiplier a lane for both instructions: exponential or difference, times the quotient. Its own adder adds the half
+  // that rounds the result.
+  logic [Lanes-1:0][38:0] product_q, scaled;
+  logic [21:0] half;
+  assign half = is_norm_q ? 22'h04_0000 : 22'h20_0000;
   // 0 where the difference does not count: in SOFTMAX, and in a lane without variance.
   logic [Lanes-1:0][21:0] c5_q;
   logic [Lanes-1:0] zero_q;
@@ -158,10 +158,11 @@ module ng_vector #(
     assign x = stat_max[lane] - score_i[lane];
     assign exp_addr_o[lane] = ExpBits'({exp_id_q, x});
     assign factor = c5_q[lane] | 22'(exp_i[lane] & {15{!is_norm_q}});
+    assign scaled[lane] = product_q[lane] + 39'(half);
     always_ff @(posedge clk_i) begin
       if (state_q == Check) sum_q[lane] <= '0;
       else if (w_q[3].valid && w_q[3].sums && !is_norm_q) sum_q[lane] <= sum_q[lane] + 24'(exp_i[lane]);
-      product_q[lane] <= 39'(factor) * $signed({22'd0, quotient[lane]}) + $signed(39'(half));
+      product_q[lane] <= 39'(factor) * $signed({22'd0, quotient[lane]});
     end
   end
 
@@ -199,13 +200,14 @@ module ng_vector #(
   logic [49:0] f_v4_q, f_v5_q;
   // Pairs of zeros before the first 1: t + 9.
   logic [4:0] f_zeros5_q, f_zeros;
-  logic [49:0] f_aligned;
+  logic [31:0] f_radicand;
   logic signed [StatSumBits:0] f_less_q[2:5];
-  // What shifts a lane's differences by t + 9: D and the sum do so by its low 3 bits, once and for all; whole bytes are left.
+  // A lane's differences are shifted by t + 9. For its low 3 bits D and the sum are so beforehand; whole bytes are left. A
+  // difference has 27 bits at most, as D has 1024; of what is shifted, 31 bits count.
   logic [17:0] times_q[Lanes];
   logic signed [30:0] less_q[Lanes];
   logic [1:0] bytes_q[Lanes];
-  assign f_aligned = f_v5_q << {f_zeros5_q, 1'b0};
+  assign f_radicand = 32'((f_v5_q << {f_zeros5_q, 1'b0}) >> 18);
   always_comb begin
     f_zeros = 5'd25;
     for (int unsigned n = 0; n < 25; n++) if (f_v4_q[2*n+:2] != 0) f_zeros = 5'(24 - n);
@@ -228,7 +230,7 @@ module ng_vector #(
       less_q[f_lane_q[5]]     <= 31'(f_less_q[5]) << f_zeros5_q[2:0];
       bytes_q[f_lane_q[5]]    <= f_zeros5_q[4:3];
       zero_q[f_lane_q[5]]     <= f_zeros5_q == 5'd25;
-      radicand_q[f_lane_q[5]] <= f_aligned[49:18];
+      radicand_q[f_lane_q[5]] <= f_radicand;
     end
     lane_q <= state_q == Setup ? lane_q + 1'b1 : '0;
     if (!rst_ni) f_valid_q <= '0;
@@ -266,7 +268,7 @@ module ng_vector #(
     logic signed [30:0] d3_q, d4_q;
     logic [30:0] aligned;
     logic [22:0] rounded;
-    logic signed [19:0] scaled;
+    logic signed [19:0] n6;
     logic signed [17:0] n7_q;
     logic signed [31:0] y8_q, y9_q;
     logic [31:0] bends;
@@ -280,30 +282,30 @@ module ng_vector #(
     // Times 2^t, -9 <= t <= 15, with one bit behind the point, and half of one more.
     assign aligned = d4_q << {bytes_q[lane], 3'd0};
     assign rounded = aligned[30:8] + 23'd1;
-    assign scaled  = product_q[lane][38:19];
-    assign bends   = (y9_q ^ {y9_q[30:0], 1'b0}) & straight_q;
+    assign n6 = scaled[lane][38:19];
+    assign bends = (y9_q ^ {y9_q[30:0], 1'b0}) & straight_q;
     // Low bits, and below them the highest. Whole bytes first, as fewer bits are left for the rest.
-    assign ring    = {y9_q[6:0], y9_q, y9_q[31]};
+    assign ring = {y9_q[6:0], y9_q, y9_q[31]};
     always_comb begin
       for (int n = 0; n < 16; n++) eights[n] = ring[n+8*shift_q[4:3]];
       for (int n = 0; n < 10; n++) pairs[n] = eights[n+2*shift_q[2:1]];
     end
-    assign turned  = shift_q[0] ? pairs[9:1] : pairs[8:0];
+    assign turned = shift_q[0] ? pairs[9:1] : pairs[8:0];
     always_ff @(posedge clk_i) begin
       d3_q <= $signed({13'd0, times_q[lane]}) * 31'(signed'(wide_i[lane]));
       d4_q <= d3_q + less_q[lane];
       c5_q[lane] <= rounded[22:1];
       if (!is_norm_q || zero_q[lane]) c5_q[lane] <= '0;
-      n7_q <= scaled > 20'sd131071 ? 18'sd131071 : scaled < -20'sd131072 ? -18'sd131072 : 18'(scaled);
+      n7_q <= n6 > 20'sd131071 ? 18'sd131071 : n6 < -20'sd131072 ? -18'sd131072 : 18'(n6);
       y8_q <= 32'(n7_q) * 32'(gamma_q[7]);
       y9_q <= y8_q + beta_q[8];
       for (int n = 0; n < 8; n++) low10_q[n] <= inside_q[n] ? turned[n+1] : !left && y9_q[31];
       bends10_q <= {|bends[31:22], |bends[21:12], |bends[11:0]};
       sign10_q  <= left ? turned[0] : y9_q[31];
       // Either result; that of SOFTMAX is at most 255.
-      if (!is_norm_q) result_q[lane] <= product_q[lane][29:22];
+      if (!is_norm_q) result_q[lane] <= scaled[lane][29:22];
       else result_q[lane] <= bends10_q == 0 ? low10_q : smallest_q ^ {8{!sign10_q}};
-      if (!is_norm_q && product_q[lane][32:30] != 0) result_q[lane] <= '1;
+      if (!is_norm_q && scaled[lane][32:30] != 0) result_q[lane] <= '1;
     end
   end
 
