@@ -252,7 +252,7 @@ module ng_vector #(
   //   inside:   low bits that come out of the word. Others are 0, or the sign after a shift to the right.
   //   straight: bits of the word that are like the one to the right of them (like 0, bit 0) if the number fits. What is
   //             shifted out to the left does not count.
-  //   smallest: low bits of the smallest number.
+  //   smallest: low bits of the smallest number; the largest has the others.
   logic left;
   logic signed [6:0] lowest;
   logic [7:0] inside_q, smallest_q;
