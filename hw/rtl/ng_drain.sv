@@ -3,8 +3,8 @@
 // What this does: one word a cycle, without a stall once a tile has begun; instructions retire here, in order. It
 // has the first right to every memory port that it uses. What it does not: keep the accumulators (ng_array).
 //
-// Stages: 0 addresses; 1 select; 2 bias, residual, left shifts; 3 sum, half; 4 right shift; 5 saturate; 6 table; 7 write;
-// 8, 9 statistics.
+// Stages: 0 addresses; 1 select; 2 bias, residual, left shifts; 3 sum, half; 4 right shift; 5 saturate; 6 table;
+// 7 write; 8, 9 statistics.
 module ng_drain #(
   parameter int unsigned Lanes       = 8,
   parameter int unsigned WeightDepth = 64,
@@ -349,7 +349,7 @@ module ng_drain #(
   logic [Lanes-1:0][15:0] written;
   logic [31:0] half_q;  // that rounds, the same for all lanes
   assign table_re_o = w6_q.valid && w6_q.has_table;
-  always_ff @(posedge clk_i) half_q <= w2_q.shift == 0 ? '0 : 32'd1 << (w2_q.shift - 5'd1);
+  always_ff @(posedge clk_i) half_q <= rounding_half({1'b0, w2_q.shift});
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
     logic [31:0] bias, residual;
     logic [15:0] looked_up;

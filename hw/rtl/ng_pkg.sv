@@ -117,20 +117,9 @@ package ng_pkg;
     return rest[31:0];
   endfunction
 
-  // Arithmetic right shift that rounds half up; a left shift where `shift` is negative. The half is added before.
+  // What is added before a right shift that rounds half up; nothing before a left one.
   function automatic logic [31:0] rounding_half(logic signed [5:0] shift);
     return shift > 0 ? 32'd1 << 5'(shift - 6'sd1) : 32'd0;
-  endfunction
-  function automatic logic [31:0] flipped(logic [31:0] v);
-    for (int n = 0; n < 32; n++) flipped[n] = v[31-n];
-  endfunction
-  // One shifter serves both directions: to the left is to the right with the bits in the opposite order.
-  function automatic logic signed [31:0] shifted(logic signed [31:0] v, logic signed [5:0] shift);
-    logic left;
-    logic [31:0] moved;
-    left  = shift < 0;
-    moved = 32'($signed({v[31] && !left, left ? flipped(v) : v}) >>> (left ? 5'(-shift) : 5'(shift)));
-    return left ? flipped(moved) : moved;
   endfunction
 
   // Clips to `bits` bits (2 to 16), signed or not; the low 16 bits of the result.

@@ -11,7 +11,6 @@ module ng_functions (
   input  ng_pkg::waits_t     waits_i,
   input  ng_pkg::retired_t   retired_i,
   output logic [31:0]        crc_o,
-  output logic signed [31:0] shifted_o,
   output logic [15:0]        saturated_o,
   output logic [31:0]        half_o,
   output logic [31:0]        addr_bits_o,
@@ -19,7 +18,6 @@ module ng_functions (
 );
   always_ff @(posedge clk_i) begin
     crc_o       <= ng_pkg::crc_step(crc_i, beat_i);
-    shifted_o   <= ng_pkg::shifted(v_i, shift_i);
     saturated_o <= ng_pkg::saturated(v_i, bits_i, unsigned_i);
     half_o      <= ng_pkg::rounding_half(shift_i);
     addr_bits_o <= ng_pkg::addr_bits(depth_i);
