@@ -52,7 +52,7 @@ _DS987 = "DS987, Kria K26 SOM Data Sheet"
 _SMALL = Parameters(
     lanes=16, weight_depth=12288, kv_depth=3072, act_depth=3072, vector_depth=2560, score_depth=128,
     wide_depth=1536, stat_depth=16, bias_depth=10240, norm_depth=4096, table_depth=512, exp_depth=1024,
-    index_depth=64, program_depth=512,
+    index_depth=64, program_depth=1024,
 )  # fmt: skip
 _MEDIUM = Parameters(
     lanes=16, weight_depth=20480, kv_depth=4608, act_depth=6144, vector_depth=4608, score_depth=256,
