@@ -34,7 +34,8 @@ def test_engine(name: str, tmp_path: Path) -> None:
     run_bench(
         "ng_engine",
         {"Lanes": scenarios.ENGINE.lanes, **depths},
-        top="bench_ng_engine_top",
+        top="narrowgauge",
+        checks=("bench_ng_engine_checks",),
         environ={scenario.FILE: str(file)},
     )
 
@@ -61,7 +62,8 @@ def test_sequencer(lanes: int) -> None:
 
 @pytest.mark.parametrize("lanes", [8, 32])
 def test_stream(lanes: int) -> None:
-    run_bench("ng_stream", {"Lanes": lanes, "WeightDepth": 50, "WideDepth": 20})
+    others = {"BiasDepth": 40, "NormDepth": 46, "TableDepth": 258, "ExpDepth": 260, "IndexDepth": 36}
+    run_bench("ng_stream", {"Lanes": lanes, "WeightDepth": 50, "WideDepth": 20, **others})
 
 
 @pytest.mark.parametrize("lanes", [8, 16])

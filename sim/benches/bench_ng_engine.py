@@ -1,7 +1,7 @@
-"""ng_engine: commands of a host over AXI4-Lite and AXI4-Stream, with every channel stalled at random at once.
+"""The engine in its wrapper: commands of a host over AXI4-Lite and AXI4-Stream, all channels stalled at random at once.
 
-The scenario (`scenario.py`) says what is sent and what must come of it. The top module checks the protocol of the
-outputs. Beside each command the host reads STATUS over and over, so that registers and streams are used together.
+The scenario (`scenario.py`) says what is sent and what must come of it. `bench_ng_engine_checks` checks the protocol of
+the outputs. Beside each command the host reads STATUS over and over, so that registers and streams are used together.
 """
 
 from __future__ import annotations
@@ -34,6 +34,17 @@ LIMIT = 60_000
 IDLE, DONE, ERROR = 1, 2, 4
 
 
+class Pins:
+    """Clock, reset and interrupt of the wrapper, by the names that they have in the modules of the engine."""
+
+    def __init__(self, dut: Any) -> None:
+        self.clk_i, self.rst_ni, self.interrupt_o = dut.aclk, dut.aresetn, dut.interrupt
+
+    def __iter__(self) -> Iterator[Any]:
+        """The inputs that nobody drives: the AXI models drive all."""
+        return iter(())
+
+
 class Host:
     """The AXI models and the commands.
 
@@ -42,11 +53,11 @@ class Host:
         latencies: cycles from the write of a command to its interrupt that the counter CYCLES leaves out.
     """
 
-    def __init__(self, dut: Any) -> None:
-        self._dut = dut
+    def __init__(self, dut: Any, pins: Pins) -> None:
+        self._dut, self._pins = dut, pins
         self.stall = 0.0
         self.latencies: set[int] = set()
-        clock, reset = dut.clk_i, dut.rst_ni
+        clock, reset = pins.clk_i, pins.rst_ni
         self._axil = AxiLiteMaster(
             AxiLiteBus.from_prefix(dut, "s_axi"), clock, reset, reset_active_level=False
         )
@@ -78,7 +89,7 @@ class Host:
             stream.assert_reset(True)
             stream.clear()
         await self.write("CONTROL", 1 << 31)
-        await cycles(self._dut, 2)
+        await cycles(self._pins, 2)
         for stream in (self._source, self._sink):
             stream.assert_reset(False)
         # A command that had ended by then is done.
@@ -87,12 +98,12 @@ class Host:
 
     async def reset(self) -> None:
         """The engine's reset, which the AXI models follow."""
-        self._dut.rst_ni.value = 0
+        self._pins.rst_ni.value = 0
         for stream in (self._source, self._sink):
             stream.clear()
-        await cycles(self._dut, 3)
-        self._dut.rst_ni.value = 1
-        await cycles(self._dut, 2)
+        await cycles(self._pins, 3)
+        self._pins.rst_ni.value = 1
+        await cycles(self._pins, 2)
         assert await self.read("STATUS") == IDLE
         for name in (
             "ERROR_WHERE",
@@ -122,12 +133,12 @@ class Host:
         await self.write("CONTROL", step.command)
         began = await begun
         if step.stop:
-            await cycles(self._dut, step.after)
+            await cycles(self._pins, step.after)
             await (self.clear() if step.stop == "clear" else self.reset())
             return
         polls = cocotb.start_soon(self._poll())
-        if not int(self._dut.interrupt_o.value):
-            await with_timeout(RisingEdge(self._dut.interrupt_o), LIMIT * PERIOD, "ns")
+        if not int(self._pins.interrupt_o.value):
+            await with_timeout(RisingEdge(self._pins.interrupt_o), LIMIT * PERIOD, "ns")
         took = int((get_sim_time("ns") - began) // PERIOD)
         polls.cancel()
         await self._axil.wait()
@@ -176,7 +187,7 @@ class Host:
         """When a write of a register is taken."""
         dut = self._dut
         while True:
-            await FallingEdge(dut.clk_i)
+            await FallingEdge(self._pins.clk_i)
             if (
                 int(dut.s_axi_awvalid.value)
                 and int(dut.s_axi_awready.value)
@@ -192,8 +203,9 @@ class Host:
 @bench(3_000_000)
 async def scenario(dut: Any) -> None:
     """All steps, one after the other on one engine."""
-    host = Host(dut)
-    await start(dut)
+    pins = Pins(dut)
+    host = Host(dut, pins)
+    await start(pins)
     for step in read():
         await host.play(step)
     assert len(host.latencies) <= 1 and host.latencies <= set(range(5)), host.latencies

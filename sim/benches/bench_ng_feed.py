@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +13,14 @@ from ...hw import isa
 from ...hw.isa import Contract, Count, Error, Indexed, Memory, Space, Stat
 from . import structs
 from .common import STALLS, bench, generator, pack, start, value
-from .instructions import FAULT, NUMBER_BITS, PLACE, changed, place, random_fields, word
+from .instructions import FAULT, NUMBER_BITS, PLACE, changed, no_instruction, place, random_fields, word
 
 OP, JOB = structs.struct("op_t"), structs.struct("job_t")
 OPERAND_BITS = structs.number("OperandBits")
 MOST = 3
 """Instructions of each other unit that may be waited for."""
+FILL = 8
+"""Cycles in which the pipeline has filled after an instruction was taken, and then gives a pair a cycle."""
 
 
 @dataclass
@@ -25,6 +28,7 @@ class Turn:
     """A turn of the innermost loop, or the only one of an instruction without any (`op` is then None).
 
     Attributes:
+        number: of its instruction.
         op: fields of `op_t`.
         a, b: addresses; None where no memory is read.
         ends: whether it is its instruction's last.
@@ -32,6 +36,7 @@ class Turn:
         fault: whether the instruction ends here, with ADDRESS.
     """
 
+    number: int
     op: dict[str, int] | None
     a: int | None
     b: int | None
@@ -97,6 +102,32 @@ class Expected:
             address += entry * getattr(c, f"{side}_index_stride")
         return address, sound and address < self.depths[Memory(space)]
 
+    def moved(self, c: Contract, side: str, where: dict[str, int], past: int) -> Contract:
+        """The instruction with another base of A or B: its last word is `past` words from the end of the memory."""
+        n0, n1, n2, nk, _ = self.counts(c, where)
+        turns = itertools.product(range(n0), range(n1), range(n2), range(nk))
+        addresses = [self.operand(c, side, where, at)[0] for at in turns]
+        last = max((address for address in addresses if address is not None), default=None)
+        if last is None:
+            return c
+        base = getattr(c, f"{side}_base") + self.depths[Memory(getattr(c, f"{side}_space"))] + past - last
+        return changed(c, **{f"{side}_base": base}) if 0 <= base < 1 << isa.WEIGHT_ADDRESS_BITS else c
+
+    def through_the_index(
+        self, c: Contract, side: str, where: dict[str, int], inner: int, past: int
+    ) -> Contract:
+        """The instruction with the tokens of a block for A or B until the end of its half of INDEX, and `past` more."""
+        turns = self.half - where["first"] + past
+        if turns < 1:
+            return c
+        inner |= c.keep
+        loops = {"n0": 1 if inner else turns, "n1": 1, "n2": 1, "nk": turns if inner else 1}
+        sources = dict.fromkeys(("n0_source", "n2_source", "nk_source"), Count.CONST)
+        c = changed(c, **loops, **sources, a_base=0, b_base=0, a_indexed=Indexed.NONE, b_indexed=Indexed.NONE)
+        c = changed(c, **{f"{s}_stride{name}": 1 for s in "ab" for name in "0k"})
+        indexed = Indexed.LOOPK if inner else Indexed.LOOP0
+        return changed(c, **{f"{side}_indexed": indexed, f"{side}_index_stride": 1})
+
     def of(self, instructions: list[tuple[Contract, bool, dict[str, int] | None]]) -> Case:
         """The outcome of a list."""
         case = Case(instructions, [], [], None)
@@ -139,7 +170,7 @@ class Expected:
         )
         waits = isa.waits(c)
         if n0 * n1 * n2 == 0:
-            case.turns.append(Turn(None, None, None, True, waits, outside))
+            case.turns.append(Turn(number, None, None, None, True, waits, outside))
             return outside
         turns = [
             (i0, i1, i2, k)
@@ -161,7 +192,7 @@ class Expected:
             )
             fault = (first and outside) or not (a_good and b_good)
             case.turns.append(
-                Turn({k_: int(v) for k_, v in op.items()}, a, b, last, waits if first else (), fault)
+                Turn(number, {k_: int(v) for k_, v in op.items()}, a, b, last, waits if first else (), fault)
             )
             if fault:
                 return True
@@ -183,9 +214,14 @@ def draw(rng: random.Random, expected: Expected, lengths: tuple[int, ...]) -> Ca
             "rows": rng.choice((0, 1, expected.n, expected.n + 1, 2 * expected.n, 3 * expected.n + 3)),
             "wait_array": rng.randint(0, number), "wait_vector": rng.randint(0, MOST),
             "wait_stream": rng.randint(0, MOST),
-            "stat_slot": rng.randrange(expected.depths[Memory.STAT] + (rng.random() < 0.05)),
-            "table_id": rng.randrange(expected.depths[Memory.TABLE] // 256 + (rng.random() < 0.05)),
+            "stat_slot": rng.randrange(expected.depths[Memory.STAT]),
+            "table_id": rng.randrange(expected.depths[Memory.TABLE] // 256),
         }  # fmt: skip
+        # Now and then the first that is not there.
+        if rng.random() < 0.03:
+            changes["stat_slot"] = expected.depths[Memory.STAT]
+        if rng.random() < 0.03:
+            changes["table_id"] = expected.depths[Memory.TABLE] // 256
         if keep:
             changes |= {"n0": 1, "n1": 1, "n2": 1, "n0_source": Count.CONST, "n2_source": Count.CONST}
         for side in "ab":
@@ -207,6 +243,10 @@ def draw(rng: random.Random, expected: Expected, lengths: tuple[int, ...]) -> Ca
                 if one.fault and rng.random() < 0.9:
                     c = changed(c, **{f"{side}_base": rng.randrange(100), f"{side}_indexed": Indexed.NONE})
                     c = changed(c, **{f"{side}_stride{name}": rng.randrange(9) for name in "012k"})
+                if rng.random() < 0.05:
+                    c = expected.through_the_index(c, side, where, rng.randrange(2), rng.randrange(2))
+                if rng.random() < 0.25:
+                    c = expected.moved(c, side, where, rng.choice((-1, -1, 0, 0, rng.getrandbits(16))))
         instructions.append((c, rng.random() < 0.98, where))
     return expected.of(instructions)
 
@@ -246,7 +286,9 @@ async def play(dut: Any, rng: random.Random, expected: Expected, case: Case) -> 
     jobs: list[dict[str, int]] = []
     index = [rng.getrandbits(128), rng.getrandbits(128)]
     valid = False
-    for _ in range(3000 + 100 * len(case.turns)):
+    settled = 0
+    for now in range(3000 + 100 * len(case.turns)):
+        before = list(retired)
         if at < len(case.instructions):
             c, sound, where = case.instructions[at]
             valid = valid or rng.random() >= chance["list"]
@@ -254,6 +296,8 @@ async def play(dut: Any, rng: random.Random, expected: Expected, case: Case) -> 
             dut.skipped_i.value = where is None
             dut.place_i.value = PLACE.pack(**where) if where else rng.getrandbits(PLACE.width)
         dut.valid_i.value = valid
+        if not valid:
+            no_instruction(dut, rng)
         # The drain retires in order what it was told of, when all operands were read.
         if told < len(jobs) and rng.random() >= chance["drain"]:
             job = jobs[told]
@@ -275,21 +319,34 @@ async def play(dut: Any, rng: random.Random, expected: Expected, case: Case) -> 
         if fault["valid"]:
             break
         assert not (turn and case.turns[turn - 1].fault), "no fault"
+        went, begins, ends = value(dut.op_valid_o), value(dut.begun_o), value(dut.fed_o)
+        doing = [name for name in ("wait", "drain", "stall") if value(getattr(dut, f"{name}_o"))]
+        doing += ["go"] if went or ends else []
+        following = case.turns[turn] if turn < len(case.turns) and case.turns[turn].number < at else None
+        if following is not None:
+            wanted_doing = [_doing(following, before, room, weight, vector)]
+            waiter = following.number
+        else:
+            # Only what comes next may wait: its index words may be what it waits for.
+            c, sound, where = case.instructions[min(at, len(case.instructions) - 1)]
+            waits = valid and sound and where is not None and _indexed(c) and not _met(isa.waits(c), retired)
+            wanted_doing, waiter = ["wait"] if waits else [], at
+        assert doing == wanted_doing or (following is not None and not doing and now < settled)
+        assert value(dut.waits_o) == (doing == ["wait"] and retired[0] == waiter)
+        assert value(dut.ready_o) or not (valid and case.instructions[at][1:] == (True, None)), (
+            "it is skipped"
+        )
         if valid and value(dut.ready_o):
             c, sound, where = case.instructions[at]
             assert sound
-            indexed = c.a_indexed is not Indexed.NONE or c.b_indexed is not Indexed.NONE
-            if where is not None and indexed:
-                # Its index words may be what it waits for.
-                assert all(r >= w for r, w in zip(retired, isa.waits(c), strict=True)), "too early"
-            at, valid = at + 1, False
+            assert where is None or not _indexed(c) or _met(isa.waits(c), retired), "too early"
+            at, valid, settled = at + 1, False, now + FILL
         if value(dut.job_valid_o) and value(dut.job_ready_i):
             jobs.append(JOB.unpack(value(dut.job_o)))
         for side in range(2):
             if value(dut.index_re_o) >> side & 1:
                 address = value(dut.index_addr_o) >> address_bits * side & (1 << address_bits) - 1
                 index[side] = pack(expected.index[address % len(expected.index)], 16)
-        went, begins, ends = value(dut.op_valid_o), value(dut.begun_o), value(dut.fed_o)
         assert value(dut.busy_o) == (went and OP.unpack(value(dut.op_o))["reads"])
         if went or begins or ends:
             assert turn < len(case.turns), "more than the list"
@@ -297,7 +354,6 @@ async def play(dut: Any, rng: random.Random, expected: Expected, case: Case) -> 
             turn += 1
             assert ends == wanted.ends and went == (wanted.op is not None)
             assert begins == (wanted.op is None or wanted.op["begins"])
-            assert all(r >= w for r, w in zip(retired, wanted.waits, strict=False)), "too early"
             if wanted.op is not None:
                 op = OP.unpack(value(dut.op_o))
                 assert {name: op[name] for name in wanted.op} == wanted.op
@@ -334,6 +390,33 @@ async def play(dut: Any, rng: random.Random, expected: Expected, case: Case) -> 
     assert len(merged) >= len(case.jobs)
     for job, told_of in zip(merged, case.jobs, strict=False):
         assert {name: job[name] for name in told_of} == told_of
+
+
+def _indexed(c: Contract) -> bool:
+    return c.a_indexed is not Indexed.NONE or c.b_indexed is not Indexed.NONE
+
+
+def _met(waits: tuple[int, ...], retired: list[int]) -> bool:
+    return all(r >= w for r, w in zip(retired, waits, strict=False))
+
+
+def _doing(turn: Turn, before: list[int], room: int, weight: bool, vector: bool) -> str:
+    """What must become of a turn that has come to the last stage.
+
+    Args:
+        turn: the turn.
+        before: instructions that had retired a cycle before.
+        room: whether a tile may begin.
+        weight, vector: whether the ports of B are busy.
+    """
+    if not _met(turn.waits, before):
+        return "wait"
+    if turn.op is None:
+        return "go"
+    if turn.op["tile_begins"] and not room:
+        return "drain"
+    busy = {Space.WEIGHT: weight, Space.VECTOR: vector}
+    return "stall" if turn.op["reads"] and busy.get(Space(turn.op["b_space"]), False) else "go"
 
 
 def _covered(jobs: list[dict[str, int]]) -> int:

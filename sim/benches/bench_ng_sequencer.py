@@ -115,3 +115,40 @@ async def lists(dut: Any) -> None:
         assert value(dut.valid_o) == 0
         await RisingEdge(dut.clk_i)
     assert kinds == {(unit, good) for unit in Unit for good in (True, False)}
+
+
+@bench(5_000)
+async def one_a_cycle(dut: Any) -> None:
+    """A list alone, by a memory of two cycles: once filled, the sequencer gives an instruction in every cycle."""
+    rng = generator()
+    depth = int(dut.ProgDepth.value)
+    address_bits = len(dut.addr_o) // 3
+    await start(dut)
+    for unit in Unit:
+        counts = [depth if other is unit else 0 for other in Unit]
+        program = [draw(rng, unit, False) for _ in range(depth)]
+        dut.rst_ni.value = 0
+        dut.sentences_i.value, dut.count_i.value = 2, pack(counts, NUMBER_BITS)
+        dut.ready_i.value = dut.rvalid_i.value = 0
+        dut.allow_i.value = 7
+        await RisingEdge(dut.clk_i)
+        await RisingEdge(dut.clk_i)
+        dut.rst_ni.value, dut.ready_i.value = 1, 7
+        pipe: list[int | None] = [None, None]
+        found: list[int] = []
+        first = 0
+        for now in range(2 * depth):
+            data = pipe.pop(0)
+            dut.rvalid_i.value = 0 if data is None else 1 << unit
+            dut.rdata_i.value = (data or 0) << WIDTH * unit
+            await FallingEdge(dut.clk_i)
+            granted = value(dut.gnt_o)
+            address = value(dut.addr_o) >> address_bits * unit & (1 << address_bits) - 1
+            pipe.append(program[address] if granted else None)
+            if value(dut.valid_o):
+                first = first or now
+                found.append(value(dut.instruction_o) >> WIDTH * unit & (1 << WIDTH) - 1)
+            await RisingEdge(dut.clk_i)
+            if len(found) == depth:
+                break
+        assert found == program and now == first + depth - 1

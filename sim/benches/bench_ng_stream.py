@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from ...hw import isa
 from ...hw.isa import Count, Error, Load, Memory, Store
 from .common import STALLS, bench, generator, pack, start, value
-from .instructions import FAULT, NUMBER_BITS, PLACE, changed, place, waiting, word
+from .instructions import FAULT, NUMBER_BITS, PLACE, changed, no_instruction, place, waiting, word
 
 TARGETS = (Memory.WEIGHT, Memory.BIAS, Memory.NORM, Memory.TABLE, Memory.EXP, Memory.INDEX)
 MOST = 4
@@ -89,6 +90,12 @@ class Expected:
             case.retired += 1
 
 
+def beats_of(load: Load, where: dict[str, int], lanes: int) -> int:
+    """The beats that a LOAD takes."""
+    words = where["length"] if load.count_source is Count.LENGTH else load.count
+    return words * isa.MEMORIES[load.memory].beats(lanes)
+
+
 def draw(rng: random.Random, expected: Expected, lengths: tuple[int, ...]) -> Case:
     """A random case; the packet has just what its LOADs take, or nearly so."""
     instructions: list[tuple[Load | Store, bool]] = []
@@ -97,7 +104,11 @@ def draw(rng: random.Random, expected: Expected, lengths: tuple[int, ...]) -> Ca
         memory = rng.choice((*TARGETS, Memory.WIDE, Memory.WIDE, Memory.WIDE))
         depth = expected.depths[memory]
         count = rng.choice((0, 1, 2, 5, min(depth, 9)))
-        base = rng.randint(0, depth - count) if rng.random() < 0.97 else depth - count + rng.randint(1, 3)
+        # One time in four up to the last word.
+        base = rng.choice((depth - count, *(rng.randint(0, depth - count) for _ in range(3))))
+        if rng.random() < 0.06:
+            largest = (1 << (isa.ADDRESS_BITS if memory is Memory.WIDE else isa.WEIGHT_ADDRESS_BITS)) - 1
+            base = rng.choice((depth - count + 1, depth - count + 3, largest))
         common = {"base": base, "sentence": rng.randrange(2), "block": rng.choice((0, 0, 1, 2))}
         instruction: Load | Store
         if memory is Memory.WIDE:
@@ -107,8 +118,7 @@ def draw(rng: random.Random, expected: Expected, lengths: tuple[int, ...]) -> Ca
             instruction = Load(**common, count=count, memory=memory, count_source=source)
             where = place(instruction, lengths, expected.lanes)
             if where is not None:
-                words = where["length"] if source is Count.LENGTH else count
-                beats += words * isa.MEMORIES[memory].beats(expected.lanes)
+                beats += beats_of(instruction, where, expected.lanes)
         waiter = waiting(rng, instruction, MOST)
         # It may wait for those of its own unit that come before it.
         instructions.append(
@@ -116,6 +126,10 @@ def draw(rng: random.Random, expected: Expected, lengths: tuple[int, ...]) -> Ca
         )
     if rng.random() < 0.2:
         beats += rng.choice((-1, -2, 1))
+    if rng.random() < 0.15:
+        # When all has been read: what is outside of its memory is that first.
+        last = Load(memory=Memory.BIAS, base=expected.depths[Memory.BIAS] - 1, count=rng.randrange(3))
+        instructions.append((last, True))
     case = Case(instructions, [rng.getrandbits(64) for _ in range(max(1, beats))])
     expected.of(case, lengths)
     return case
@@ -156,7 +170,7 @@ async def timeouts(dut: Any) -> None:
             case.fault, case.retired = Error.TIMEOUT, int(sent >= 2)
             beats = expected.lanes // 8
             case.writes = case.writes[: min(sent, 2) + max(0, sent - 2) // beats]
-            await play(dut, rng, case, (3,), expected.wide, timeout, stalls=False)
+            await play(dut, rng, case, (3,), expected.wide, timeout, stalls=("write", "list"))
 
 
 async def play(
@@ -166,7 +180,7 @@ async def play(
     lengths: tuple[int, ...],
     wide: list[int],
     timeout: int,
-    stalls: bool = True,
+    stalls: Collection[str] = ("in", "out", "write", "wide", "list"),
 ) -> None:
     """A case from reset to its end."""
     lanes = int(dut.Lanes.value)
@@ -178,7 +192,8 @@ async def play(
     await RisingEdge(dut.clk_i)
     dut.rst_ni.value = 1
     # No stall of the input may be longer than the timeout.
-    chances = {name: rng.choice(STALLS) if stalls else 0.0 for name in ("in", "out", "write", "wide", "list")}
+    names = ("in", "out", "write", "wide", "list")
+    chances = {name: rng.choice(STALLS) if name in stalls else 0.0 for name in names}
     if timeout:
         chances["in"] = min(chances["in"], 0.5)
     others = [0, 0]
@@ -190,7 +205,9 @@ async def play(
     pipe: list[int] = [0, 0]
     fault: dict[str, int] = {}
     held: tuple[int, int] | None = None
-    valid = False
+    valid = was_met = False
+    working: Load | Store | None = None
+    left = waited = 0
     last_beat = -1 if case.fault is Error.TIMEOUT else len(case.packet) - 1
     for _ in range(4000):
         # The list.
@@ -202,6 +219,8 @@ async def play(
             dut.ok_i.value, dut.skipped_i.value = sound, where is None
             dut.place_i.value = PLACE.pack(**where) if where else rng.getrandbits(PLACE.width)
         dut.valid_i.value = valid
+        if not valid:
+            no_instruction(dut, rng)
         for unit in range(2):
             if others[unit] < MOST and rng.random() < 0.1:
                 others[unit] += 1
@@ -219,15 +238,34 @@ async def play(
         dut.wide_i.value = pipe.pop(0)
         dut.flush_i.value = flush
         await FallingEdge(dut.clk_i)
-        if valid and value(dut.ready_o):
-            instruction, sound = case.instructions[at]
-            waits = isa.waits(instruction)
-            assert sound and (where is None or all(m >= w for m, w in zip(met, waits, strict=True))), (
-                "too early"
-            )
+        fault = FAULT.unpack(value(dut.fault_o))
+        ready = valid and value(dut.ready_o)
+        is_met = valid and all(m >= w for m, w in zip(met, isa.waits(instruction), strict=True))
+        if not fault["valid"]:
+            # What is counted. That tokens have come is seen a cycle later.
+            waits = working is None and valid and sound and where is not None and not ready
+            assert value(dut.busy_o) == (working is not None)
+            assert value(dut.wait_o) == value(dut.waits_o) == waits
+            assert not (waits and was_met), "too late"
+            hungry = value(dut.in_ready_o) and not offered
+            waited = waited + 1 if hungry else 0
+            blocked = isinstance(working, Store) and value(dut.out_valid_o) and not value(dut.out_ready_i)
+            assert hungry <= value(dut.stall_o) <= (hungry or blocked)
+            # What is skipped waits for nothing; a word that is written makes room for a beat.
+            assert ready or working is not None or not (valid and sound and where is None)
+            granted = value(dut.write_valid_o) and value(dut.write_gnt_i)
+            assert value(dut.in_ready_o) or not (granted and left)
+        was_met = is_met and not ready
+        retires = value(dut.retire_o)
+        if retires:
+            working = None
+        if ready:
+            assert sound and (where is None or is_met), "too early"
+            working = instruction if where is not None else None
+            left = beats_of(instruction, where, lanes) if isinstance(instruction, Load) and where else 0
             at, valid = at + 1, False
         if offered and value(dut.in_ready_o):
-            sent, offered = sent + 1, False
+            sent, left, offered = sent + 1, left - 1, False
         if value(dut.write_valid_o) and value(dut.write_gnt_i):
             memory = value(dut.write_memory_o)
             bits = 64 * isa.MEMORIES[Memory(memory)].beats(lanes)
@@ -236,6 +274,7 @@ async def play(
             pipe.append(wide[value(dut.wide_addr_o)])
         else:
             pipe.append(rng.getrandbits(len(dut.wide_i)))
+        assert not (flush and value(dut.flushed_o)) or len(results) == len(case.results), "a beat is left"
         beat = (value(dut.out_data_o), value(dut.out_last_o)) if value(dut.out_valid_o) else None
         # A beat stays; only its TLAST is decided by the flush, in whose favour it is held back.
         assert held is None or (beat is not None and beat[0] == held[0]), "a beat went away"
@@ -243,9 +282,8 @@ async def play(
         if beat is not None and held is None:
             results.append(beat[0])
             lasts.append(beat[1])
-        fault = FAULT.unpack(value(dut.fault_o))
         # With a fault the unit is stopped: what it does in that cycle has no effect.
-        retired += value(dut.retire_o) and not fault["valid"]
+        retired += retires and not fault["valid"]
         await RisingEdge(dut.clk_i)
         if fault["valid"]:
             break
@@ -262,6 +300,8 @@ async def play(
     else:
         assert fault["valid"] and fault["code"] == case.fault, (fault, case.fault)
         assert fault["number"] == case.retired == retired
+        # It is seen a cycle after it was too late, and said in the next.
+        assert fault["code"] != Error.TIMEOUT or waited == timeout + 1
         # Words may still be on their way.
         assert writes == case.writes[: len(writes)] and len(writes) >= len(case.writes) - 2
         assert results == case.results[: len(results)] and 1 not in lasts

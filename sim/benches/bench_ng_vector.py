@@ -12,7 +12,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from ...hw import isa
 from ...hw.isa import Error, LayerNorm, Softmax, Stat
 from .common import bench, generator, lanes, pack, start, value
-from .instructions import FAULT, NUMBER_BITS, PLACE, changed, place, waiting, word
+from .instructions import FAULT, NUMBER_BITS, PLACE, changed, no_instruction, place, waiting, word
 
 SUM, SQUARE, MAX, COUNT = isa.STAT_SUM_BITS, isa.STAT_SQUARE_BITS, isa.STAT_MAX_BITS, isa.STAT_COUNT_BITS
 MOST = 3
@@ -134,6 +134,8 @@ class Bench:
         writes: addresses and words so far.
         done: whether an instruction has just retired.
         fault: the last fault.
+        taken: whether an instruction was taken in the last cycle.
+        counted: busy_o, wait_o and waits_o in the last cycle.
     """
 
     def __init__(self, dut: Any, rng: random.Random) -> None:
@@ -191,6 +193,7 @@ class Bench:
         self.done = bool(value(dut.retire_o))
         self.fault = FAULT.unpack(value(dut.fault_o))
         self.taken = bool(value(dut.ready_o))
+        self.counted = value(dut.busy_o), value(dut.wait_o), value(dut.waits_o)
         await RisingEdge(dut.clk_i)
         self._stat = stat
         dut.stat_i.value, dut.exp_i.value = stat, exp
@@ -210,15 +213,26 @@ class Bench:
         dut.valid_i.value = 1
         self.writes = []
         retired = [rng.randint(0, wait) for wait in isa.waits(i)]
+        working = was_met = False
         for _ in range(6000):
             for unit in range(3):
                 retired[unit] += rng.random() < 0.2
             dut.retired_i.value = pack([min(r, 100) for r in retired], NUMBER_BITS)
             met = all(r >= w for r, w in zip(retired, isa.waits(i), strict=True))
             await self.cycle()
+            if not self.fault["valid"]:
+                offered = bool(int(dut.valid_i.value))
+                waits = offered and sound and where is not None and not self.taken
+                assert self.counted == (working, waits, waits)
+                # That tokens have come is seen a cycle later.
+                assert not (waits and was_met), "too late"
+                assert self.taken or not (offered and sound and where is None), "it is skipped"
+            was_met = met
             if self.taken:
                 assert sound and (where is None or met), "too early"
+                working = where is not None
                 dut.valid_i.value = 0
+                no_instruction(dut, rng)
             if self.done or self.fault["valid"]:
                 break
         else:

@@ -68,6 +68,13 @@ def place(instruction: Instruction, lengths: tuple[int, ...], lanes: int) -> dic
     }  # fmt: skip
 
 
+def no_instruction(dut: Any, rng: random.Random) -> None:
+    """What a sequencer shows a unit while it has no instruction for it: anything, also what waits for nothing."""
+    for name in ("instruction_i", "number_i", "ok_i", "skipped_i", "place_i"):
+        handle = getattr(dut, name)
+        handle.value = rng.choice((0, rng.getrandbits(len(handle))))
+
+
 _T = TypeVar("_T", bound=Instruction)
 
 

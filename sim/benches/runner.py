@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,19 +27,20 @@ SEED = "NARROWGAUGE_BENCH_SEED"
 _PACKAGES = ("ng_isa_pkg", "ng_pkg")
 
 
-def sources(top: str) -> list[Path]:
-    """The files that `top` needs, packages first; `top` is a module of the RTL or a wrapper beside the benches."""
+def sources(top: str, *checks: str) -> list[Path]:
+    """The files that `top` and `checks` need, packages first: modules of the RTL, or some beside the benches."""
     found: dict[str, Path] = {}
 
     def visit(name: str) -> None:
-        folder = next((f for f in (RTL, HERE) if (f / f"{name}.sv").is_file()), None)
-        if folder is None or name in found:
+        paths = (folder / f"{name}{suffix}" for folder in (RTL, HERE) for suffix in (".sv", ".v"))
+        path = next((path for path in paths if path.is_file()), None)
+        if path is None or name in found:
             return
-        found[name] = folder / f"{name}.sv"
+        found[name] = path
         for used in re.findall(r"\bng_\w+", re.sub(r"//.*", "", found[name].read_text(encoding="utf-8"))):
             visit(used)
 
-    for name in (*_PACKAGES, top):
+    for name in (*_PACKAGES, top, *checks):
         visit(name)
     return list(found.values())
 
@@ -97,14 +98,26 @@ def _main() -> str:
     return str(config.share_dir / "lib" / "verilator" / "verilator.cpp")
 
 
-def build(top: str, parameters: Mapping[str, int | str], *, watch: Watch = Watch.NOTHING) -> Path:
+def build(
+    top: str,
+    parameters: Mapping[str, int | str],
+    *,
+    checks: Sequence[str] = (),
+    watch: Watch = Watch.NOTHING,
+) -> Path:
     """The folder with the simulation of `top` with these parameters, compiled when it is not in the cache.
+
+    Args:
+        top: the top module.
+        parameters: of the top module.
+        checks: modules beside the benches that bind themselves to the design.
+        watch: what is recorded.
 
     Raises:
         UserError: Verilator is missing.
         RuntimeError: the sources don't compile; the message has Verilator's output.
     """
-    files = sources(top)
+    files = sources(top, *checks)
     objects = _run_time(watch)
     digest = hashlib.sha256(repr((top, sorted(parameters.items()), str(objects[0].parent))).encode())
     for file in (*files, Path(__file__)):
@@ -130,6 +143,7 @@ def run_bench(
     seed: int | None = None,
     *,
     top: str | None = None,
+    checks: Sequence[str] = (),
     waves: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> None:
@@ -140,6 +154,7 @@ def run_bench(
         parameters: values of the parameters of the top module; the bench sees them in the simulated design.
         seed: of the bench's random numbers and of the registers' values before reset; None takes that of `SEED`.
         top: the top module, where that is a wrapper; else `module` itself.
+        checks: modules beside the benches that bind themselves to the design.
         waves: file to which all signals are written (FST); compiles another simulation.
         environ: further variables of the bench's environment.
 
@@ -156,7 +171,7 @@ def run_bench(
     values = dict(parameters or {})
     counts = coverage.folder()
     watch = Watch.WAVES if waves is not None else Watch.COVERAGE if counts is not None else Watch.NOTHING
-    folder = build(name, values, watch=watch)
+    folder = build(name, values, checks=checks, watch=watch)
     plusargs = [f"+verilator+seed+{seed}", "+verilator+rand+reset+2"]
     if watch is Watch.COVERAGE and counts is not None:
         plusargs.append(f"+verilator+coverage+file+{coverage.new_file(counts)}")

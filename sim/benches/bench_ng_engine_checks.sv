@@ -1,0 +1,85 @@
+// What the engine's wrapper promises at its AXI ports, and what its counters count; bound to `narrowgauge`.
+//
+// What this does: a valid beat stays as it is until it is taken (unless a clear or a reset stops the command), no
+// response comes without its request, and a counter holds the cycles of the command in which its unit said so. What it
+// does not: drive anything, or say when a unit has to count (the benches of the units do).
+module bench_ng_engine_checks (
+  input logic        aclk,
+  input logic        aresetn,
+  input logic        s_axi_awvalid,
+  input logic        s_axi_awready,
+  input logic [7:0]  s_axi_awaddr,
+  input logic        s_axi_wvalid,
+  input logic        s_axi_wready,
+  input logic [31:0] s_axi_wdata,
+  input logic [3:0]  s_axi_wstrb,
+  input logic        s_axi_bvalid,
+  input logic        s_axi_bready,
+  input logic [1:0]  s_axi_bresp,
+  input logic        s_axi_arvalid,
+  input logic        s_axi_arready,
+  input logic        s_axi_rvalid,
+  input logic        s_axi_rready,
+  input logic [31:0] s_axi_rdata,
+  input logic [1:0]  s_axi_rresp,
+  input logic        m_axis_tvalid,
+  input logic        m_axis_tready,
+  input logic [63:0] m_axis_tdata,
+  input logic        m_axis_tlast,
+  // Inside of the engine: a command begins, is at work; what counts, by the order of the registers; the counters.
+  input logic        starts,
+  input logic        works,
+  input logic [ng_isa_pkg::Counters-1:0] counts,
+  input logic [ng_isa_pkg::Counters-1:0][31:0] counters
+);
+  // Requests that have no response yet, and what was offered and not taken in the cycle before.
+  logic written, cleared;
+  int writes_q = 0, reads_q = 0;
+  logic [2:0] offered_q = '0;
+  logic [64:0] beat_q;
+  logic [31:0] rdata_q;
+  logic [ng_isa_pkg::Counters-1:0][31:0] counted_q;
+  assign written = s_axi_awvalid && s_axi_awready && s_axi_wvalid && s_axi_wready;
+  assign cleared = written && {s_axi_awaddr[7:2], 2'b00} == ng_isa_pkg::RegControl && s_axi_wdata[31] && s_axi_wstrb[3];
+  logic cleared_q = 1'b0;
+  always_ff @(posedge aclk) begin
+    cleared_q <= cleared;
+    beat_q    <= {m_axis_tlast, m_axis_tdata};
+    rdata_q   <= s_axi_rdata;
+    offered_q <= {m_axis_tvalid && !m_axis_tready && !cleared_q, s_axi_rvalid && !s_axi_rready,
+                  s_axi_bvalid && !s_axi_bready};
+    writes_q  <= writes_q + 32'(written) - 32'(s_axi_bvalid && s_axi_bready);
+    reads_q   <= reads_q + 32'(s_axi_arvalid && s_axi_arready) - 32'(s_axi_rvalid && s_axi_rready);
+    for (int unsigned n = 0; n < ng_isa_pkg::Counters; n++) begin
+      counted_q[n] <= starts ? '0 : counted_q[n] + 32'(works && counts[n]);
+    end
+    if (!aresetn) begin
+      offered_q <= '0;
+      writes_q  <= 0;
+      reads_q   <= 0;
+      counted_q <= '0;
+    end else begin
+      assert ((s_axi_awvalid && s_axi_awready) == (s_axi_wvalid && s_axi_wready))
+        else $error("an address without its data");
+      assert (s_axi_bvalid == (writes_q > 0)) else $error("a write response without a write, or none");
+      assert (s_axi_rvalid == (reads_q > 0)) else $error("read data without a read, or none");
+      assert (!s_axi_bvalid || s_axi_bresp == 2'b00) else $error("a write response that is not OKAY");
+      assert (!s_axi_rvalid || s_axi_rresp == 2'b00) else $error("a read response that is not OKAY");
+      if (offered_q[0]) assert (s_axi_bvalid) else $error("a write response went away");
+      if (offered_q[1]) assert (s_axi_rvalid && s_axi_rdata == rdata_q) else $error("read data changed");
+      if (offered_q[2]) assert (m_axis_tvalid && {m_axis_tlast, m_axis_tdata} == beat_q)
+        else $error("a result beat changed before it was taken");
+      assert (counters == counted_q) else $error("a counter counts what is not its own");
+    end
+  end
+endmodule
+
+bind narrowgauge bench_ng_engine_checks u_checks (
+  .*,
+  .starts  (u_engine.starts),
+  .works   (u_engine.works),
+  .counts  ({u_engine.u_stream.stall_o, u_engine.u_stream.wait_o, u_engine.u_stream.busy_o,
+             u_engine.u_vector.wait_o, u_engine.u_vector.busy_o,
+             u_engine.u_feed.stall_o, u_engine.u_feed.drain_o, u_engine.u_feed.wait_o, u_engine.u_feed.busy_o, 1'b1}),
+  .counters(u_engine.u_regs.counters_q)
+);
