@@ -33,9 +33,11 @@ def parameters(dut: Any) -> Parameters:
     )
 
 
-def program(rng: random.Random, engine: Parameters) -> tuple[bytes, dict[str, int]]:
-    """A sound program with instructions of random bits, and its header."""
+def program(rng: random.Random, engine: Parameters, total: int | None = None) -> tuple[bytes, dict[str, int]]:
+    """A program with instructions of random bits, `total` of them or a few, and its header; sound if they find room."""
     counts = [rng.choice((0, 1, 2, rng.randint(0, engine.program_depth // 4))) for _ in isa.LISTS]
+    if total is not None:
+        counts[rng.randrange(len(counts))] += total - sum(counts)
     header = dict.fromkeys(NAMES, 0)
     header |= {
         "magic": isa.PROGRAM_MAGIC,
@@ -63,8 +65,11 @@ def sealed(header: dict[str, int], body: bytes) -> bytes:
 
 def damaged(rng: random.Random, engine: Parameters) -> bytes:
     """A program with something wrong in it, or at least other than it was."""
-    data, header = program(rng, engine)
-    how = rng.randrange(6)
+    how = rng.randrange(7)
+    # The memory is full, or one instruction too small.
+    data, header = program(rng, engine, engine.program_depth + rng.randrange(2) if how == 6 else None)
+    if how == 6:
+        return data
     if how < 3:
         name = rng.choice(NAMES)
         old = header[name]
@@ -337,7 +342,7 @@ async def runs(dut: Any) -> None:
     await start(dut)
     b = Bench(dut, rng)
     outcomes: set[Any] = set()
-    for _ in range(80):
+    for _ in range(140):
         _, header = program(rng, engine)
         if not header["stream_count"] or not header["init_count"]:
             continue
@@ -357,16 +362,19 @@ async def runs(dut: Any) -> None:
             counts = [header[f"{name}_count"] for name in names]
             counts = [0, 0, *counts] if init else counts
             data = image if init else rng.randbytes(8 * rng.randint(1, 12))
+            # Registers are wider than what counts in them.
+            most = header["max_length"]
             lengths = [
-                rng.choice((1, header["max_length"], rng.randint(0, header["max_length"] + 1)))
+                rng.choice((1, most, rng.randint(0, most + 1), 1 | 1 << rng.randrange(10, 32)))
                 for _ in range(2)
             ]
-            sentences = rng.choice((header["sentences"], header["sentences"], rng.randint(0, 3), 1 << 31))
+            sentences = rng.choice(
+                (header["sentences"], 0, rng.randint(1, 3), header["sentences"] | 1 << rng.randrange(2, 32))
+            )
             if rng.random() < 0.7:
-                sentences, lengths = (
-                    header["sentences"],
-                    [rng.randint(1, header["max_length"]) for _ in range(2)],
-                )
+                # The length of a sentence that does not come may be anything.
+                sentences = rng.randint(1, header["sentences"])
+                lengths[:sentences] = [rng.randint(1, most) for _ in range(sentences)]
             dut.sentences_i.value, dut.lengths_i.value = sentences, pack(lengths, 32)
             how = rng.choice(("good", "good", "fault", "deadlock", "overrun", "crc", "clear"))
             if how == "crc" and init:
