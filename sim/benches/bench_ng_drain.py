@@ -132,6 +132,22 @@ class Memories:
         )
 
 
+def at_the_end(
+    rng: random.Random, memories: Memories, c: Contract, counts: tuple[int, int, int], rows: int
+) -> Contract:
+    """The instruction with one of its bases such that its last word is a memory's last one, or the one after."""
+    n0, n1, n2 = counts
+    n = memories.n
+    offset = (n0 - 1) * c.c_stride0 + (n1 - 1) * c.c_stride1
+    offset += max(i2 * c.c_stride2 + (min(n, rows - n * i2) - 1) * c.c_stridew for i2 in range(n2))
+    ends = {"c": (Memory(c.c_space), offset), "bias": (Memory.BIAS, n * n1 - 1 if c.columns else offset)}
+    if c.residual_space is not Space.NONE:
+        ends["residual"] = Memory(c.residual_space), offset
+    name = rng.choice([name for name in ends if name != "bias" or c.bias])
+    memory, last = ends[name]
+    return changed(c, **{f"{name}_base": max(0, memories.depths[memory] - 1 - last + rng.randrange(2))})
+
+
 def draw(rng: random.Random, memories: Memories, number: int, faulty: bool) -> Job:
     """A random job with its tiles and what must come of it."""
     if rng.random() < 0.1:
@@ -165,6 +181,8 @@ def draw(rng: random.Random, memories: Memories, number: int, faulty: bool) -> J
     tiles = -(-rows // n)
     n2 = min(counts[2], tiles)
     words = bool(counts[0] * counts[1] * n2) and not keep
+    if words and faulty and rng.random() < 0.5:
+        c = at_the_end(rng, memories, c, (counts[0], counts[1], n2), rows)
     fields = {"number": number, "skipped": 0, "words": int(words), "c": word(c)}
     if words:
         fields |= {
