@@ -171,17 +171,19 @@ def draw(rng: random.Random, memories: Memories, number: int, faulty: bool) -> J
     if keep:
         c = changed(c, keep=1, n0=1, n1=1, n2=1, n0_source=isa.Count.CONST, n2_source=isa.Count.CONST)
     if faulty and rng.random() < 0.3:
-        c = changed(
-            c, **{f"{rng.choice(('c', 'bias', 'residual'))}_base": rng.choice((4090, 4000, (1 << 20) - 1))}
-        )
+        # WEIGHT has more addresses than the others.
+        name = rng.choice(("c", "bias", "residual"))
+        c = changed(c, **{f"{name}_base": rng.choice((4090, 4000, (1 << 20) - (name != "residual")))})
     counts = (
-        (1, 1, 1) if keep else (rng.choice((1, 1, 2)), rng.choice((0, 1, 1, 2, 3)), rng.choice((1, 1, 2, 3)))
+        (1, 1, 1)
+        if keep
+        else (rng.choice((1, 1, 2, 3)), rng.choice((0, 1, 1, 2, 3)), rng.choice((1, 1, 2, 3)))
     )
     rows = rng.choice((0, 1, 3, n - 1, n, n + 1, 2 * n, 5 * n))
     tiles = -(-rows // n)
     n2 = min(counts[2], tiles)
     words = bool(counts[0] * counts[1] * n2) and not keep
-    if words and faulty and rng.random() < 0.5:
+    if words and faulty and rng.random() < 0.7:
         c = at_the_end(rng, memories, c, (counts[0], counts[1], n2), rows)
     fields = {"number": number, "skipped": 0, "words": int(words), "c": word(c)}
     if words:
@@ -278,8 +280,8 @@ async def jobs(dut: Any) -> None:
     memories = Memories(dut, rng)
     await start(dut)
     faults = 0
-    for turn in range(60):
-        faulty = turn % 3 == 2
+    for turn in range(70):
+        faulty = turn % 2 == 1
         listed = []
         number = 0
         for _ in range(rng.randint(1, 7)):

@@ -338,11 +338,12 @@ async def instructions(dut: Any) -> None:
         i: Softmax | LayerNorm
         i, statistic = random_softmax(b, rng, length) if rng.random() < 0.4 else random_layer_norm(b, rng)
         if again and rng.random() < 0.5:
-            # Another part of the same features, perhaps of other sums.
+            # Another part of the same features, perhaps of other sums, perhaps of those of another slot.
             old, kept = again
             assert isinstance(old, LayerNorm)
             more, other = random_layer_norm(b, rng)
-            i = changed(more, size=old.size, stat_slot=old.stat_slot)
+            slot = rng.choice((old.stat_slot, old.stat_slot, more.stat_slot))
+            i = changed(more, size=old.size, stat_slot=slot)
             statistic = Statistic(
                 Stat.SUMS,
                 old.size,
@@ -350,7 +351,7 @@ async def instructions(dut: Any) -> None:
                 kept.sums[1:] + kept.sums[:1],
                 kept.squares[1:] + kept.squares[:1],
             )
-            if rng.random() < 0.6:
+            if slot == old.stat_slot and rng.random() < 0.6:
                 statistic = kept
         if b.memories.stat[i.stat_slot] is not statistic:
             await b.write_stat(i.stat_slot, statistic)
