@@ -85,7 +85,7 @@ def damaged(rng: random.Random, engine: Parameters) -> bytes:
         return data[: 8 * rng.randrange(1, len(data) // 8)]
     if how == 4:
         return data + rng.randbytes(8 * rng.randint(1, 3))
-    at = rng.randrange(len(data))
+    at = rng.choice((rng.randrange(len(data)), len(data) - 1 - rng.randrange(8)))
     return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
 
 

@@ -354,8 +354,10 @@ async def instructions(dut: Any) -> None:
             if slot == old.stat_slot and rng.random() < 0.6:
                 statistic = kept
         if b.memories.stat[i.stat_slot] is not statistic:
+            for _ in range(rng.randrange(3)):
+                await b.cycle()
             await b.write_stat(i.stat_slot, statistic)
-        again = (i, statistic) if isinstance(i, LayerNorm) else None
+        again = (i, statistic) if isinstance(i, LayerNorm) else again
         if rng.random() < 0.1:
             # Skipped: it does nothing, whatever it holds.
             skipped = changed(i, block=63)
