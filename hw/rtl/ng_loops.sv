@@ -64,10 +64,14 @@ module ng_loops (
   end
 
 `ifndef SYNTHESIS
+  // Before the first load the registers hold anything, and so may those that say when to advance.
+  logic loaded_q = 1'b0;
+  always_ff @(posedge clk_i) if (load_i) loaded_q <= 1'b1;
   // A count of 0 may be loaded where nothing is counted; its top is all ones.
-  assert property (@(posedge clk_i) advance_i && !load_i |-> top0_q != '1 && top1_q != '1 && top2_q != '1 && topk != '1)
+  assert property (@(posedge clk_i) loaded_q && advance_i && !load_i |->
+                   top0_q != '1 && top1_q != '1 && top2_q != '1 && topk != '1)
   else $error("ng_loops: a count is 0");
-  assert property (@(posedge clk_i) advance_i && !load_i |->
+  assert property (@(posedge clk_i) loaded_q && advance_i && !load_i |->
                    i0_q <= top0_q && i1_q <= top1_q && i2_q <= top2_q && k_q <= topk)
   else $error("ng_loops: a turn after the last one");
 `endif

@@ -161,7 +161,8 @@ module ng_stream #(
   assign out_data_o  = hold_q;
   assign flushed_o   = !hold_valid_q;
 
-  assign stall_o = (in_ready_o && !in_valid_i) || (state_q == Store && out_valid_o && !out_ready_i);
+  assign stall_o = (in_ready_o && !in_valid_i) ||
+                   ((state_q == Store || state_q == StoreEnd) && out_valid_o && !out_ready_i);
 
   fault_t fault_q;
   assign fault_o  = fault_q;
