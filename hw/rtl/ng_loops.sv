@@ -65,7 +65,8 @@ module ng_loops (
 
 `ifndef SYNTHESIS
   // Before the first load the registers hold anything, and so may those that say when to advance.
-  logic loaded_q = 1'b0;
+  logic loaded_q;
+  initial loaded_q = 1'b0;
   always_ff @(posedge clk_i) if (load_i) loaded_q <= 1'b1;
   // A count of 0 may be loaded where nothing is counted; its top is all ones.
   assert property (@(posedge clk_i) loaded_q && advance_i && !load_i |->
