@@ -450,8 +450,11 @@ def test_an_engine_on_ultrascale() -> None:
     found = report.measure(parameters, families=("xcup",))
     rows = {row.name: row for row in found.rows}
     for memory, name in INSTANCES.items():
-        row = rows[name]
-        assert row.cost["xcup"].bram18 * row.count == block_rams(memory, parameters), memory
+        # Equal memories share the row of the first.
+        if name in rows:
+            alone = block_rams(memory, parameters) // (2 if memory is Memory.INDEX else 1)
+            assert rows[name].cost["xcup"].bram18 == alone, memory
+    assert len(rows.keys() & INSTANCES.values()) >= 8
     assert found.total["xcup"].bram18 == sum(block_rams(memory, parameters) for memory in INSTANCES)
     assert found.total["xcup"].latch == 0
     assert (

@@ -286,11 +286,9 @@ module ng_vector #(
     assign bends = (y9_q ^ {y9_q[30:0], 1'b0}) & straight_q;
     // Low bits, and below them the highest. Whole bytes first, as fewer bits are left for the rest.
     assign ring = {y9_q[6:0], y9_q, y9_q[31]};
-    always_comb begin
-      for (int n = 0; n < 16; n++) eights[n] = ring[n+8*shift_q[4:3]];
-      for (int n = 0; n < 10; n++) pairs[n] = eights[n+2*shift_q[2:1]];
-    end
-    assign turned = shift_q[0] ? pairs[9:1] : pairs[8:0];
+    assign eights = 16'(ring >> {shift_q[4:3], 3'd0});
+    assign pairs  = 10'(eights >> {shift_q[2:1], 1'd0});
+    assign turned = 9'(pairs >> shift_q[0]);
     always_ff @(posedge clk_i) begin
       d3_q <= $signed({13'd0, times_q[lane]}) * 31'(signed'(wide_i[lane]));
       d4_q <= d3_q + less_q[lane];
