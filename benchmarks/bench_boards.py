@@ -18,7 +18,7 @@ from narrowgauge.model.presets import preset
 
 MODELS = ("paper-2enc-hw", "paper-6enc-hw", "bert-base")
 LONGEST = (48, 32, 16)
-"""Lengths that a program is made for; the second where the first does not fit."""
+"""Lengths that a program is made for: the first of them that fits."""
 
 
 def main() -> None:
