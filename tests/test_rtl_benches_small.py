@@ -50,9 +50,9 @@ def test_lanes(module: str, lanes: int) -> None:
     run_bench(module, {"Lanes": lanes})
 
 
-@pytest.mark.parametrize(("pack", "luts"), [(0, 0), (1, 0), (0, 1)])
+@pytest.mark.parametrize(("pack", "luts"), [(0, 0), (1, 0), (0, 1), (1, 1)])
 def test_multipliers(pack: int, luts: int) -> None:
-    run_bench("ng_mac", {"Pack": pack, "Luts": luts})
+    run_bench("ng_mac", {"Lanes": 8, "Pack": pack, "Luts": luts})
 
 
 @pytest.mark.parametrize(("pack", "columns"), [(1, 0), (1, 3), (0, 8)])

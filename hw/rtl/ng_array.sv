@@ -46,7 +46,6 @@ module ng_array #(
 
   logic [Lanes-1:0][7:0] a;
   logic [Lanes-1:0][8:0] b, b_q;
-  logic [31:0] sum[Lanes][Lanes];
   logic waiting_q, clear_q;
 
   assign full_o = waiting_q || ends_q[5];
@@ -90,66 +89,70 @@ module ng_array #(
     end
   end
   // The forms that the ways to multiply ask for; those without a reader are no registers.
-  logic [Lanes/2-1:0][1:0][7:0] a_q;
-  logic [Lanes/2-1:0][24:0] pair_q;
-  logic [Lanes/2-1:0][1:0][9:0] triple_q;
+  logic signed [7:0] a_q[Lanes];
+  logic signed [24:0] pair_q[Lanes/2];
+  logic signed [9:0] triple_q[Lanes];
   always_ff @(posedge clk_i) begin
+    for (int unsigned row = 0; row < Lanes; row++) begin
+      a_q[row]      <= a[row];
+      triple_q[row] <= 10'(signed'(a[row])) + (10'(signed'(a[row])) <<< 1);
+    end
     for (int unsigned p = 0; p < Lanes / 2; p++) begin
-      a_q[p]    <= {a[2*p+1], a[2*p]};
       pair_q[p] <= (25'(signed'(a[2*p+1])) <<< 16) + 25'(signed'(a[2*p]));
-      for (int unsigned row = 0; row < 2; row++) begin
-        triple_q[p][row] <= 10'(signed'(a[2*p+row])) + (10'(signed'(a[2*p+row])) <<< 1);
-      end
     end
     b_q <= b;
     if (!reads2_q) begin
-      a_q      <= '0;
-      pair_q   <= '0;
-      triple_q <= '0;
+      a_q      <= '{default: '0};
+      pair_q   <= '{default: '0};
+      triple_q <= '{default: '0};
       b_q      <= '0;
     end
     clear_q <= valid_q[3] && fresh_q[3];
   end
 
   // Products and sums.
+  logic signed [31:0] sum[Lanes][Lanes];  // column, row
   for (genvar j = 0; j < Lanes; j++) begin : gen_column
-    for (genvar p = 0; p < Lanes / 2; p++) begin : gen_pair
-      logic [1:0][31:0] sums;
-      ng_mac #(
-        .Pack(PackDsp),
-        .Luts(j >= Lanes - LutColumns)
-      ) u_mac (
-        .clk_i,
-        .clear_i (clear_q),
-        .a_i     (a_q[p]),
-        .pair_i  (pair_q[p]),
-        .triple_i(triple_q[p]),
-        .b_i     (b_q[j]),
-        .sum_o   (sums)
-      );
-      assign sum[2*p][j]   = sums[0];
-      assign sum[2*p+1][j] = sums[1];
-    end
+    ng_mac #(
+      .Lanes(Lanes),
+      .Pack (PackDsp),
+      .Luts (j >= Lanes - LutColumns)
+    ) u_mac (
+      .clk_i,
+      .clear_i (clear_q),
+      .a_i     (a_q),
+      .pair_i  (pair_q),
+      .triple_i(triple_q),
+      .b_i     (b_q[j]),
+      .sum_o   (sum[j])
+    );
   end
 
   // The copy. Row r, column c lies in bank r ^ c: a row has a number in every bank, and so has a column. Each bank gives
   // its own, the swaps put them in order. That takes half of what a choice among all rows and all columns does, if
-  // the two are kept apart.
+  // it is kept as it is written: four numbers make one LUT.
   logic [31:0] copy_q[Lanes][Lanes];
+  (* keep *) logic [Lanes-1:0][Lanes/4-1:0][31:0] four;
   (* keep *) logic [Lanes-1:0][31:0] given;
   logic [Lanes-1:0][31:0] swapped[LaneBits+1];
   logic [Lanes-1:0][31:0] word_q;
   always_ff @(posedge clk_i) begin
     for (int unsigned row = 0; row < Lanes; row++) begin
       for (int unsigned bank = 0; bank < Lanes; bank++) begin
-        if (take_i) copy_q[bank][row] <= sum[row][row^bank];
+        if (take_i) copy_q[bank][row] <= sum[row^bank][row];
       end
     end
     word_q <= swapped[LaneBits];
   end
   assign word_o = word_q;
   for (genvar bank = 0; bank < Lanes; bank++) begin : gen_bank
-    assign given[bank] = copy_q[bank][select_i ^ (columns_i ? LaneBits'(bank) : '0)];
+    logic [LaneBits-1:0] row;
+    assign row = select_i ^ (columns_i ? LaneBits'(bank) : '0);
+    for (genvar n = 0; n < Lanes / 4; n++) begin : gen_four
+      assign four[bank][n] = row[1] ? row[0] ? copy_q[bank][4*n+3] : copy_q[bank][4*n+2]
+                                    : row[0] ? copy_q[bank][4*n+1] : copy_q[bank][4*n];
+    end
+    assign given[bank] = four[bank][row[LaneBits-1:2]];
   end
   assign swapped[0] = given;
   for (genvar n = 0; n < LaneBits; n++) begin : gen_swap

@@ -392,35 +392,40 @@ module ng_drain #(
   assign probe_before_o = q7_q;
 
   // Statistics: those of an instruction are complete in stage 9 of its last slot, in which the next one's may begin.
-  logic [Lanes-1:0][StatSumBits-1:0] sum_q;
-  logic [Lanes-1:0][StatSquareBits-1:0] square_q;
-  logic [Lanes-1:0][StatMaxBits-1:0] max_q;
+  logic [Lanes-1:0][StatSumBits-1:0] sum;
+  logic [Lanes-1:0][StatSquareBits-1:0] square;
+  logic [Lanes-1:0][StatMaxBits-1:0] largest;
   logic [StatCountBits-1:0] count_q, count_before;
   logic anew;
   assign anew         = w9_q.retires;
   assign count_before = anew ? '0 : count_q;
   always_ff @(posedge clk_i) begin
-    count_q <= w8_q.valid && count_before != '1 ? count_before + 1'b1 : count_before;
-    for (int unsigned lane = 0; lane < Lanes; lane++) begin
-      sum_q[lane]    <= StatSumBits'(signed'(q8_q[lane])) + (anew ? '0 : sum_q[lane]);
-      square_q[lane] <= StatSquareBits'(square8_q[lane]) + (anew ? '0 : square_q[lane]);
-      if (w8_q.valid && (anew ? 8'sh80 : $signed(max_q[lane])) < $signed(q8_q[lane][7:0])) begin
-        max_q[lane] <= q8_q[lane][7:0];
-      end else if (anew) begin
-        max_q[lane] <= 8'h80;
+    if (!rst_ni) count_q <= '0;
+    else count_q <= w8_q.valid && count_before != '1 ? count_before + 1'b1 : count_before;
+  end
+  for (genvar lane = 0; lane < Lanes; lane++) begin : gen_stat
+    logic [StatSumBits-1:0] sum_q;
+    logic [StatSquareBits-1:0] square_q;
+    logic [StatMaxBits-1:0] max_q;
+    always_ff @(posedge clk_i) begin
+      sum_q    <= StatSumBits'(signed'(q8_q[lane])) + (anew ? '0 : sum_q);
+      square_q <= StatSquareBits'(square8_q[lane]) + (anew ? '0 : square_q);
+      if (w8_q.valid && (anew ? 8'sh80 : $signed(max_q)) < $signed(q8_q[lane][7:0])) max_q <= q8_q[lane][7:0];
+      else if (anew) max_q <= 8'h80;
+      if (!rst_ni) begin
+        sum_q    <= '0;
+        square_q <= '0;
+        max_q    <= 8'h80;
       end
     end
-    if (!rst_ni) begin
-      count_q  <= '0;
-      sum_q    <= '0;
-      square_q <= '0;
-      max_q    <= {Lanes{8'h80}};
-    end
+    assign sum[lane]     = sum_q;
+    assign square[lane]  = square_q;
+    assign largest[lane] = max_q;
   end
   assign stat_we_o   = w9_q.retires && w9_q.stat != StatNone && 32'(w9_q.slot) < StatDepth;
   assign stat_addr_o = w9_q.slot;
   // Of both kinds all numbers are kept; the kind says which are meant.
-  assign stat_o = {w9_q.stat, count_q, max_q, square_q, sum_q};
+  assign stat_o = {w9_q.stat, count_q, largest, square, sum};
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) disable iff (!rst_ni) take_o |-> full_i && tiles_q != 0)

@@ -24,22 +24,27 @@ module ng_reciprocal #(
   assign done_o     = left_q == 5'd1;
   assign quotient_o = quotient_q;
 
+  // Quotient and rest, a bit further: twice the rest, less the divisor or with it. The 1 that the complement needs lies in
+  // the bit that doubling frees.
+  function automatic logic [48:0] step(logic [15:0] quotient, logic [31:0] rest, logic [23:0] divisor);
+    logic less;
+    logic [31:0] twice;
+    less  = !rest[31];
+    twice = {rest[30:0], less} + ({32{less}} ^ 32'(divisor));
+    return {quotient, !twice[31], twice};
+  endfunction
+
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
     // From -2^24 to 2^30.
-    logic signed [31:0] rest_q, rest;
+    logic signed [31:0] rest_q;
     logic [23:0] divisor;
-    logic less;
     assign divisor = norm_i ? 24'(root_i[lane]) : sum_i[lane];
-    // Twice the rest, less the divisor or with it. The 1 that the complement needs lies in the bit that doubling frees.
-    assign less = !rest_q[31];
-    assign rest = {rest_q[30:0], less} + ({32{less}} ^ 32'(divisor));
     always_ff @(posedge clk_i) begin
       if (start_i) begin
         rest_q           <= norm_i ? 32'h8000 : 32'h2000;
         quotient_q[lane] <= '0;
       end else if (left_q > 5'd1) begin
-        rest_q           <= rest;
-        quotient_q[lane] <= {quotient_q[lane][15:0], !rest[31]};
+        {quotient_q[lane], rest_q} <= step(quotient_q[lane][15:0], rest_q, divisor);
       end
     end
   end

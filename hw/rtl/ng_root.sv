@@ -21,18 +21,23 @@ module ng_root #(
   assign done_o = done_q;
   assign root_o = root_q;
 
+  // Root and rest, a bit further. To take away the complement of r with 01 below it is to add 4r + 3.
+  function automatic logic [33:0] step(logic [14:0] root, logic negative, logic [15:0] rest, logic [1:0] pair);
+    logic [17:0] less;
+    less = {rest, pair} - {{1'b0, root} ^ {16{negative}}, 2'b01};
+    return {root, !less[17], less};
+  endfunction
+
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
     // From -(2r + 1) to 2r.
-    logic signed [17:0] rest_q, rest;
-    // To take away the complement of r with 01 below it is to add 4r + 3.
-    assign rest = {rest_q[15:0], radicand_i[lane][{pair_q, 1'b0}+:2]} - {root_q[lane] ^ {16{rest_q[17]}}, 2'b01};
+    logic signed [17:0] rest_q;
     always_ff @(posedge clk_i) begin
       if (start_i) begin
         rest_q       <= '0;
         root_q[lane] <= '0;
       end else if (busy_q) begin
-        rest_q       <= rest;
-        root_q[lane] <= {root_q[lane][14:0], !rest[17]};
+        {root_q[lane], rest_q} <= step(root_q[lane][14:0], rest_q[17], rest_q[15:0],
+                                       radicand_i[lane][{pair_q, 1'b0}+:2]);
       end
     end
   end

@@ -3,6 +3,9 @@
 // What this does: executes one instruction after the other, a word a cycle in each pass, all lanes beside each other.
 // What it does not: overlap two instructions; repeat root and division where a LAYERNORM goes on with the statistic of the one
 // before it (it keeps the factors).
+//
+// Registers of the lanes have busy_o as their enable: a flip-flop has one, so that it costs no LUT, and an idle unit
+// neither switches nor is simulated.
 module ng_vector #(
   parameter int unsigned Lanes       = 8,
   parameter int unsigned VectorDepth = 64,
@@ -159,7 +162,7 @@ module ng_vector #(
     assign exp_addr_o[lane] = ExpBits'({exp_id_q, x});
     assign factor = c5_q[lane] | 22'(exp_i[lane] & {15{!is_norm_q}});
     assign scaled[lane] = product_q[lane] + 39'(half);
-    always_ff @(posedge clk_i) begin
+    always_ff @(posedge clk_i) if (busy_o) begin
       if (state_q == Check) sum_q[lane] <= '0;
       else if (w_q[3].valid && w_q[3].sums && !is_norm_q) sum_q[lane] <= sum_q[lane] + 24'(exp_i[lane]);
       product_q[lane] <= 39'(factor) * $signed({22'd0, quotient[lane]});
@@ -212,7 +215,7 @@ module ng_vector #(
     f_zeros = 5'd25;
     for (int unsigned n = 0; n < 25; n++) if (f_v4_q[2*n+:2] != 0) f_zeros = 5'(24 - n);
   end
-  always_ff @(posedge clk_i) begin
+  always_ff @(posedge clk_i) if (busy_o) begin
     f_lane_q     <= {f_lane_q[4:1], lane_q};
     f_sum_q      <= $signed(stat_sum[lane_q]);
     f_square_q   <= stat_square[lane_q];
@@ -232,6 +235,8 @@ module ng_vector #(
       zero_q[f_lane_q[5]]     <= f_zeros5_q == 5'd25;
       radicand_q[f_lane_q[5]] <= f_radicand;
     end
+  end
+  always_ff @(posedge clk_i) begin
     lane_q <= state_q == Setup ? lane_q + 1'b1 : '0;
     if (!rst_ni) f_valid_q <= '0;
     else f_valid_q <= {f_valid_q[4:1], state_q == Setup};
@@ -241,7 +246,7 @@ module ng_vector #(
   // 8: and beta, half; 9: shift; 10: saturate; 11: write.
   logic signed [31:0] beta_q[3:8];
   logic signed [11:0] gamma_q[3:7];
-  always_ff @(posedge clk_i) begin
+  always_ff @(posedge clk_i) if (busy_o) begin
     beta_q[3]  <= norm_i[31:0];
     gamma_q[3] <= norm_i[43:32];
     for (int n = 4; n <= 7; n++) beta_q[n] <= beta_q[n-1];
@@ -259,7 +264,7 @@ module ng_vector #(
   logic [31:0] straight_q;
   assign left   = shift_q < 0;
   assign lowest = 7'(shift_q) + $signed({3'd0, bits_q});
-  always_ff @(posedge clk_i) begin
+  always_ff @(posedge clk_i) if (busy_o) begin
     inside_q   <= 8'(left ? 32'hFF << 5'(-shift_q) : '1 >> shift_q[4:0]);
     straight_q <= (lowest < 0 ? '1 : '1 << lowest[5:0]) & ~(left ? '1 << shift_q[4:0] : 32'd0);
     smallest_q <= 8'hFF << (bits_q - 4'd1);
@@ -289,14 +294,17 @@ module ng_vector #(
     assign eights = 16'(ring >> {shift_q[4:3], 3'd0});
     assign pairs  = 10'(eights >> {shift_q[2:1], 1'd0});
     assign turned = 9'(pairs >> shift_q[0]);
+    // Without the enable: yosys then finds multiplier, adder and both registers to be one DSP.
     always_ff @(posedge clk_i) begin
+      y8_q <= 32'(n7_q) * 32'(gamma_q[7]);
+      y9_q <= y8_q + beta_q[8];
+    end
+    always_ff @(posedge clk_i) if (busy_o) begin
       d3_q <= $signed({13'd0, times_q[lane]}) * 31'(signed'(wide_i[lane]));
       d4_q <= d3_q + less_q[lane];
       c5_q[lane] <= rounded[22:1];
       if (!is_norm_q || zero_q[lane]) c5_q[lane] <= '0;
       n7_q <= n6 > 20'sd131071 ? 18'sd131071 : n6 < -20'sd131072 ? -18'sd131072 : 18'(n6);
-      y8_q <= 32'(n7_q) * 32'(gamma_q[7]);
-      y9_q <= y8_q + beta_q[8];
       for (int n = 0; n < 8; n++) low10_q[n] <= inside_q[n] ? turned[n+1] : !left && y9_q[31];
       bends10_q <= {|bends[31:22], |bends[21:12], |bends[11:0]};
       sign10_q  <= left ? turned[0] : y9_q[31];

@@ -1,4 +1,4 @@
-"""Bench of `ng_mac`: two rows' products and sums, whatever they are made of."""
+"""Bench of `ng_mac`: the products and sums of a column, whatever they are made of."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from .common import bench, generator, lanes, pack, start
+from .common import bench, generator, start
 
 CORNERS_A = (-128, -127, -1, 0, 1, 2, 127)
 CORNERS_B = (-128, -127, -1, 0, 1, 85, 127, 128, 170, 254, 255)
@@ -20,29 +20,35 @@ def wrapped(value: int) -> int:
 
 @bench(30_000)
 async def sums(dut: Any) -> None:
-    """Corners crossed with corners, then random operands; sums of random lengths, one directly after the other."""
+    """Corners crossed with corners in two neighbours, then random operands; sums of random lengths, without a pause."""
     rng = generator("mac")
-    crossed = [(a0, a1, b) for a0, a1, b in product(CORNERS_A, CORNERS_A, CORNERS_B)]
-    random = [(rng.randint(-128, 127), rng.randint(-128, 127), rng.randint(-128, 255)) for _ in range(4000)]
+    count = int(dut.Lanes.value)
+
+    def row() -> int:
+        return rng.randint(-128, 127)
+
+    # Every pair of rows, which may share a multiplier, meets all corners.
+    crossed = [([a0, a1] * (count // 2), b) for a0, a1, b in product(CORNERS_A, CORNERS_A, CORNERS_B)]
+    random = [([row() for _ in range(count)], rng.randint(-128, 255)) for _ in range(4000)]
     # Long enough for a sum to wrap around.
-    extreme = [(-128, 127, 255)] * 3000
+    extreme = [([-128, 127] * (count // 2), 255)] * 3000
     await start(dut, reset=False)
-    expected: list[tuple[int, int] | None] = [None, None]
-    acc: tuple[int, int] | None = None
+    expected: list[list[int] | None] = [None, None]
+    acc: list[int] | None = None
     clear = False
-    for a0, a1, b in crossed + random + extreme:
-        dut.a_i.value = pack([a0, a1], 8)
-        dut.pair_i.value = (a1 * 65536 + a0) % (1 << 25)
-        dut.triple_i.value = pack([3 * a0, 3 * a1], 10)
-        dut.b_i.value = b % (1 << 9)
+    for a, b in crossed + random + extreme:
+        dut.a_i.value = a
+        dut.pair_i.value = [high * 65536 + low for low, high in zip(a[::2], a[1::2], strict=True)]
+        dut.triple_i.value = [3 * one for one in a]
+        dut.b_i.value = b
         # It belongs to the product of the cycle before.
         dut.clear_i.value = int(clear)
         await FallingEdge(dut.clk_i)
         known = expected.pop(0)
         if known is not None:
-            assert tuple(lanes(dut.sum_o, 2, 32, signed=True)) == known
+            assert [one.to_signed() for one in dut.sum_o.value] == known
         clear = acc is None or rng.random() < 0.01
-        old = (0, 0) if clear or acc is None else acc
-        acc = wrapped(old[0] + a0 * b), wrapped(old[1] + a1 * b)
+        old = [0] * count if clear or acc is None else acc
+        acc = [wrapped(before + one * b) for before, one in zip(old, a, strict=True)]
         expected.append(acc)
         await RisingEdge(dut.clk_i)

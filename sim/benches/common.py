@@ -14,7 +14,7 @@ from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.handle import Immediate
+from cocotb.handle import ArrayObject, Immediate
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 PERIOD = 10
@@ -45,7 +45,7 @@ async def start(dut: Any, *, reset: bool = True, **inputs: int) -> None:
     for handle in dut:
         name = handle._name
         if name.endswith("_i") and name != "clk_i":
-            handle.value = 0
+            handle.value = [0] * len(handle) if isinstance(handle, ArrayObject) else 0
     for name, value in inputs.items():
         getattr(dut, f"{name}_i").value = value
     # Registers are random until the first edge, and so is the clock: it must see the reset.
