@@ -148,8 +148,8 @@ def at_the_end(
     return changed(c, **{f"{name}_base": max(0, memories.depths[memory] - 1 - last + rng.randrange(2))})
 
 
-def draw(rng: random.Random, memories: Memories, number: int, faulty: bool) -> Job:
-    """A random job with its tiles and what must come of it."""
+def draw(rng: random.Random, memories: Memories, number: int, faulty: bool, **fixed: int) -> Job:
+    """A random job with its tiles and what must come of it; `fixed` fields of its instruction are as they are given."""
     if rng.random() < 0.1:
         return Job({"number": number, "skipped": 1, "skips": rng.randint(1, 9), "words": 0})
     n = memories.n
@@ -174,6 +174,7 @@ def draw(rng: random.Random, memories: Memories, number: int, faulty: bool) -> J
         # WEIGHT has more addresses than the others.
         name = rng.choice(("c", "bias", "residual"))
         c = changed(c, **{f"{name}_base": rng.choice((4090, 4000, (1 << 20) - (name != "residual")))})
+    c = changed(c, **fixed)
     counts = (
         (1, 1, 1)
         if keep
@@ -290,6 +291,24 @@ async def jobs(dut: Any) -> None:
         faults += any(job.fault is not None for job in listed)
         await play(dut, rng, memories, listed)
     assert faults > 3
+
+
+@bench(100_000)
+async def far_bases(dut: Any) -> None:
+    """Every bit of a base counts: where one lies beyond all memories, the word's address does."""
+    rng = generator("far_bases")
+    memories = Memories(dut, rng)
+    await start(dut)
+    widths = {"c": isa.ADDRESS_BITS, "bias": isa.ADDRESS_BITS, "residual": isa.WEIGHT_ADDRESS_BITS}
+    for name, width in widths.items():
+        for bit in range(max(memories.depths.values()).bit_length(), width):
+            job = Job({})
+            while job.fault is None:
+                space = rng.choice((Space.VECTOR, Space.WEIGHT, Space.WIDE))
+                job = draw(
+                    rng, memories, 0, False, bias=1, residual_space=space, **{f"{name}_base": 1 << bit}
+                )
+            await play(dut, rng, memories, [job])
 
 
 async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job]) -> None:
