@@ -289,7 +289,7 @@ ERROR_DOCS: dict[Error, str] = {
     Error.TRUNCATED: "the input stream ended before the command had all it needs",
     Error.OVERRUN: "the command had all it needs before the input stream ended",
     Error.IMAGE_CRC: "INIT: the CRC-32 of the image is not the program's",
-    Error.TIMEOUT: "the stream unit waited for longer than the register TIMEOUT says",
+    Error.TIMEOUT: "no beat came for as many cycles as the register TIMEOUT says",
 }
 
 
@@ -733,7 +733,7 @@ def _registers() -> Iterator[Register]:
     )
     yield Register("INTERRUPT_ENABLE", 0x14, "rw", "bit 0: raise the interrupt at done or error")
     yield Register("INTERRUPT", 0x18, "rw", "bit 0: pending; writing 1 clears it")
-    yield Register("TIMEOUT", 0x1C, "rw", "cycles that the stream unit waits for a beat; 0: for ever")
+    yield Register("TIMEOUT", 0x1C, "rw", "cycles without a beat after which the stream unit gives up; 0: never")
     yield Register("SENTENCES", 0x20, "rw", f"sentences of the next RUN, 1 to {SENTENCES}")
     for sentence in range(SENTENCES):
         yield Register(

@@ -112,7 +112,7 @@ enum Error : unsigned {
     ERROR_TRUNCATED = 11,  // the input stream ended before the command had all it needs
     ERROR_OVERRUN = 12,  // the command had all it needs before the input stream ended
     ERROR_IMAGE_CRC = 13,  // INIT: the CRC-32 of the image is not the program's
-    ERROR_TIMEOUT = 14,  // the stream unit waited for longer than the register TIMEOUT says
+    ERROR_TIMEOUT = 14,  // no beat came for as many cycles as the register TIMEOUT says
 };
 constexpr unsigned ERROR_COUNT = 15u;
 
@@ -185,7 +185,7 @@ enum Register : unsigned {
     REGISTER_ERROR_WHERE = 0x10,  // ro: bits 15:0 number of the instruction in its list, bits 17:16 unit, bit 31 valid (the error names one)
     REGISTER_INTERRUPT_ENABLE = 0x14,  // rw: bit 0: raise the interrupt at done or error
     REGISTER_INTERRUPT = 0x18,  // rw: bit 0: pending; writing 1 clears it
-    REGISTER_TIMEOUT = 0x1C,  // rw: cycles that the stream unit waits for a beat; 0: for ever
+    REGISTER_TIMEOUT = 0x1C,  // rw: cycles without a beat after which the stream unit gives up; 0: never
     REGISTER_SENTENCES = 0x20,  // rw: sentences of the next RUN, 1 to 2
     REGISTER_LENGTH0 = 0x24,  // rw: tokens of sentence 0 of the next RUN
     REGISTER_LENGTH1 = 0x28,  // rw: tokens of sentence 1 of the next RUN
