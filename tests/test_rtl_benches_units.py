@@ -68,15 +68,8 @@ def test_stream(lanes: int) -> None:
 
 @pytest.mark.parametrize("lanes", [8, 16])
 def test_vector(lanes: int) -> None:
-    words = {
-        "VectorDepth": 512,
-        "ScoreDepth": 512,
-        "WideDepth": 70,
-        "StatDepth": 3,
-        "NormDepth": 40,
-        "ExpDepth": 600,
-    }
-    run_bench("ng_vector", {"Lanes": lanes, **words})
+    words = {"VectorDepth": 1 << 20, "ScoreDepth": 700_000, "WideDepth": 300_000, "NormDepth": 100_000}
+    run_bench("ng_vector", {"Lanes": lanes, **words, "StatDepth": 40, "ExpDepth": 7000})
 
 
 @pytest.mark.parametrize("lanes", [8, 16])
