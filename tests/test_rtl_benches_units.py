@@ -80,7 +80,6 @@ def test_feed(lanes: int) -> None:
 
 @pytest.mark.parametrize("lanes", [8, 16])
 def test_drain(lanes: int) -> None:
-    words = dict.fromkeys(
-        ("WeightDepth", "KvDepth", "ActDepth", "VectorDepth", "ScoreDepth", "WideDepth"), 4096
-    )
-    run_bench("ng_drain", {"Lanes": lanes, **words, "BiasDepth": 4100, "StatDepth": 5, "TableDepth": 1030})
+    words = {"WeightDepth": 1 << 22, "KvDepth": 300_000, "ActDepth": 1 << 20, "VectorDepth": 70_000}
+    words |= {"ScoreDepth": 600_000, "WideDepth": 150_000, "BiasDepth": 1 << 20}
+    run_bench("ng_drain", {"Lanes": lanes, **words, "StatDepth": 5, "TableDepth": 1030})

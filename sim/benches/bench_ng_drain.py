@@ -29,6 +29,9 @@ def wrap(number: int, bits: int = 32) -> int:
     return (number + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
 
 
+Word = tuple[int, int, list[int], int, int, list[int]]
+
+
 @dataclass
 class Job:
     """An instruction of the array, as the drain is told of it.
@@ -37,7 +40,8 @@ class Job:
         fields: of `job_t`.
         tiles: what the array sums, in order; whether each is drained.
         biases: the addresses of those that are added.
-        writes: space, address and lanes of each word.
+        writes: of each word space, address, lanes; and what an observer sees: number, whether there is a table, lanes
+            before it.
         stat: slot and bits of the statistic, or None.
         fault: the first word that faults, or None.
     """
@@ -45,7 +49,7 @@ class Job:
     fields: dict[str, int]
     tiles: list[tuple[list[list[int]], bool]] = field(default_factory=list)
     biases: set[int] = field(default_factory=set)
-    writes: list[tuple[int, int, list[int]]] = field(default_factory=list)
+    writes: list[Word] = field(default_factory=list)
     stat: tuple[int, int] | None = None
     fault: int | None = None
 
@@ -103,15 +107,16 @@ class Memories:
                 low, high = (
                     (0, (1 << c.bits) - 1) if c.unsigned else (-(1 << c.bits - 1), (1 << c.bits - 1) - 1)
                 )
-                q = [max(low, min(high, x)) for x in v]
+                before = q = [max(low, min(high, x)) for x in v]
                 if c.table:
                     q = [self.table[256 * c.table_id + x % 256] for x in q]
                 if outside and job.fault is None:
                     job.fault = len(job.writes)
                 bits = 16 if c.c_space is Space.WIDE else 8
                 words.append([wrap(x, bits) for x in q])
-                job.writes.append((c.c_space, c.c_base + offset, words[-1]))
-        if c.stat is not Stat.NONE and not c.keep:
+                number, seen = job.fields["number"], [wrap(x, 16) for x in before]
+                job.writes.append((c.c_space, c.c_base + offset, words[-1], number, int(c.table), seen))
+        if c.stat is not Stat.NONE and not c.keep and c.stat_slot < self.depths[Memory.STAT]:
             job.stat = c.stat_slot, self.statistic(c.stat, words)
 
     def statistic(self, kind: Stat, words: list[list[int]]) -> int:
@@ -145,35 +150,44 @@ def at_the_end(
         ends["residual"] = Memory(c.residual_space), offset
     name = rng.choice([name for name in ends if name != "bias" or c.bias])
     memory, last = ends[name]
-    return changed(c, **{f"{name}_base": max(0, memories.depths[memory] - 1 - last + rng.randrange(2))})
+    most = (1 << (isa.WEIGHT_ADDRESS_BITS if name == "residual" else isa.ADDRESS_BITS)) - 1
+    base = memories.depths[memory] - 1 - last + rng.randrange(2)
+    return changed(c, **{f"{name}_base": min(max(0, base), most)})
 
 
-def draw(rng: random.Random, memories: Memories, number: int, faulty: bool, **fixed: int) -> Job:
-    """A random job with its tiles and what must come of it; `fixed` fields of its instruction are as they are given."""
-    if rng.random() < 0.1:
+def draw(
+    rng: random.Random, memories: Memories, number: int, faulty: bool, n0: int | None = None, **fixed: int
+) -> Job:
+    """A random job with its tiles and what must come of it.
+
+    With `n0` it drains whole tiles, so many of them. `fixed` fields of its instruction are as they are given.
+    """
+    if rng.random() < 0.1 and n0 is None and not fixed:
         return Job({"number": number, "skipped": 1, "skips": rng.randint(1, 9), "words": 0})
     n = memories.n
     drawn = random_fields(rng, Contract)
     assert isinstance(drawn, Contract)
-    keep = rng.random() < 0.1
+    keep = rng.random() < 0.1 and n0 is None
     wide = drawn.c_space is Space.WIDE
     plain = rng.random() < 0.6
     c = changed(
         drawn, keep=0, table_id=rng.randrange(memories.depths[Memory.TABLE] // 256),
-        stat_slot=rng.randrange(memories.depths[Memory.STAT]),
+        stat_slot=rng.choice((*range(memories.depths[Memory.STAT]), 1 << rng.randrange(isa.SLOT_BITS))),
         bits=8 if drawn.table else rng.randint(2, 16 if wide else 8),
         shift=rng.randint(4, 24) if plain else drawn.shift, acc_shift=0 if plain else drawn.acc_shift,
         residual_shift=rng.randrange(8) if plain else drawn.residual_shift,
         stat=rng.choice(tuple(Stat)), columns=rng.randrange(2), bias=rng.randrange(2),
         **{f"c_stride{name}": rng.choice((0, 1, n, rng.randrange(50))) for name in "012w"},
-        **{f"{name}_base": rng.randrange(500) for name in ("c", "bias", "residual")},
+        **{f"{name}_base": rng.randrange(rng.choice((500, 60_000))) for name in ("c", "bias", "residual")},
     )  # fmt: skip
+    if rng.random() < 0.3:
+        c = changed(c, **{f"c_stride{rng.choice('012w')}": 1 << rng.randrange(16)})
     if keep:
         c = changed(c, keep=1, n0=1, n1=1, n2=1, n0_source=isa.Count.CONST, n2_source=isa.Count.CONST)
     if faulty and rng.random() < 0.3:
         # WEIGHT has more addresses than the others.
         name = rng.choice(("c", "bias", "residual"))
-        c = changed(c, **{f"{name}_base": rng.choice((4090, 4000, (1 << 20) - (name != "residual")))})
+        c = changed(c, **{f"{name}_base": rng.choice((65_530, 149_999, (1 << 20) - (name != "residual")))})
     c = changed(c, **fixed)
     counts = (
         (1, 1, 1)
@@ -181,6 +195,8 @@ def draw(rng: random.Random, memories: Memories, number: int, faulty: bool, **fi
         else (rng.choice((1, 1, 2, 3)), rng.choice((0, 1, 1, 2, 3)), rng.choice((1, 1, 2, 3)))
     )
     rows = rng.choice((0, 1, 3, n - 1, n, n + 1, 2 * n, 5 * n))
+    if n0 is not None:
+        counts, rows = (n0, 1, 1), n
     tiles = -(-rows // n)
     n2 = min(counts[2], tiles)
     words = bool(counts[0] * counts[1] * n2) and not keep
@@ -295,20 +311,45 @@ async def jobs(dut: Any) -> None:
 
 @bench(100_000)
 async def far_bases(dut: Any) -> None:
-    """Every bit of a base counts: where one lies beyond all memories, the word's address does."""
+    """Every bit of a base counts: it is in the word's address, or that is beyond the memory."""
     rng = generator("far_bases")
     memories = Memories(dut, rng)
     await start(dut)
-    widths = {"c": isa.ADDRESS_BITS, "bias": isa.ADDRESS_BITS, "residual": isa.WEIGHT_ADDRESS_BITS}
-    for name, width in widths.items():
-        for bit in range(max(memories.depths.values()).bit_length(), width):
+    address, weight = isa.ADDRESS_BITS, isa.WEIGHT_ADDRESS_BITS
+    for name, columns, width in (
+        ("c", 0, address),
+        ("bias", 0, address),
+        ("bias", 1, address),
+        ("residual", 0, weight),
+    ):
+        for bit in range(width):
             job = Job({})
-            while job.fault is None:
-                space = rng.choice((Space.VECTOR, Space.WEIGHT, Space.WIDE))
+            while not job.writes:
+                # A memory with that address, where there is one.
+                space = Space.WEIGHT if bit > 15 else rng.choice((Space.VECTOR, Space.WEIGHT, Space.WIDE))
+                target = Space.ACT if bit > 16 else rng.choice((Space.ACT, Space.KV, Space.SCORE, Space.WIDE))
+                base = {f"{name}_base": 1 << bit}
                 job = draw(
-                    rng, memories, 0, False, bias=1, residual_space=space, **{f"{name}_base": 1 << bit}
-                )
+                    rng, memories, 0, False, bias=1, columns=columns, residual_space=space, c_space=target,
+                    bits=8, **base,
+                )  # fmt: skip
             await play(dut, rng, memories, [job])
+
+
+@bench(20_000)
+async def many_words(dut: Any) -> None:
+    """More words than a statistic counts; what comes after it is counted anew."""
+    rng = generator("many_words")
+    memories = Memories(dut, rng)
+    await start(dut)
+    most = (1 << isa.STAT_COUNT_BITS) - 1
+    stat = {"stat": Stat.SUMS, "stat_slot": 0, "c_space": Space.WIDE, "bits": 16, "table": 0}
+    strides = {f"c_stride{name}": 1 for name in "012w"}
+    jobs = [
+        draw(rng, memories, at, False, n0, **stat, **strides)
+        for at, n0 in enumerate((most // memories.n + 2, 1))
+    ]
+    await play(dut, rng, memories, jobs)
 
 
 async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job]) -> None:
@@ -326,7 +367,7 @@ async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job]) -> 
     noise = rng.getrandbits
     late: dict[str, Any] = {"weight": None, "vector": None, "wide": None, "bias": None}
     told = retired = 0
-    writes: list[tuple[int, int, list[int]]] = []
+    writes: list[Word] = []
     stats: list[tuple[int, int]] = []
     due: list[int] = []
     total = sum(job.fields.get("skips", 1) if job.fields["skipped"] else 1 for job in listed)
@@ -350,8 +391,16 @@ async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job]) -> 
             break
         take, select, columns = value(dut.take_o), value(dut.select_o), value(dut.columns_o)
         if value(dut.write_valid_o):
+            seen = lanes(dut.probe_before_o, n, 16, signed=True)
             writes.append(
-                (value(dut.write_space_o), value(dut.write_addr_o), lanes(dut.write_o, n, 16, signed=True))
+                (
+                    value(dut.write_space_o),
+                    value(dut.write_addr_o),
+                    lanes(dut.write_o, n, 16, signed=True),
+                    value(dut.probe_number_o),
+                    value(dut.probe_table_o),
+                    seen,
+                )
             )
         amount = value(dut.retire_o)
         if amount:

@@ -441,7 +441,7 @@ def between(rng: random.Random, most: int) -> int:
 def column(rng: random.Random, size: int, count: int) -> tuple[int, int, list[int]]:
     """Of a lane: sum and sum of squares of so many features, and the first `count` of them, or others."""
     spread = 1 << rng.randrange(16)
-    kind = rng.randrange(7)
+    kind = rng.randrange(9)
     middle = rng.randint(-30000, 30000)
     if kind < 5:
         x = [
@@ -487,16 +487,20 @@ def random_layer_norm(b: Bench, rng: random.Random, count: int = 0) -> Task:
     size = rng.choice((1, 2, 3, 16, 255, 1023, 1024, 1024, rng.randint(1, 1024)))
     count = count or rng.choice((1, 2, 9, 30))
     columns = [column(rng, size, count) for _ in range(m.n)]
+    # Either results of which most bits count, or any.
+    plain = rng.random() < 0.5
     i = LayerNorm(
         size=size, count=count, source=between(rng, m.depths["Wide"] - count),
         target=between(rng, m.depths["Vector"] - count), norm_base=between(rng, m.depths["Norm"] - count),
-        shift=rng.choice((rng.randint(-31, 31), rng.randint(8, 24), rng.choice((-31, -1, 0, 1, 30, 31)))),
-        bits=rng.randint(2, 8), stat_slot=between(rng, m.depths["Stat"] - 1),
+        shift=rng.randint(16, 22) if plain else rng.choice((-31, -1, 0, 1, 30, 31, rng.randint(-31, 31))),
+        bits=8 if plain else rng.randint(2, 8), stat_slot=between(rng, m.depths["Stat"] - 1),
     )  # fmt: skip
     norm = [
         (
-            rng.choice((0, -(1 << 31), (1 << 31) - 1, rng.randint(-(1 << 20), 1 << 20))),
-            rng.choice((-2048, 2047, 0, 1, rng.randint(-2048, 2047))),
+            rng.choice(
+                (0, rng.randint(-(1 << 20), 1 << 20), *(() if plain else (-(1 << 31), (1 << 31) - 1)))
+            ),
+            rng.choice((-2048, 2047, 1, rng.randint(-2048, 2047), *(() if plain else (0,)))),
         )
         for _ in range(count)
     ]
@@ -634,14 +638,16 @@ async def faults(dut: Any) -> None:
         if rng.random() < 0.2:
             statistic.kind = rng.choice(tuple(Stat))
         if rng.random() < 0.2:
+            bit = rng.choice((1 << rng.randrange(isa.STAT_COUNT_BITS), 1024))
             statistic.count = rng.choice(
-                (statistic.count + 1, 0, 2047, statistic.count ^ 1 << rng.randrange(11))
+                (statistic.count + 1, 0, statistic.count ^ bit, statistic.count ^ bit)
             )
         if i.stat_slot >= m.depths["Stat"]:
             task.statistic = None
         task.sound = rng.random() < 0.9
         if not long and rng.random() < 0.05:
             task.i = i = changed(i, block=63)
+            task.sound = rng.random() < 0.5
         task.number = rng.getrandbits(NUMBER_BITS)
         if task.statistic is not None:
             await b.write_stat(i.stat_slot, statistic)
