@@ -360,7 +360,7 @@ class Bench:
         self.kept = (i.stat_slot, i.size, i.sentence, i.block) if isinstance(i, LayerNorm) else None
         shares = isinstance(i, LayerNorm) and kept == self.kept
         hurry = rng.choice((0.01, 0.1, 1.0))
-        while self.working is not None:
+        while self.working is working:
             # A statistic is written when the unit has read its own.
             if following is not None and working.age >= 2 and rng.random() < hurry:
                 if following.statistic is not None and rng.random() < 0.8:
