@@ -42,6 +42,7 @@ class Job:
         biases: the addresses of those that are added.
         writes: of each word space, address, lanes; and what an observer sees: number, whether there is a table, lanes
             before it.
+        residuals: number of words to which one is added.
         stat: slot and bits of the statistic, or None.
         fault: the first word that faults, or None.
     """
@@ -50,6 +51,7 @@ class Job:
     tiles: list[tuple[list[list[int]], bool]] = field(default_factory=list)
     biases: set[int] = field(default_factory=set)
     writes: list[Word] = field(default_factory=list)
+    residuals: int = 0
     stat: tuple[int, int] | None = None
     fault: int | None = None
 
@@ -99,6 +101,7 @@ class Memories:
                     memory = Memory(c.residual_space)
                     outside |= c.residual_base + offset >= self.depths[memory]
                     added = self.read(memory, c.residual_base + offset)
+                    job.residuals += 1
                     v = [wrap(x + (r << c.residual_shift)) for x, r in zip(v, added, strict=True)]
                 if c.shift > 0:
                     v = [wrap(x + (1 << c.shift - 1)) >> c.shift for x in v]
@@ -218,6 +221,7 @@ def draw(
     drained = Job(fields, [tile for tile in job.tiles if tile[1]])
     memories.drained(drained, c, (counts[0], counts[1], n2) if words else (0, 0, 0), rows)
     job.writes, job.stat, job.fault, job.biases = drained.writes, drained.stat, drained.fault, drained.biases
+    job.residuals = drained.residuals
     return job
 
 
@@ -310,30 +314,34 @@ async def jobs(dut: Any) -> None:
 
 
 @bench(100_000)
-async def far_bases(dut: Any) -> None:
-    """Every bit of a base counts: it is in the word's address, or that is beyond the memory."""
-    rng = generator("far_bases")
+async def far_addresses(dut: Any) -> None:
+    """Every bit of a base and of a stride counts: it is in a word's address, or that is beyond the memory."""
+    rng = generator("far_addresses")
     memories = Memories(dut, rng)
     await start(dut)
     address, weight = isa.ADDRESS_BITS, isa.WEIGHT_ADDRESS_BITS
-    for name, columns, width in (
-        ("c", 0, address),
-        ("bias", 0, address),
-        ("bias", 1, address),
-        ("residual", 0, weight),
-    ):
-        for bit in range(width):
-            job = Job({})
-            while not job.writes:
-                # A memory with that address, where there is one.
-                space = Space.WEIGHT if bit > 15 else rng.choice((Space.VECTOR, Space.WEIGHT, Space.WIDE))
-                target = Space.ACT if bit > 16 else rng.choice((Space.ACT, Space.KV, Space.SCORE, Space.WIDE))
-                base = {f"{name}_base": 1 << bit}
-                job = draw(
-                    rng, memories, 0, False, bias=1, columns=columns, residual_space=space, c_space=target,
-                    bits=8, **base,
-                )  # fmt: skip
-            await play(dut, rng, memories, [job])
+    bases = [
+        ({f"{name}_base": 1 << bit}, columns)
+        for name, columns, width in (
+            ("c", 0, address),
+            ("bias", 0, address),
+            ("bias", 1, address),
+            ("residual", 0, weight),
+        )
+        for bit in range(width)
+    ]
+    for at, (base, columns) in enumerate(bases):
+        loop, bit = "012w"[at % 4], at // 4 % 16
+        job, turns = Job({}), 0
+        while turns < 2:
+            # These memories are the largest.
+            job = draw(
+                rng, memories, 0, False, bias=1, columns=columns, residual_space=Space.WEIGHT, c_space=Space.ACT,
+                bits=8, **{f"c_stride{loop}": 1 << bit}, **base,
+            )  # fmt: skip
+            if job.fields["words"]:
+                turns = job.fields["tail" if loop == "w" else f"n{loop}"]
+        await play(dut, rng, memories, [job])
 
 
 @bench(20_000)
@@ -366,7 +374,7 @@ async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job]) -> 
     hesitant = rng.choice((0.0, 0.5, 0.9))
     noise = rng.getrandbits
     late: dict[str, Any] = {"weight": None, "vector": None, "wide": None, "bias": None}
-    told = retired = 0
+    told = retired = residuals = 0
     writes: list[Word] = []
     stats: list[tuple[int, int]] = []
     due: list[int] = []
@@ -410,6 +418,7 @@ async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job]) -> 
             stats.append((value(dut.stat_addr_o), value(dut.stat_o)))
         asked: dict[str, Any] = dict.fromkeys(late)
         if value(dut.residual_valid_o):
+            residuals += 1
             space = Space(value(dut.residual_space_o))
             asked[space.name.lower()] = m.read(Memory(space), value(dut.residual_addr_o))
         if value(dut.bias_re_o) and value(dut.bias_addr_o) in array.begun:
@@ -437,6 +446,8 @@ async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job]) -> 
         assert not fault["valid"], fault
         assert writes == wanted
         assert stats == [job.stat for job in listed if job.stat is not None]
+        # A port that the drain asks for is denied to others.
+        assert residuals == sum(job.residuals for job in listed)
         ends, sofar = [], 0
         for job in listed:
             sofar += len(job.writes)
