@@ -309,6 +309,9 @@ async def jobs(dut: Any) -> None:
             listed.append(draw(rng, memories, number, faulty))
             number += listed[-1].fields.get("skips", 1) if listed[-1].fields["skipped"] else 1
         faults += any(job.fault is not None for job in listed)
+        if rng.random() < 0.4:
+            # A command ends in the middle.
+            await play(dut, rng, memories, listed, rng.randrange(100))
         await play(dut, rng, memories, listed)
     assert faults > 3
 
@@ -360,8 +363,8 @@ async def many_words(dut: Any) -> None:
     await play(dut, rng, memories, jobs)
 
 
-async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job]) -> None:
-    """Jobs from reset to their end."""
+async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job], stop: int = 20_000) -> None:
+    """Jobs from reset to their end, or for `stop` cycles: what comes then is not looked at."""
     n = m.n
     dut.rst_ni.value = 0
     for name in ("job_valid", "begun", "fed", "tile", "full"):
@@ -383,7 +386,9 @@ async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job]) -> 
     valid = False
     quiet = 0
     fault: dict[str, int] = {}
-    for _ in range(20_000):
+    for now in range(20_000):
+        if now == stop:
+            return
         if told < len(listed):
             valid = valid or rng.random() >= hesitant
             dut.job_i.value = JOB.pack(**listed[told].fields)
