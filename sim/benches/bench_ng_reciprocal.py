@@ -51,8 +51,8 @@ async def quotients(dut: Any) -> None:
             await RisingEdge(dut.clk_i)
 
 
-@bench(200)
+@bench(2_000)
 async def resets(dut: Any) -> None:
-    """A reset in the middle: nothing is done afterwards, and the next start counts from the beginning."""
+    """Resets in the middle: nothing is done afterwards, and each next start counts from the beginning."""
     await start(dut, root=pack([1 << 15] * int(dut.Lanes.value), 16), norm=1)
     await reset_midway(dut)

@@ -43,8 +43,8 @@ async def roots(dut: Any) -> None:
             dut.radicand_i.value = rng.getrandbits(32 * count)
 
 
-@bench(200)
+@bench(2_000)
 async def resets(dut: Any) -> None:
-    """A reset in the middle: nothing is done afterwards."""
+    """Resets in the middle: nothing is done afterwards."""
     await start(dut)
     await reset_midway(dut)

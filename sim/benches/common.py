@@ -67,18 +67,19 @@ async def cycles(dut: Any, number: int) -> None:
 
 
 async def reset_midway(dut: Any) -> None:
-    """Starts what takes longer than 8 cycles, resets it in the middle, and sees that nothing is done afterwards."""
-    dut.start_i.value = 1
-    await RisingEdge(dut.clk_i)
-    dut.start_i.value = 0
-    await cycles(dut, 7)
-    dut.rst_ni.value = 0
-    await RisingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
-    for _ in range(40):
-        await FallingEdge(dut.clk_i)
-        assert not int(dut.done_o.value)
+    """Starts what takes 17 cycles, resets it in each of them but the last, and sees that nothing is done afterwards."""
+    for cycle in range(16):
+        dut.start_i.value = 1
         await RisingEdge(dut.clk_i)
+        dut.start_i.value = 0
+        await cycles(dut, cycle)
+        dut.rst_ni.value = 0
+        await RisingEdge(dut.clk_i)
+        dut.rst_ni.value = 1
+        for _ in range(25):
+            await FallingEdge(dut.clk_i)
+            assert not int(dut.done_o.value)
+            await RisingEdge(dut.clk_i)
 
 
 def value(handle: Any) -> int:
