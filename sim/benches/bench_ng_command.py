@@ -63,18 +63,18 @@ def sealed(header: dict[str, int], body: bytes) -> bytes:
     return data + struct.pack("<Q", zlib.crc32(data))
 
 
-def damaged(rng: random.Random, engine: Parameters) -> bytes:
-    """A program with something wrong in it, or at least other than it was."""
-    how = rng.randrange(7)
+def damaged(rng: random.Random, engine: Parameters, zero: str = "") -> bytes:
+    """A program with something wrong in it, or at least other than it was; or with 0 in the word `zero`."""
+    how = 0 if zero else rng.randrange(7)
     # The memory is full, or one instruction too small.
     data, header = program(rng, engine, engine.program_depth + rng.randrange(2) if how == 6 else None)
     if how == 6:
         return data
     if how < 3:
-        name = rng.choice(NAMES)
+        name = zero or rng.choice(NAMES)
         old = header[name]
         new = rng.choice((0, 1, old + 1, old - 1, old ^ 1 << rng.randrange(32), 513, 3, rng.getrandbits(32)))
-        header[name] = new % 2**32
+        header[name] = 0 if zero else new % 2**32
         body = data[4 * len(NAMES) : -8]
         if rng.random() < 0.5:
             total = sum(header[f"{name}_count"] for name in isa.LISTS)
@@ -108,7 +108,7 @@ class Bench:
         self.accepted: list[int] = []
         self.ends = self.starts = self.works = self.run = self.flush = 0
         self.lists: tuple[list[int], list[int], bool] = [], [], False
-        self._offered = False
+        self._offered = self._ended = False
 
     def packet(self, data: bytes) -> None:
         """The beats of a packet; the last has TLAST."""
@@ -127,6 +127,7 @@ class Bench:
         if self._offered and value(dut.in_ready_o):
             self.accepted.append(self.beats.pop(0)[0])
             self._offered = False
+            self._ended |= bool(last)
         if value(dut.prog_we_o):
             self.writes.append((value(dut.prog_addr_o), value(dut.prog_o)))
         self.ends += value(dut.ends_o)
@@ -139,7 +140,7 @@ class Bench:
 
     async def begin(self, command: int) -> None:
         """A command is written."""
-        self.writes, self.accepted = [], []
+        self.writes, self.accepted, self._ended = [], [], False
         self.ends = self.starts = self.works = self.run = self.flush = 0
         self.dut.start_i.value, self.dut.command_i.value = 1, command
         await self.cycle()
@@ -191,6 +192,8 @@ class Bench:
         await FallingEdge(dut.clk_i)
         assert state() == (0, 0, 1, code, where) and self.ends == 1 and self.starts == 1
         assert not value(dut.run_o) and not value(dut.works_o)
+        # What comes after the packet is not dropped.
+        assert value(dut.in_ready_o) == (not self._ended)
         await RisingEdge(dut.clk_i)
         await self.clear()
 
@@ -215,8 +218,9 @@ async def programs(dut: Any) -> None:
     await start(dut)
     b = Bench(dut, rng)
     seen: set[Error] = set()
-    for _ in range(250):
-        data = damaged(rng, engine) if rng.random() < 0.75 else program(rng, engine)[0]
+    for at in range(250):
+        zero = NAMES[at] if at < len(NAMES) else ""
+        data = damaged(rng, engine, zero) if zero or rng.random() < 0.75 else program(rng, engine)[0]
         code = Error.NONE
         try:
             Engine(engine).load_program(data)
