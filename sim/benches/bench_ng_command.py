@@ -130,6 +130,7 @@ class Bench:
             self._ended |= bool(last)
         if value(dut.prog_we_o):
             self.writes.append((value(dut.prog_addr_o), value(dut.prog_o)))
+        assert value(dut.idle_o) or not value(dut.done_o)
         self.ends += value(dut.ends_o)
         self.starts += value(dut.starts_o)
         self.works += value(dut.works_o)

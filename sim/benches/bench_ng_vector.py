@@ -349,9 +349,8 @@ class Bench:
                 break
         else:
             raise AssertionError("it is not taken")
-        if self.fault["valid"]:
-            assert self.fault["number"] == task.number and not self.writes
-            return Error(self.fault["code"])
+        if self.failed(task) is not Error.NONE:
+            return self.failed(task)
         working = self.working
         if working is None:
             return Error.NONE
@@ -373,15 +372,21 @@ class Bench:
                     await self.step()
             else:
                 await self.step()
-            if self.fault["valid"]:
-                assert self.fault["number"] == task.number and not self.writes
-                return Error(self.fault["code"])
+            if self.failed(task) is not Error.NONE:
+                return self.failed(task)
         assert self.writes == [(i.target + at, found) for at, found in enumerate(words)], task
         if shares:
             # Neither root nor division.
             assert working.age - self.refused <= len(words) + FIXED
         self.writes = []
         return Error.NONE
+
+    def failed(self, task: Task) -> Error:
+        """The error that the unit reports of this instruction, if it does."""
+        if not self.fault["valid"]:
+            return Error.NONE
+        assert self.fault["number"] == task.number and not self.writes
+        return Error(self.fault["code"])
 
     def words(self, task: Task) -> list[list[int]]:
         """What an instruction has to write."""
