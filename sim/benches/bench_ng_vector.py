@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import isqrt
 from typing import Any
 
 from cocotb.triggers import FallingEdge, RisingEdge
@@ -14,131 +12,17 @@ from ...hw import isa
 from ...hw.isa import Error, LayerNorm, Softmax, Stat
 from .common import bench, generator, lanes, pack, start, value
 from .instructions import FAULT, NUMBER_BITS, PLACE, changed, no_instruction, place, waiting, word
+from .vector_oracle import (
+    Memories,
+    Statistic,
+    Task,
+    random_layer_norm,
+    random_softmax,
+)
 
-SUM, SQUARE, MAX, COUNT = isa.STAT_SUM_BITS, isa.STAT_SQUARE_BITS, isa.STAT_MAX_BITS, isa.STAT_COUNT_BITS
 MOST = 3
 FIXED = 13
 """Cycles of a LAYERNORM that goes on with the factors of the one before it, beside one for each word."""
-
-
-def wrap(number: int, bits: int) -> int:
-    """The low bits of a number, signed."""
-    return (number + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
-
-
-def saturate(number: int, bits: int) -> int:
-    """Clips to a signed range."""
-    return max(-(1 << bits - 1), min((1 << bits - 1) - 1, number))
-
-
-def shift_round(number: int, shift: int) -> int:
-    """The shift of docs/isa.md, section 4, on 32 bits."""
-    if shift > 0:
-        return wrap(number + (1 << shift - 1), 32) >> shift
-    return wrap(number << -shift, 32)
-
-
-@dataclass
-class Statistic:
-    """A word of STAT, lane by lane."""
-
-    kind: Stat
-    count: int
-    largest: list[int]
-    sums: list[int]
-    squares: list[int]
-
-    def bits(self) -> int:
-        """As the memory holds it."""
-        found, low = 0, 0
-        for numbers, width in ((self.sums, SUM), (self.squares, SQUARE), (self.largest, MAX)):
-            found |= pack(numbers, width) << low
-            low += width * len(numbers)
-        return found | self.count << low | int(self.kind) << low + COUNT
-
-
-class Words(dict[int, Any]):
-    """A memory: any words, made up when they are first read."""
-
-    def __init__(self, draw: Callable[[], Any]) -> None:
-        super().__init__()
-        self._draw = draw
-
-    def __missing__(self, address: int) -> Any:
-        self[address] = self._draw()
-        return self[address]
-
-
-class Memories:
-    """What the unit reads, as the bench plays it."""
-
-    def __init__(self, dut: Any, rng: random.Random) -> None:
-        self.dut, self.rng = dut, rng
-        self.n = int(dut.Lanes.value)
-        self.depths = {
-            m: int(getattr(dut, f"{m}Depth").value)
-            for m in ("Vector", "Score", "Wide", "Stat", "Norm", "Exp")
-        }
-        self.score = Words(
-            lambda: [rng.choice((-128, 127, 0, rng.randint(-128, 127))) for _ in range(self.n)]
-        )
-        self.wide = Words(lambda: [rng.randint(-32768, 32767) for _ in range(self.n)])
-        self.norm = Words(lambda: (rng.randint(-(1 << 31), (1 << 31) - 1), rng.randint(-2048, 2047)))
-        self.exp = [0] * self.depths["Exp"]
-        self.stat = [Statistic(Stat.NONE, 0, [0] * self.n, [0] * self.n, [0] * self.n)] * self.depths["Stat"]
-
-    def softmax(self, i: Softmax, n: int) -> list[list[int]]:
-        """The words that it writes."""
-        found = [[0] * self.n for _ in range(n)]
-        for lane in range(self.n):
-            largest = self.stat[i.stat_slot].largest[lane]
-            e = [
-                self.exp[256 * i.exp_id + (largest - self.score[i.source + k][lane]) % 256] for k in range(n)
-            ]
-            total = sum(e)
-            r = (1 << 17) - 1 if total == 0 else min((1 << 17) - 1, (1 << 30) // total)
-            for k in range(n):
-                found[k][lane] = min(255, (e[k] * r + (1 << 21)) >> 22)
-        return found
-
-    def layer_norm(self, i: LayerNorm) -> list[list[int]]:
-        """The words that it writes."""
-        found = [[0] * self.n for _ in range(i.count)]
-        statistic = self.stat[i.stat_slot]
-        for lane in range(self.n):
-            s1 = statistic.sums[lane]
-            v = i.size * statistic.squares[lane] - s1 * s1
-            t = (32 - v.bit_length()) // 2
-            s = isqrt(v << 2 * t if t >= 0 else v >> -2 * t)
-            for f in range(i.count):
-                d = wrap(i.size * self.wide[i.source + f][lane] - s1, 27)
-                n = 0
-                if v:
-                    c = wrap(d << t if t >= 0 else (d + (1 << -t - 1)) >> -t, 22)
-                    n = saturate((c * (((1 << 31) - 1) // s) + (1 << 18)) >> 19, 18)
-                beta, gamma = self.norm[i.norm_base + f]
-                y = wrap(n * gamma + beta, 32)
-                found[f][lane] = saturate(shift_round(y, i.shift), i.bits) & 0xFF
-        return found
-
-    def fault(self, i: Softmax | LayerNorm, n: int) -> Error:
-        """The error of an instruction whose fields are in range."""
-        if i.stat_slot >= self.depths["Stat"]:
-            return Error.ADDRESS
-        statistic = self.stat[i.stat_slot]
-        if isinstance(i, Softmax):
-            if 256 * i.exp_id + 255 >= self.depths["Exp"]:
-                return Error.ADDRESS
-            if statistic.kind is not Stat.MAX or statistic.count != n:
-                return Error.STAT
-            ranges = ((i.source, n, "Score"), (i.target, n, "Vector"))
-            return (
-                Error.ADDRESS if any(base + size > self.depths[m] for base, size, m in ranges) else Error.NONE
-            )
-        if statistic.kind is not Stat.SUMS or statistic.count != i.size:
-            return Error.STAT
-        parts = ((i.source, "Wide"), (i.target, "Vector"), (i.norm_base, "Norm"))
-        return Error.ADDRESS if any(base + i.count > self.depths[m] for base, m in parts) else Error.NONE
 
 
 @dataclass
@@ -171,27 +55,6 @@ class Offer:
     def runs(self) -> bool:
         """Whether the unit has to execute it."""
         return self.sound and self.where is not None
-
-
-@dataclass
-class Task:
-    """An instruction with what must lie in the memories when it starts.
-
-    Attributes:
-        i: the instruction.
-        number: of it in its list.
-        lengths: of the sentences.
-        sound: whether its fields are in range.
-        fill: puts its words into the memories.
-        statistic: that it reads; None where that is there already.
-    """
-
-    i: Softmax | LayerNorm
-    number: int
-    lengths: tuple[int, ...]
-    sound: bool = True
-    fill: Callable[[], None] = lambda: None
-    statistic: Statistic | None = None
 
 
 class Bench:
@@ -396,130 +259,6 @@ class Bench:
         return m.softmax(i, task.lengths[0]) if isinstance(i, Softmax) else m.layer_norm(i)
 
 
-def random_softmax(b: Bench, rng: random.Random, length: int, kind: int | None = None) -> Task:
-    """An instruction, and what it needs; `kind` says what its exponentials are."""
-    m = b.memories
-    table = rng.choice((0, m.depths["Exp"] // 256 - 1, rng.randrange(m.depths["Exp"] // 256)))
-    i = Softmax(
-        source=between(rng, m.depths["Score"] - length), target=between(rng, m.depths["Vector"] - length),
-        exp_id=table, stat_slot=between(rng, m.depths["Stat"] - 1),
-    )  # fmt: skip
-    kind = rng.randrange(6) if kind is None else kind
-    if kind < 4:
-        # Sums of 0, of the smallest and of the largest numbers, and any.
-        entries = [
-            (0, 0x7FFF, rng.choice((0, 1)), rng.getrandbits(rng.randint(1, 15)))[kind] for _ in range(256)
-        ]
-        scores = [
-            [rng.choice((-128, 127, rng.randint(-128, 127))) for _ in range(m.n)] for _ in range(length)
-        ]
-        largest = [max(column) for column in zip(*scores, strict=True)]
-        if rng.random() < 0.2:
-            largest = [rng.randint(-128, 127) for _ in range(m.n)]
-    else:
-        # Powers of two whose sum is one: results that lie in the middle of two numbers.
-        entries = [(1 << at % 16) % (1 << 15) for at in range(256)]
-        largest = [rng.randint(-128, 127) for _ in range(m.n)]
-        columns = []
-        for lane in range(m.n):
-            top = rng.choice((13, 14))
-            powers = [top - at for at in range(9)] + [top - 8] if length >= 10 else [top] * min(2, length)
-            powers += [15] * (length - len(powers))
-            rng.shuffle(powers)
-            columns.append([wrap(largest[lane] - power - 16 * rng.randrange(16), 8) for power in powers])
-        scores = [list(row) for row in zip(*columns, strict=True)]
-
-    def fill() -> None:
-        m.exp[256 * table : 256 * table + 256] = entries
-        for at, row in enumerate(scores):
-            m.score[i.source + at] = row
-
-    noise = [rng.getrandbits(26) for _ in range(m.n)]
-    return Task(i, 0, (length,), fill=fill, statistic=Statistic(Stat.MAX, length, largest, noise, noise))
-
-
-def between(rng: random.Random, most: int) -> int:
-    """A number from 0 on: an end, a power of two, or any."""
-    return rng.choice((0, most, min(most, 1 << rng.randrange(20)), rng.randint(0, most)))
-
-
-def column(rng: random.Random, size: int, count: int) -> tuple[int, int, list[int]]:
-    """Of a lane: sum and sum of squares of so many features, and the first `count` of them, or others."""
-    spread = 1 << rng.randrange(16)
-    kind = rng.randrange(9)
-    middle = rng.randint(-30000, 30000)
-    if kind < 5:
-        x = [
-            wrap(
-                (
-                    middle,
-                    rng.choice((-32768, 32767)),
-                    rng.randrange(spread),
-                    middle + rng.randrange(spread),
-                    middle,
-                )[kind],
-                16,
-            )
-            for _ in range(size)
-        ]
-        if kind == 4:
-            # One number out of many is another: the smallest variance.
-            x[-1] = saturate(x[-1] + 1, 16)
-        s1, s2 = sum(x), sum(v * v for v in x)
-    else:
-        # Any variance, each size as likely.
-        x = []
-        s1 = middle * size + rng.randint(-size, size)
-        s2 = min((s1 * s1 + rng.getrandbits(rng.randrange(50))) // size + 1, (1 << 41) - 1)
-    v = size * s2 - s1 * s1
-    deviation = isqrt(v) // size + 1
-    found = [x[f] if f < len(x) else rng.randint(-32768, 32767) for f in range(count)]
-    for f in range(count):
-        pick = rng.random()
-        if f >= size or pick < 0.3:
-            found[f] = saturate(s1 // size + rng.randint(-5 * deviation, 5 * deviation), 16)
-        if v and pick < 0.2:
-            # Perhaps in the middle of two numbers.
-            t = (32 - v.bit_length()) // 2
-            d = rng.choice((-7, -5, -3, -1, 1, 3, 5, 7)) * (1 << 18 - t)
-            found[f] = saturate((d + s1 + rng.randrange(size)) // size, 16)
-    return s1, s2, found
-
-
-def random_layer_norm(b: Bench, rng: random.Random, count: int = 0) -> Task:
-    """An instruction, and what it needs: statistics of small, large and equal numbers."""
-    m = b.memories
-    size = rng.choice((1, 2, 3, 16, 255, 1023, 1024, 1024, rng.randint(1, 1024)))
-    count = count or rng.choice((1, 2, 9, 30))
-    columns = [column(rng, size, count) for _ in range(m.n)]
-    # Either results of which most bits count, or any.
-    plain = rng.random() < 0.5
-    i = LayerNorm(
-        size=size, count=count, source=between(rng, m.depths["Wide"] - count),
-        target=between(rng, m.depths["Vector"] - count), norm_base=between(rng, m.depths["Norm"] - count),
-        shift=rng.randint(16, 22) if plain else rng.choice((-31, -1, 0, 1, 30, 31, rng.randint(-31, 31))),
-        bits=8 if plain else rng.randint(2, 8), stat_slot=between(rng, m.depths["Stat"] - 1),
-    )  # fmt: skip
-    norm = [
-        (
-            rng.choice(
-                (0, rng.randint(-(1 << 20), 1 << 20), *(() if plain else (-(1 << 31), (1 << 31) - 1)))
-            ),
-            rng.choice((-2048, 2047, 1, rng.randint(-2048, 2047), *(() if plain else (0,)))),
-        )
-        for _ in range(count)
-    ]
-
-    def fill() -> None:
-        for f in range(count):
-            m.wide[i.source + f] = [words[f] for _, _, words in columns]
-            m.norm[i.norm_base + f] = norm[f]
-
-    sums, squares = [s1 for s1, _, _ in columns], [s2 for _, s2, _ in columns]
-    statistic = Statistic(Stat.SUMS, size, [rng.getrandbits(8) for _ in range(m.n)], sums, squares)
-    return Task(i, 0, (1,), fill=fill, statistic=statistic)
-
-
 @bench(300_000)
 async def instructions(dut: Any) -> None:
     """Instructions one after the other, the same statistic used again or written anew among them."""
@@ -536,14 +275,14 @@ async def instructions(dut: Any) -> None:
         longest = 2 * m.n + 5
         length = rng.choice((1, longest, rng.randint(10, longest), rng.randint(1, longest)))
         if at % 40 == 17:
-            task = random_softmax(b, rng, isa.MAX_LENGTH, 1 if at == 17 else None)
+            task = random_softmax(m, rng, isa.MAX_LENGTH, 1 if at == 17 else None)
         elif at % 40 == 37:
-            task = random_layer_norm(b, rng, rng.randint(isa.MAX_LENGTH + 1, 1024))
+            task = random_layer_norm(m, rng, rng.randint(isa.MAX_LENGTH + 1, 1024))
         elif again and rng.random() < 0.4:
             # Another part of the same features, perhaps of other sums, perhaps of those of another slot.
             old = again.i
             assert isinstance(old, LayerNorm)
-            task = random_layer_norm(b, rng)
+            task = random_layer_norm(m, rng)
             slot = rng.choice((old.stat_slot, old.stat_slot, task.i.stat_slot))
             task.i = changed(task.i, size=old.size, stat_slot=slot)
             kept, other = written[old.stat_slot], task.statistic
@@ -560,9 +299,9 @@ async def instructions(dut: Any) -> None:
             if slot == old.stat_slot and rng.random() < 0.6:
                 task.statistic = None
         elif rng.random() < 0.4:
-            task = random_softmax(b, rng, length)
+            task = random_softmax(m, rng, length)
         else:
-            task = random_layer_norm(b, rng)
+            task = random_layer_norm(m, rng)
         task.i = waiting(rng, task.i, MOST)
         if task.statistic is not None:
             written[task.i.stat_slot] = task.statistic
@@ -607,9 +346,9 @@ async def faults(dut: Any) -> None:
         long = rng.random() < 0.1
         length = isa.MAX_LENGTH if long else rng.randint(1, 9)
         if rng.random() < 0.5:
-            task = random_softmax(b, rng, length)
+            task = random_softmax(m, rng, length)
         else:
-            task = random_layer_norm(b, rng, rng.randint(isa.MAX_LENGTH, 1024) if long else 0)
+            task = random_layer_norm(m, rng, rng.randint(isa.MAX_LENGTH, 1024) if long else 0)
         i: Any = task.i
         statistic = task.statistic
         assert statistic is not None
@@ -621,7 +360,6 @@ async def faults(dut: Any) -> None:
         }
         if isinstance(i, LayerNorm):
             depths["norm_base"] = m.depths["Norm"]
-        most = (1 << isa.ADDRESS_BITS) - 1
         most = (1 << isa.ADDRESS_BITS) - 1
         for name, depth in depths.items():
             if rng.random() < 0.2:
