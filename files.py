@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,36 @@ def replace_atomic(path: Path, write: Callable[[Path], Any]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def readable_file(path: Path, most: int) -> Path:
+    """`path`, once it is known to be a regular file (or a link to one) of at most `most` bytes.
+
+    To be asked before any file from outside is opened: reading from a FIFO waits for ever, a device may never end, and
+    a sparse file takes no room on the disk and all of it in memory.
+
+    Raises:
+        UserError: it is of another kind, or larger.
+        OSError: it does not exist or can't be looked at.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        kind = next((name for is_kind, name in _KINDS if is_kind(found.st_mode)), "of an unknown kind")
+        raise UserError(f"{path} is {kind}; give a regular file.")
+    if found.st_size > most:
+        raise UserError(
+            f"{path} must have at most {most:,} bytes and has {found.st_size:,}; give another file."
+        )
+    return path
+
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
 
 
 def write_json(path: Path, value: Any) -> None:

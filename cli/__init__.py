@@ -7,12 +7,15 @@ equal or below what was asked, 2 bad usage or input.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from .. import __version__
-from ..errors import UserError
+from ..errors import LOG, UserError, printable
 from . import compile, describe, disasm, doctor, eval, export, plan, run, synth, train, verify
 from .common import Parser
 from .requirements import requirement_of
@@ -20,6 +23,9 @@ from .requirements import requirement_of
 __all__ = ["build_parser", "main"]
 
 _COMMANDS = (train, eval, export, compile, verify, run, describe, plan, disasm, synth, doctor)
+
+_LONGEST = 300
+"""Characters of a warning."""
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -54,7 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _complain(f"the argument {argument!a} is not valid UTF-8; write it in UTF-8.")
     args = build_parser().parse_args(arguments)
     try:
-        status: int = args.run(args)
+        with warnings.catch_warnings():
+            # The packages that we use warn with a line of their own source, which says nothing to a user.
+            warnings.showwarning = _warn  # type: ignore[assignment]
+            _log_to_standard_error()
+            status: int = args.run(args)
         sys.stdout.flush()
     except UserError as error:
         return _complain(str(error))
@@ -82,3 +92,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _complain(sentence: str) -> int:
     print(f"narrowgauge: {sentence}", file=sys.stderr)
     return 2
+
+
+class _Lines(logging.Handler):
+    """Prints each record of `LOG` as one line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = "warning: " if record.levelno >= logging.WARNING else ""
+        print(f"narrowgauge: {kind}{printable(record.getMessage(), _LONGEST)}", file=sys.stderr)
+
+
+_LINES = _Lines()
+
+
+def _log_to_standard_error() -> None:
+    LOG.setLevel(logging.INFO)
+    if _LINES not in LOG.handlers:
+        LOG.addHandler(_LINES)
+
+
+def _warn(message: Warning | str, *place: Any, **options: Any) -> None:
+    """Takes the place of `warnings.showwarning`."""
+    LOG.warning(" ".join(str(message).split()))

@@ -189,6 +189,22 @@ def test_an_argument_that_is_no_text_is_told(capsys: pytest.CaptureFixture[str])
     assert "not valid UTF-8" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("code", ["LOG.warning('one\\n\\x1btwo')", "warnings.warn('one\\n\\x1btwo')"])
+def test_a_warning_is_one_line(code: str) -> None:
+    script = f"""
+import sys, warnings
+from narrowgauge.cli import doctor, main
+from narrowgauge.errors import LOG
+doctor.run = lambda args: {code} or LOG.info("a note") or 0
+sys.exit(main(["doctor"]) or main(["doctor"]))
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "")
+    warning, note = result.stderr.splitlines()[:2]
+    assert warning.startswith("narrowgauge: warning: one") and warning.endswith(r"\x1btwo")
+    assert result.stderr.splitlines() == [warning, note] * 2 and note == "narrowgauge: a note"
+
+
 def test_an_interrupt_exits_as_shells_expect(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from narrowgauge.errors import UserError
-from narrowgauge.files import read_json, replace_atomic, sha256, write_atomic, write_json
+from narrowgauge.files import read_json, readable_file, replace_atomic, sha256, write_atomic, write_json
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -121,3 +121,24 @@ def test_the_checksum_sees_a_changed_bit(tmp_path: Path) -> None:
     content[500] ^= 1
     (tmp_path / "file").write_bytes(content)
     assert sha256(tmp_path / "file") != before
+
+
+def test_what_is_no_regular_file_or_too_large_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"12345")
+    assert readable_file(file, 5) == file
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    assert readable_file(link, 5) == link
+    os.mkfifo(tmp_path / "fifo")
+    with (tmp_path / "sparse").open("wb") as stream:
+        stream.truncate(40 << 30)
+    for name, words in (("fifo", "a FIFO"), ("", "a folder"), ("sparse", "has 42,949,672,960")):
+        with pytest.raises(UserError, match=words) as caught:
+            readable_file(tmp_path / name, 1 << 30)
+        assert str(caught.value).startswith(str(tmp_path / name))
+    for path, words in ((Path("/dev/zero"), "a device"), (file, "at most 4 bytes and has 5")):
+        with pytest.raises(UserError, match=words):
+            readable_file(path, 4)
+    with pytest.raises(FileNotFoundError):
+        readable_file(tmp_path / "missing", 5)
