@@ -58,6 +58,13 @@ def add_data_options(parser: Parser) -> None:
     parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N sentences")
 
 
+def add_threads_option(parser: Parser) -> None:
+    """Adds `--threads`, for `sim.threads.limited_threads`."""
+    parser.add_argument(
+        "--threads", type=positive_int, metavar="N", help="most threads to compute with (default: all cores)"
+    )
+
+
 def positive_int(text: str) -> int:
     """An argument type: an integer of at least 1."""
     return _at_least(1, text)

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from ..errors import UserError
-from .common import Commands, add_command, add_data_options, console, write_report
+from .common import Commands, add_command, add_data_options, add_threads_option, console, write_report
 
 LEVELS = ("torch", "golden", "onnx", "program", "hls", "rtl")
 """The levels that `--levels` takes; every one is compared with the golden model."""
@@ -30,6 +30,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--stalls", action="store_true", help="let the input and output streams of the RTL stall at random"
     )
+    add_threads_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,9 +44,13 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import Progress
 
     from ..sim.ladder import verify
+    from ..sim.threads import limited_threads
     from ..sim.verify import print_table
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with (
+        limited_threads(args.threads),
+        Progress(console=Console(stderr=True), transient=True) as progress,
+    ):
         task = progress.add_task("comparing", total=None)
         report = verify(
             args.build,

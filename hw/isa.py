@@ -14,6 +14,7 @@ those counts are the dependency tokens.
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -158,6 +159,11 @@ class Parameters:
     acc_bits: int = ACC_BITS
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            # `True` is an int to Python, and 8192.5 would come as far as a synthesis script.
+            if type(value) is not int:
+                raise ValueError(f"{field.name} must be a whole number, got {reprlib.repr(value)}")
         if self.lanes not in LANES:
             raise ValueError(f"an engine has {', '.join(map(str, LANES))} lanes, not {self.lanes}")
         if self.acc_bits != ACC_BITS:

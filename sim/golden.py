@@ -8,7 +8,6 @@ enough for a core's cache and are spread over threads. `sim.operators` says why 
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from ..graph.level import Sentence
 from ..graph.merging import merge_cores
 from .operators import CompiledTTM, Compiler
 from .packing import Batch, Rows
+from .threads import thread_count
 
 CHUNK_NUMBERS = 160 * 1024
 """Numbers in a chunk's widest activation: few enough for a second-level cache, and enough that threads, which take
@@ -40,7 +40,7 @@ class GoldenModel:
 
     Args:
         graph: the model.
-        threads: how many chunks are computed at a time; the number of cores when it is None.
+        threads: how many chunks are computed at a time; `thread_count()` when it is None.
 
     Raises:
         UserError: an accumulator of the graph could overflow.
@@ -50,7 +50,7 @@ class GoldenModel:
 
     def __init__(self, graph: Graph, threads: int | None = None) -> None:
         self.graph = graph
-        self.threads = threads or os.cpu_count() or 1
+        self.threads = threads or thread_count()
         self._merged = merge_cores(graph)
         build = Compiler(graph, prove(graph), self._merged)
         self._operators = [build(node) for node in graph.nodes]

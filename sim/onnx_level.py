@@ -15,6 +15,7 @@ from ..graph import QUERIES, SEGMENTS, TOKENS, Graph
 from ..graph.check import LENGTHS
 from ..graph.level import Sentence
 from ..graph.onnx_write import value_infos
+from .threads import thread_count
 
 GROUP_TOKENS = 1024
 """Most tokens, padding included, of the sentences that are executed together."""
@@ -30,15 +31,15 @@ class OnnxLevel:
     Args:
         model: `model.onnx`, or its content.
         graph: what `read_model` gives for it.
-        threads: of onnxruntime.
+        threads: of onnxruntime; 2, or fewer where `limited_threads` says so, when it is None.
     """
 
     name = "onnx"
 
-    def __init__(self, model: Path | bytes, graph: Graph, threads: int = 2) -> None:
+    def __init__(self, model: Path | bytes, graph: Graph, threads: int | None = None) -> None:
         self._content = model if isinstance(model, bytes) else model.read_bytes()
         self._graph = graph
-        self._threads = threads
+        self._threads = threads or min(2, thread_count())
         self._sessions: dict[bool, onnxruntime.InferenceSession] = {}
 
     def run(self, sentences: Sequence[Sentence]) -> Mapping[str, Sequence[IntArray]]:

@@ -355,3 +355,11 @@ def test_a_damaged_program_is_refused(program: Program, data: st.DataObject) -> 
     with pytest.raises(ProgramError) as stop:
         from_bytes(good + bytes(8))
     assert stop.value.error is isa.Error.OVERRUN
+
+
+@pytest.mark.parametrize("value", [8192.5, 16.0, True, "16", None, [16]], ids=repr)
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Parameters)])
+def test_an_engine_has_whole_numbers(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{field} must be a whole number, got ") as refused:
+        Parameters(**{field: value})
+    assert repr(value) in str(refused.value)

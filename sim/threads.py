@@ -1,0 +1,49 @@
+"""How many threads a command may use: one limit for BLAS, PyTorch, onnxruntime and the golden model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+_allowed: int | None = None
+
+
+def thread_count() -> int:
+    """The threads that a computation may use: those of `limited_threads`, or as many as there are cores."""
+    return _allowed or os.cpu_count() or 1
+
+
+@contextmanager
+def limited_threads(count: int | None) -> Iterator[None]:
+    """While it is open, nothing in this process computes with more than `count` threads; None sets no limit.
+
+    Libraries that are loaded already are limited by threadpoolctl where it is installed; those that are loaded later
+    (PyTorch) read the limit from the environment; the golden model and onnxruntime ask `thread_count`.
+    """
+    global _allowed
+    if count is None:
+        yield
+        return
+    before, variables = _allowed, {name: os.environ.get(name) for name in _VARIABLES}
+    _allowed = count
+    os.environ.update(dict.fromkeys(_VARIABLES, str(count)))
+    try:
+        with ExitStack() as stack:
+            try:
+                from threadpoolctl import threadpool_limits
+            except ModuleNotFoundError:
+                # Without the extra `sim` there is no golden model either, and numpy alone needs no limit.
+                pass
+            else:
+                stack.enter_context(threadpool_limits(count))
+            yield
+    finally:
+        _allowed = before
+        for name, value in variables.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
