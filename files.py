@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import math
 import os
 import stat
 import tempfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,19 +77,103 @@ _KINDS = (
 )
 
 
+@contextmanager
+def locked_folder(path: Path, user: str) -> Iterator[None]:
+    """Holds a lock on the folder `path` that no other process gets; the kernel lets go of it when this one ends.
+
+    The folder is made when missing. It is removed again, with the parents that were made for it, if it is still empty
+    at the end: what was refused leaves nothing behind.
+
+    Args:
+        path: the folder. It may be empty, and what is in it does not matter: the lock is on the folder itself.
+        user: who holds such a lock, for the message, for instance "training".
+
+    Raises:
+        UserError: another process, or another call in this one, holds the lock.
+        OSError: the folder can't be made or opened.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    handle = _open_locked(path, user)
+    try:
+        yield
+    finally:
+        for folder in made:
+            try:
+                folder.rmdir()
+            except OSError:
+                break
+        os.close(handle)
+
+
+def _open_locked(path: Path, user: str) -> int:
+    """A descriptor of the folder that `path` names, locked."""
+    while True:
+        path.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"another {user} is at work in {path}; wait for its end, or give another folder."
+                ) from None
+            except OSError:
+                # Some network file systems have no locks: there nothing is promised, and nothing is refused.
+                return handle
+            try:
+                if os.path.samestat(os.fstat(handle), path.stat()):
+                    return handle
+            except FileNotFoundError:
+                pass
+        except BaseException:
+            os.close(handle)
+            raise
+        # Whoever held the lock removed the folder before this call got it: begin again.
+        os.close(handle)
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Writes `value` as indented JSON, atomically, with a final newline."""
-    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Writes `value` as indented JSON, atomically, with a final newline.
+
+    Raises:
+        ValueError: a number in it is not finite.
+    """
+    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def parse_json(text: str) -> Any:
+    """The value in a JSON text, as the standard has it: every number finite, no name twice in an object.
+
+    Raises:
+        ValueError: the text is not JSON.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text, parse_constant=_finite, parse_float=_finite, object_pairs_hook=_object)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the name {twice!a} stands twice in one object")
+    return value
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file.
+    """The value in a JSON file, see `parse_json`.
 
     Raises:
         UserError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give the folder that an earlier step wrote.") from None
     except (ValueError, RecursionError) as error:

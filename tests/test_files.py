@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,7 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from narrowgauge.errors import UserError
-from narrowgauge.files import read_json, readable_file, replace_atomic, sha256, write_atomic, write_json
+from narrowgauge.files import (
+    locked_folder,
+    parse_json,
+    read_json,
+    readable_file,
+    replace_atomic,
+    sha256,
+    write_atomic,
+    write_json,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -142,3 +154,85 @@ def test_what_is_no_regular_file_or_too_large_is_refused_before_it_is_opened(tmp
             readable_file(path, 4)
     with pytest.raises(FileNotFoundError):
         readable_file(tmp_path / "missing", 5)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+@pytest.mark.parametrize("frame", ["{}", "[1, {}]", '{{"a": [{}]}}'])
+def test_numbers_that_json_does_not_have_are_refused_on_reading_and_on_writing(
+    number: str, frame: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "value.json"
+    path.write_text(frame.format(number))
+    with pytest.raises(UserError, match=f"{number} is not a finite number"):
+        read_json(path)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, [float(number)])
+    assert path.read_text() == frame.format(number)
+
+
+@given(JSON)
+def test_what_is_written_is_what_is_parsed(value: object) -> None:
+    assert parse_json(json.dumps(value)) == value
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1, "a": 1}', '[{"b": {"x": 0, "a": 1, "a": 2}}]', '{"a": 0, "\\u0061": 1}']
+)
+def test_a_name_twice_in_an_object_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "value.json").write_text(text)
+    with pytest.raises(UserError, match="'a' stands twice"):
+        read_json(tmp_path / "value.json")
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from narrowgauge.files import locked_folder
+with locked_folder(Path(sys.argv[1]), "training"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("end", ["exit", "kill"])
+def test_a_folder_has_one_holder_until_that_ends(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "a" / "run"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdin is not None and holder.stdout is not None
+    with holder:
+        assert holder.stdout.readline() == "held\n"
+        for _ in range(2):
+            with (
+                pytest.raises(UserError, match=f"another training is at work in {path}"),
+                locked_folder(path, "training"),
+            ):
+                pytest.fail("two holders")
+        assert path.is_dir()
+        if end == "kill":
+            holder.send_signal(signal.SIGKILL)
+        else:
+            holder.stdin.close()
+    with locked_folder(path, "training"):
+        (path / "file").touch()
+    assert (path / "file").exists()
+
+
+def test_a_lock_leaves_no_empty_folder_that_it_made(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for path in (tmp_path / "there", tmp_path / "a" / "b" / "c"):
+        with locked_folder(path, "training"):
+            assert path.is_dir()
+            with pytest.raises(UserError), locked_folder(path, "training"):
+                pytest.fail("two holders")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["there"]
+    with locked_folder(tmp_path / "a" / "b", "training"):
+        (tmp_path / "a" / "file").touch()
+    assert sorted(str(entry.relative_to(tmp_path)) for entry in tmp_path.rglob("*")) == [
+        "a",
+        "a/file",
+        "there",
+    ]
+    with pytest.raises(OSError, match="file"), locked_folder(tmp_path / "a" / "file", "training"):
+        pytest.fail("a file is no folder")
