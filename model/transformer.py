@@ -148,8 +148,17 @@ class FeedForward(nn.Module):
 
 
 def _flipped(config: LinearConfig) -> LinearConfig:
-    """The configuration of the opposite projection: modes of input and output swapped, each in reverse order."""
-    return replace(config, out_modes=config.in_modes[::-1], in_modes=config.out_modes[::-1])
+    """The configuration of the opposite projection: the same cores, in reverse order, read from the other side."""
+    bits = config.bits
+    if not isinstance(bits, int):
+        bits = bits[: {"dense": 1, "lowrank": 2}.get(config.kind)][::-1]
+    return replace(
+        config,
+        out_modes=config.in_modes[::-1],
+        in_modes=config.out_modes[::-1],
+        rank=config.rank if isinstance(config.rank, int) else config.rank[::-1],
+        bits=bits,
+    )
 
 
 class EncoderLayer(nn.Module):

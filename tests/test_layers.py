@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +13,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.errors import UserError
-from narrowgauge.model.config import EmbeddingConfig, LinearConfig
+from narrowgauge.graph import Linear
+from narrowgauge.model.config import EmbeddingConfig, LinearConfig, ModelConfig
 from narrowgauge.model.embedding import TTMEmbedding
 from narrowgauge.model.factorize import balanced_modes, clip_ranks, padded_modes, tt_svd, tt_to_dense
+from narrowgauge.model.freeze import freeze
 from narrowgauge.model.linear import DenseLinear, LowRankLinear, TTLinear
+from narrowgauge.model.transformer import Transformer
+
+from .models import random_model
+
+BASE = ModelConfig(
+    dim=8,
+    layers=1,
+    heads=1,
+    ffn=12,
+    max_length=5,
+    vocab_size=9,
+    labels=3,
+    embedding=EmbeddingConfig(rank=2, modes=2),
+    attention=LinearConfig(rank=2, modes=2),
+    pooler=LinearConfig(rank=2, modes=2),
+)
 
 sizes = st.integers(1, 200)
 
@@ -152,3 +172,63 @@ def test_a_ttm_embedding_from_a_dense_table() -> None:
 def test_shapes_that_do_not_fit_are_refused(make: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
         make()  # type: ignore[operator]
+
+
+def test_lists_of_ranks_and_widths_are_mirrored_with_the_modes_in_the_layer_back() -> None:
+    compared = 0
+    rng = np.random.default_rng(11)
+    for _ in range(12):
+        dim, ffn = 4 * int(rng.integers(2, 7)), 4 * int(rng.integers(7, 12))
+        for kind in ("tt", "tt", "lowrank", "dense"):
+            given = bool(rng.integers(2))
+            modes: dict[str, Any] = (
+                {"out_modes": (2, ffn // 4, 2), "in_modes": (dim // 4, 4)} if given else {"modes": 2}
+            )
+            count = 5 if given else 4
+            layer = LinearConfig(
+                kind=kind,  # type: ignore[arg-type]
+                rank=tuple(int(r) for r in rng.integers(1, 7, count - 1)),
+                bits=tuple(int(b) for b in rng.choice([2, 4, 8], count)),  # type: ignore[misc]
+                plan=str(rng.choice(["merged", "cores"])),  # type: ignore[arg-type]
+                **modes,
+            )
+            config = replace(BASE, dim=dim, ffn=ffn, feedforward=layer)
+            graph = freeze(random_model(rng, config))
+            nodes = {node.output: node for node in graph.nodes if isinstance(node, Linear)}
+            there, back = (
+                [(graph.constants[core].shape, graph.fmt(core).bits) for core in nodes[name].cores]
+                for name in (f"encoder.0.feedforward.{part}.output" for part in ("inner", "outer"))
+            )
+            assert back == [(shape[::-1], bits) for shape, bits in reversed(there)]
+            assert isinstance(layer.rank, tuple) and isinstance(layer.bits, tuple)
+            assert [bits for _, bits in there] == list(layer.bits[: len(there)])
+            if kind == "tt":
+                sizes = (
+                    (*modes["out_modes"], *modes["in_modes"]) if given else [shape[1] for shape, _ in there]
+                )
+                assert [shape[2] for shape, _ in there[:-1]] == list(clip_ranks(sizes, layer.rank)[1:-1])
+            compared += len(there)
+    assert compared >= 12 * 10
+
+
+def test_the_case_of_the_ranks_and_widths_that_landed_on_the_wrong_cores() -> None:
+    layer = LinearConfig(rank=(16, 20, 20, 20, 12), bits=(8, 8, 8, 4, 4, 2))
+    model = Transformer(replace(BASE, dim=768, ffn=3072, heads=2, layers=1, feedforward=layer))
+    block: Any = model.encoder[0].feedforward
+    found = {
+        name: [
+            (tuple(core.shape), quantizer.bits)
+            for core, quantizer in zip(part.cores, part.weights, strict=True)
+        ]
+        for name, part in (("inner", block.inner), ("outer", block.outer))
+    }
+    inner = [
+        ((1, 16, 16), 8),
+        ((16, 16, 20), 8),
+        ((20, 12, 20), 8),
+        ((20, 8, 20), 4),
+        ((20, 8, 12), 4),
+        ((12, 12, 1), 2),
+    ]
+    assert found["inner"] == inner
+    assert found["outer"] == [(shape[::-1], bits) for shape, bits in reversed(inner)]
