@@ -1,11 +1,12 @@
 """Models on the engines of boards: what is streamed, and cycles by the cost model: `python benchmarks/bench_boards.py`.
 
-The models are untrained: what they need does not depend on what a model has learned.
+The models are untrained, with tables of functions that all differ: the worst case of what training can give.
 """
 
 from __future__ import annotations
 
 from bench_engine import LENGTHS, frozen, sized
+from common import tables_of_their_own
 from rich.console import Console
 from rich.table import Table
 
@@ -27,7 +28,7 @@ def main() -> None:
     for heading in ("model", "board", "N", "longest", "bytes streamed", *(f"{n} tokens" for n in LENGTHS)):
         table.add_column(heading, justify="right" if len(table.columns) > 1 else "left")
     for name in MODELS:
-        graph = frozen(sized(preset(name).model))
+        graph = tables_of_their_own(frozen(sized(preset(name).model)))
         for board in BOARDS:
             table.add_row(name, board.title, str(board.engine.lanes), *cells(graph, board))
     Console(width=150).print(table)

@@ -13,6 +13,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from narrowgauge.graph import Graph, Softmax
+from narrowgauge.graph import Table as TableNode
 from narrowgauge.graph.level import Sentence
 from narrowgauge.model.config import ModelConfig
 from narrowgauge.model.data import Labels, WordTokenizer, encode_split, load
@@ -50,6 +52,19 @@ def quantized(config: ModelConfig, sentences: list[Sentence]) -> Transformer:
     calibrate(model, "max")
     set_mode(model, Mode.QUANTIZED)
     return model
+
+
+def tables_of_their_own(graph: Graph) -> Graph:
+    """The graph with no two equal tables, as after training, where each layer has learned scales of its own.
+
+    Equal tables are stored once; those of an untrained model are mostly equal.
+    """
+    constants = dict(graph.constants)
+    for number, node in enumerate(node for node in graph.nodes if isinstance(node, TableNode | Softmax)):
+        table = constants[node.table].copy()
+        table[200] = number
+        constants[node.table] = table
+    return replace(graph, constants=constants)
 
 
 def medians(alternatives: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:

@@ -103,12 +103,13 @@ def test_no_buffer_is_shared_while_both_are_in_use() -> None:
         ProgramLevel(graph, built(graph, careless), strict=True).run(random_sentences(rng, graph, 2))
 
 
-@pytest.mark.parametrize("memory", [Memory.KV, Memory.VECTOR, Memory.PROGRAM, Memory.TABLE])
+@pytest.mark.parametrize("memory", [Memory.KV, Memory.VECTOR, Memory.PROGRAM, Memory.INDEX])
 def test_what_does_not_fit_names_the_memory_and_a_way_out(memory: Memory) -> None:
     graph = random_graph(np.random.default_rng(5), layers=1, max_length=9)
     needs = compile_graph(graph, lanes=8, frugal=True).program.parameters
     name = f"{memory.name.lower()}_depth"
-    small = replace(needs, **{name: needs.depth(memory) - 1})
+    # INDEX has two halves.
+    small = replace(needs, **{name: needs.depth(memory) - (2 if memory is Memory.INDEX else 1)})
     compile_graph(graph, engine=needs)
     with pytest.raises(
         UserError, match=f"needs {needs.depth(memory)} words of {memory.name} .*would make it fit"
@@ -144,7 +145,9 @@ def test_constants_that_find_no_room_come_with_every_run(seed: int, memories: li
         assert all(compiled.program.parameters.depth(memory) <= engine.depth(memory) for memory in memories)
         loads = [i for i in compiled.program.stream if isinstance(i, Load)]
         assert {load.memory for load in loads} == {Memory.INDEX, *memories}
-        assert len(compiled.image) + len(compiled.stream) == len(full.image)
+        # A table that several layers share comes once for each of them.
+        moved = len(compiled.image) + len(compiled.stream) - len(full.image)
+        assert moved == 0 or (moved > 0 and {Memory.TABLE, Memory.EXP} & set(memories))
         assert_equal(graph, compiled, random_sentences(rng, graph, 4))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ..isa import Instruction, Unit, wait
 from ..views import View
 from .allocate import Allocation, sharers
-from .ir import Task
+from .ir import STEPS, Task
 from .schedule import Schedule
 
 
@@ -38,7 +38,8 @@ def emit(
                         if other.unit is not task.unit:
                             need(other)
             bases: dict[str, Any] = {
-                name: allocation.address[buffer] + offset for name, (buffer, offset) in task.bases.items()
+                name: (allocation.address[buffer] + offset) // STEPS.get(name, 1)
+                for name, (buffer, offset) in task.bases.items()
             }
             instructions.append(wait(replace(task.instruction, **bases), *waits))
             for part in task.parts:

@@ -10,6 +10,7 @@ import numpy as np
 from ...fixedpoint import IntArray
 from .. import isa
 from ..isa import Load, Memory
+from .ir import TABLE_WORDS
 
 
 @dataclass
@@ -44,11 +45,13 @@ class Image:
 
     def table(self, entries: IntArray) -> int:
         """Adds a function of one input, unless it is there, and returns its number."""
-        return self._add(Memory.TABLE, np.asarray(entries, np.int64).reshape(256, 1), share=True) // 256
+        return (
+            self._add(Memory.TABLE, np.asarray(entries, np.int64).reshape(-1, 1), share=True) // TABLE_WORDS
+        )
 
     def exp(self, entries: IntArray) -> int:
         """Adds an exponential table, unless it is there, and returns its number."""
-        return self._add(Memory.EXP, np.asarray(entries, np.int64).reshape(256, 1), share=True) // 256
+        return self._add(Memory.EXP, np.asarray(entries, np.int64).reshape(-1, 1), share=True) // TABLE_WORDS
 
     def loads(self) -> tuple[Load, ...]:
         """The list `init`."""

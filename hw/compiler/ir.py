@@ -10,6 +10,12 @@ from ..views import Axis
 SPACES = {m: Space(m) for m in (Memory.ACT, Memory.VECTOR, Memory.KV, Memory.SCORE, Memory.WIDE)}
 """Memories that are operands of CONTRACT, under the names they have there."""
 
+TABLE_WORDS = 256
+"""Words of a function of one input, and of an exponential table."""
+
+STEPS = {"table_id": TABLE_WORDS, "exp_id": TABLE_WORDS}
+"""Fields that count tables instead of words, and the words of one; every other field of `Task.bases` is an address."""
+
 
 @dataclass(frozen=True, eq=False)
 class Buffer:
@@ -84,7 +90,7 @@ class Task:
         unit: that executes it.
         layer: what it belongs to, for reports.
         instruction: complete but for the fields of `bases`, and the waits.
-        bases: fields that hold an address: the buffer, and an offset in it.
+        bases: fields that hold an address, or the number of a table (`STEPS`): the buffer, and an offset in it.
         reads, writes: what it touches of buffers.
         parts: the values that it writes.
         after: the task that must stand directly before it in the list of its unit.

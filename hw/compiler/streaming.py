@@ -1,7 +1,8 @@
 """Pass: let constants that find no room in their memory come with every RUN, while the layers before them compute.
 
-The weights of some linear layers become buffers, each filled by a LOAD of the list `stream`; so do biases, and gamma
-and beta of LayerNorms, each kind where its own memory is too small. Which ones: as few as possible, spread evenly over
+The weights of some linear layers become buffers, each filled by a LOAD of the list `stream`; so do biases, gamma and
+beta of LayerNorms, and tables, each kind where its own memory is too small. A table that several layers share is
+brought once for each of them. Which ones: as few as possible, spread evenly over
 the model, so that there is time to bring one while layers whose constants stay compute.
 The buffers take turns in what is left of the memory: a LOAD waits until the constants that had its words have been
 used, by all blocks and sentences. For the host, what is streamed follows the index words in the packet of a RUN, the
@@ -16,13 +17,15 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
-from ..isa import MEMORIES, Contract, Indexed, Instruction, LayerNorm, Load, Memory, Space, Unit
+from ..isa import MEMORIES, Contract, Indexed, Instruction, LayerNorm, Load, Memory, Softmax, Space, Unit
 from .image import Image
-from .ir import Access, Buffer, Task
+from .ir import STEPS, Access, Buffer, Task
 
 STREAMABLE = {
     Memory.BIAS: "biases",
     Memory.NORM: "constants of LayerNorms",
+    Memory.TABLE: "tables",
+    Memory.EXP: "exponential tables",
     Memory.WEIGHT: "weights of linear layers",
 }
 """Memories whose constants may be streamed, and what these are. Of what one task reads, WEIGHT comes last: its LOAD may
@@ -81,7 +84,7 @@ def stream_constants(tasks: list[Task], image: Image, rooms: Mapping[Memory, int
         if leaving:
             image = _resident(image, memory, constants, leaving)
             rings[memory] = rooms[memory] - image.depth[memory]
-            chosen += [constants[number] for number in sorted(leaving)]
+            chosen += [part for number in sorted(leaving) for part in _by_layer(constants[number])]
             port[memory] = [task for c in constants if c.stays for task, name in c.uses if name != "a_base"]
     order = {task: number for number, task in enumerate(tasks)}
     chosen.sort(key=lambda constant: order[constant.uses[0][0]])
@@ -132,6 +135,14 @@ def _constants(tasks: Sequence[Task], image: Image, memory: Memory) -> list[_Con
     return found
 
 
+def _by_layer(constant: _Constant) -> list[_Constant]:
+    """A constant once for each layer that uses it: what one layer brings is gone when a later one needs it."""
+    layers: dict[str, list[tuple[Task, str]]] = {}
+    for task, name in constant.uses:
+        layers.setdefault(task.layer, []).append((task, name))
+    return [replace(constant, uses=uses) for uses in layers.values()]
+
+
 def _fields(instruction: Instruction, memory: Memory) -> Iterator[str]:
     """The fields of an instruction that hold an address of a constant in a memory."""
     if isinstance(instruction, Contract) and memory is Memory.WEIGHT:
@@ -142,6 +153,10 @@ def _fields(instruction: Instruction, memory: Memory) -> Iterator[str]:
         yield "bias_base"
     elif isinstance(instruction, LayerNorm) and memory is Memory.NORM:
         yield "norm_base"
+    elif isinstance(instruction, Contract) and memory is Memory.TABLE and instruction.table:
+        yield "table_id"
+    elif isinstance(instruction, Softmax) and memory is Memory.EXP:
+        yield "exp_id"
 
 
 def _early(instruction: Instruction, name: str) -> bool:
@@ -154,20 +169,21 @@ def _early(instruction: Instruction, name: str) -> bool:
 def _choice(constants: Sequence[_Constant], room: int) -> set[int]:
     """Numbers of the constants that are streamed: the fewest words that leave room for two of them at a time.
 
-    Large ones are spared where that will do: nothing has the time to bring them. None if nothing need be streamed, or
-    if it would not be enough.
+    Large ones are spared where that will do: nothing has the time to bring them. Where there is no room for two, one
+    has to do. None if nothing need be streamed, or if it would not be enough.
     """
     total = sum(constant.words for constant in constants)
     if total <= room:
         return set()
     free = [number for number, constant in enumerate(constants) if not constant.stays and constant.uses]
-    for largest in sorted({constants[number].words for number in free}):
-        movable = [number for number in free if constants[number].words <= largest]
-        for percent in range(1, 101):
-            chosen = _spread(constants, movable, percent)
-            sizes = sorted((constants[number].words for number in chosen), reverse=True)
-            if total - sum(sizes) + sum(sizes[:2]) <= room:
-                return chosen
+    for slots in (2, 1):
+        for largest in sorted({constants[number].words for number in free}):
+            movable = [number for number in free if constants[number].words <= largest]
+            for percent in range(1, 101):
+                chosen = _spread(constants, movable, percent)
+                sizes = sorted((constants[number].words for number in chosen), reverse=True)
+                if total - sum(sizes) + sum(sizes[:slots]) <= room:
+                    return chosen
     return set()
 
 
@@ -196,10 +212,10 @@ def _resident(image: Image, memory: Memory, constants: Sequence[_Constant], leav
 
 
 def _address(task: Task, name: str) -> int:
-    address: int = getattr(task.instruction, name)
-    return address
+    value: int = getattr(task.instruction, name)
+    return value * STEPS.get(name, 1)
 
 
 def _set(task: Task, name: str, address: int) -> None:
-    changes: dict[str, Any] = {name: address}
+    changes: dict[str, Any] = {name: address // STEPS.get(name, 1)}
     task.instruction = replace(task.instruction, **changes)

@@ -51,17 +51,17 @@ _DS987 = "DS987, Kria K26 SOM Data Sheet"
 
 _SMALL = Parameters(
     lanes=16, weight_depth=12288, kv_depth=3072, act_depth=3072, vector_depth=2560, score_depth=128,
-    wide_depth=1536, stat_depth=16, bias_depth=10240, norm_depth=4096, table_depth=512, exp_depth=1024,
+    wide_depth=1536, stat_depth=16, bias_depth=10240, norm_depth=4096, table_depth=2048, exp_depth=1024,
     index_depth=64, program_depth=1024,
 )  # fmt: skip
 _MEDIUM = Parameters(
     lanes=16, weight_depth=20480, kv_depth=4608, act_depth=6144, vector_depth=4608, score_depth=256,
-    wide_depth=2560, stat_depth=32, bias_depth=16384, norm_depth=8192, table_depth=1024, exp_depth=1024,
+    wide_depth=2560, stat_depth=32, bias_depth=16384, norm_depth=8192, table_depth=2048, exp_depth=1024,
     index_depth=128, program_depth=1024,
 )  # fmt: skip
 _LARGE = Parameters(
     lanes=32, weight_depth=49152, kv_depth=4096, act_depth=8192, vector_depth=4096, score_depth=512,
-    wide_depth=2048, stat_depth=32, bias_depth=32768, norm_depth=12288, table_depth=1024, exp_depth=1024,
+    wide_depth=2048, stat_depth=32, bias_depth=32768, norm_depth=12288, table_depth=2048, exp_depth=1024,
     index_depth=128, program_depth=1024,
 )  # fmt: skip
 _LARGER = Parameters(
