@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from narrowgauge.graph import Graph, Softmax
+from narrowgauge.graph import Graph
 from narrowgauge.graph import Table as TableNode
 from narrowgauge.graph.level import Sentence
 from narrowgauge.model.config import ModelConfig
@@ -55,12 +55,13 @@ def quantized(config: ModelConfig, sentences: list[Sentence]) -> Transformer:
 
 
 def tables_of_their_own(graph: Graph) -> Graph:
-    """The graph with no two equal tables, as after training, where each layer has learned scales of its own.
+    """The graph with no two equal functions, as after training, where each layer has learned scales of its own.
 
-    Equal tables are stored once; those of an untrained model are mostly equal.
+    Equal tables are stored once; those of an untrained model are mostly equal. Exponentials stay: they depend on the
+    scale of scores alone, a power of two of which few occur.
     """
     constants = dict(graph.constants)
-    for number, node in enumerate(node for node in graph.nodes if isinstance(node, TableNode | Softmax)):
+    for number, node in enumerate(node for node in graph.nodes if isinstance(node, TableNode)):
         table = constants[node.table].copy()
         table[200] = number
         constants[node.table] = table

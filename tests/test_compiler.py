@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
+from narrowgauge.benchmarks.common import tables_of_their_own
 from narrowgauge.errors import UserError
-from narrowgauge.graph import Embedding, Graph
+from narrowgauge.graph import Embedding, Graph, Table
 from narrowgauge.graph.level import Sentence
 from narrowgauge.hw import isa
 from narrowgauge.hw.build import EngineBuild
 from narrowgauge.hw.compiler.compile import Compiled, compile_graph, engine_for
 from narrowgauge.hw.compiler.streaming import STREAMABLE
 from narrowgauge.hw.isa import Load, Memory, Parameters, Unit
+from narrowgauge.hw.synthesis.boards import BOARDS
 from narrowgauge.hw.timing import simulate
+from narrowgauge.model.freeze import freeze
+from narrowgauge.model.presets import preset
 from narrowgauge.sim.golden import GoldenModel
 from narrowgauge.sim.program_level import ProgramLevel
 from narrowgauge.sim.verify import verify_levels
 
 from .graphs import random_graph, random_sentences
+from .models import random_model
 
 
 def built(graph: Graph, compiled: Compiled) -> EngineBuild:
@@ -166,6 +172,46 @@ def test_an_engine_of_few_weights_streams_the_rest() -> None:
             UserError, match=f"8 words of {memory.name} memory even if all {what} are streamed"
         ):
             compile_graph(graph, engine=replace(engine, **{name: 8}))
+
+
+@pytest.mark.parametrize("tables", [1, 2, 3])
+@pytest.mark.parametrize("lanes", isa.LANES)
+def test_tables_that_find_no_room_are_streamed(lanes: int, tables: int) -> None:
+    """Also a table that two layers share, with one of another layer between them."""
+    rng = np.random.default_rng(lanes + tables)
+    graph = random_graph(rng, layers=3, max_length=9)
+    constants = dict(graph.constants)
+    for number, node in enumerate(node for node in graph.nodes if isinstance(node, Table)):
+        table = constants[node.table].copy()
+        table[200] = number % 3
+        constants[node.table] = table
+    graph = replace(graph, constants=constants)
+    full = compile_graph(graph, lanes=lanes)
+    needs = full.program.parameters
+    assert needs.table_depth >= 3 * 256
+    engine = replace(Parameters(lanes), table_depth=256 * tables, exp_depth=256)
+    made = compile_graph(graph, engine=engine)
+    brought = {load.memory for load in made.program.stream if isinstance(load, Load)}
+    short = {memory for memory in (Memory.TABLE, Memory.EXP) if needs.depth(memory) > engine.depth(memory)}
+    assert brought == {Memory.INDEX} | short and short
+    assert_equal(graph, made, random_sentences(rng, graph, 6))
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+def test_the_demos_model_fits_every_board(board: Any) -> None:
+    """Its sizes and formats; the weights are random, and no two of its tables are equal."""
+    graph = voice_graph()
+    for length in (None, 32):
+        compiled = compile_graph(graph, engine=board.engine, max_length=length)
+        assert compiled.program.parameters.table_depth == 3 * 256
+
+
+@cache
+def voice_graph() -> Graph:
+    config = replace(preset("voice").model, vocab_size=1353, labels=39, tags=135)
+    graph = tables_of_their_own(freeze(random_model(np.random.default_rng(0), config)))
+    assert len({graph.constants[n.table].tobytes() for n in graph.nodes if isinstance(n, Table)}) == 3
+    return graph
 
 
 @pytest.mark.parametrize("share", [0.9, 0.7])
