@@ -28,7 +28,12 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="RUN", help="folder of the run")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--preset", metavar="NAME", help="a configuration by name")
-    source.add_argument("--config", type=Path, metavar="FILE", help="a configuration as .toml or .json")
+    source.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="a configuration as .toml or .json, for instance the config.json of a run",
+    )
 
     change = parser.add_argument_group("changes to the configuration")
     change.add_argument("--format", choices=("tt", "lowrank", "dense"), help="format of the layers")
@@ -36,6 +41,9 @@ def add_parser(commands: Commands) -> None:
     change.add_argument("--qat-epochs", type=non_negative_int, metavar="N", help="epochs quantization-aware")
     change.add_argument("--batch-size", type=positive_int, metavar="N", help="sentences a step")
     change.add_argument("--lr", type=positive_float, metavar="RATE", help="peak learning rate in float")
+    change.add_argument(
+        "--qat-lr", type=positive_float, metavar="RATE", help="peak learning rate quantization-aware"
+    )
     change.add_argument("--max-len", type=positive_int, metavar="N", help="tokens of the longest sentence")
     change.add_argument("--tokenizer", choices=("word", "wordpiece"), help="kind of vocabulary")
     change.add_argument(
@@ -78,6 +86,7 @@ def configuration(args: argparse.Namespace) -> RunConfig:
             "qat_epochs": args.qat_epochs,
             "batch_size": args.batch_size,
             "lr": args.lr,
+            "qat_lr": args.qat_lr,
             "seed": args.seed,
         },
         "model": {"max_length": args.max_len},

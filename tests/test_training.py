@@ -520,7 +520,7 @@ def test_a_run_is_not_overwritten_or_resumed_with_something_else(
 
 def test_a_loss_that_is_no_number_ends_the_training(data: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no longer a number in epoch 1 of the float stage"):
-        train(options(data, tmp_path / "run", changed(lr=1e38, warmup=0.0)))
+        train(options(data, tmp_path / "run", changed(lr=1000, warmup=0.0)))
 
 
 def truncate(path: Path) -> None:
@@ -661,6 +661,15 @@ def test_the_state_of_another_optimizer_is_not_resumed(
     write_tensors(run_copy / "last.safetensors", {**tensors, **more}, state)
     with pytest.raises(UserError, match=sentence):
         train(options(data, run_copy, resume=True))
+
+
+def test_the_configuration_of_a_run_trains_the_same_once_more(
+    reference: TrainResult, data: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    config = reference.out / "config.json"
+    assert main(["train", "--data", data, "--config", str(config), "--out", str(out), "--threads", "1"]) == 0
+    assert_same_run(out, reference)
 
 
 def test_the_commands(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
