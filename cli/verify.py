@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UserError
@@ -30,11 +31,16 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--stalls", action="store_true", help="let the input and output streams of the RTL stall at random"
     )
+    parser.add_argument(
+        "--no-recompile",
+        action="store_true",
+        help="do not compile the model again to compare the program's files with what comes out",
+    )
     add_threads_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verifies; 0 when all levels are equal in every tensor, else 1."""
+    """Verifies; 0 when all levels were compared and are equal in every tensor and every answer, else 1."""
     levels = args.levels or _present(args)
     if "torch" in levels and args.run_dir is None:
         raise UserError(
@@ -60,13 +66,24 @@ def run(args: argparse.Namespace) -> int:
             limit=args.limit,
             levels=levels,
             stalls=args.stalls,
+            again=not args.no_recompile,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    write_report(args, {"equal": report.equal, **vars(report)})
+    write_report(args, {"equal": report.equal, "verdict": report.verdict, **vars(report)})
     print_table(report.levels, console())
-    verdict = "equal at every level" if report.equal else "NOT equal"
-    print(f"{report.sentences:,} sentences of {args.data}: {verdict}")
+    print(_recompiled(report.recompiled, levels))
+    print(f"{report.sentences:,} sentences of {args.data}: {report.verdict}")
     return 0 if report.equal else 1
+
+
+def _recompiled(files: Sequence[str] | None, levels: Sequence[str]) -> str:
+    """What came of compiling the model again."""
+    if files:
+        return f"program recompiled: NOT EQUAL: {', '.join(files)}; compile the model again"
+    if files is not None:
+        return "program recompiled: equal bytes"
+    asked = {"program", "hls", "rtl"}.intersection(levels)
+    return f"program not recompiled: {'--no-recompile' if asked else 'no level runs it'}"
 
 
 def _present(args: argparse.Namespace) -> tuple[str, ...]:

@@ -25,22 +25,34 @@ class Sentence:
     segments: npt.NDArray[np.int32] | None = None
 
 
+@dataclass(frozen=True)
+class Results:
+    """What a level makes of some sentences.
+
+    Attributes:
+        values: for each name of `Graph.activations()` that the level holds one integer array a sentence, in the order
+            of the sentences, with the value's dims where "T" is the length of that sentence: no padding.
+        outputs: the same for each task of `Graph.outputs`: the logits as whoever asks this level for an answer gets
+            them, not by way of `values`.
+    """
+
+    values: Mapping[str, Sequence[IntArray]]
+    outputs: Mapping[str, Sequence[IntArray]]
+
+
 class Level(Protocol):
     """One way to execute a frozen model.
 
-    A level may have an attribute `fused`, the names of values that it never holds because it computes them together
-    with the next one; these are not compared.
+    Attributes:
+        name: of the level.
+        on_engine: whether a program for the engine is executed, which holds fewer values than the graph has.
     """
 
     name: str
+    on_engine: bool
 
-    def run(self, sentences: Sequence[Sentence]) -> Mapping[str, Sequence[IntArray]]:
-        """Every activation of every sentence.
-
-        Returns:
-            For each name of `Graph.activations()` one integer array a sentence, in the order of `sentences`, with
-            the value's dims where "T" is the length of that sentence: no padding.
-        """
+    def execute(self, sentences: Sequence[Sentence]) -> Results:
+        """Every activation and every output of every sentence."""
         ...
 
     def merged(self) -> Mapping[str, IntArray]:

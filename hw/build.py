@@ -1,21 +1,24 @@
-"""The engine's part of a build: `program.bin`, `weights.bin`, and `engine.json`: what goes in and out."""
+"""The engine's part of a build: `program.bin`, `weights.bin`, `stream.bin`, and `engine.json`: what goes in and out."""
 
 from __future__ import annotations
 
-import hashlib
+import json
+import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import UserError
-from ..files import read_json, write_atomic, write_json
-from ..graph.onnx_io import MODEL_FILE, read_build
-from .compiler.compile import Compiled, compile_graph, engine_for
+from ..files import read_json, write_atomic
+from ..graph import Graph
+from ..graph.onnx_io import MODEL_FILE, model_bytes, read_build
+from .compiler.compile import Compiled, Options, compile_graph
 from .host import IndexColumn, Output
-from .isa import ISA_VERSION, Memory, Parameters, Unit
-from .program import Program, read_program, to_bytes
-from .views import Axis, View
+from .isa import Parameters
+from .program import Program, from_bytes, to_bytes
+from .record import FileEntry, Record, RecordError, check_record, parse_record
+from .record import read_parameters as parse_parameters
+from .views import View
 
 PROGRAM_FILE = "program.bin"
 IMAGE_FILE = "weights.bin"
@@ -23,8 +26,8 @@ STREAM_FILE = "stream.bin"
 ENGINE_FILE = "engine.json"
 FILES = (PROGRAM_FILE, IMAGE_FILE, STREAM_FILE, ENGINE_FILE)
 
-_FORMAT = "narrowgauge-engine"
-_FORMAT_VERSION = 2
+_SUMMED = (PROGRAM_FILE, IMAGE_FILE, STREAM_FILE, MODEL_FILE)
+"""The files whose checksums `engine.json` holds."""
 
 
 @dataclass(frozen=True)
@@ -35,57 +38,66 @@ class EngineBuild:
         program: instructions.
         image: what INIT loads.
         stream: what every RUN loads after its index words; empty where all weights stay.
-        engine: parameters of the engine that the HLS project and the simulators are made with.
-        views: where each value of the graph is written.
-        inputs: what the host sends of each token.
-        outputs: what the host receives.
-        layers: by unit, the layer that each instruction belongs to.
-        peak: what lies in each memory when it is fullest: buffers and their words, by the memory's name.
+        record: what `engine.json` says of them.
     """
 
     program: Program
     image: bytes
     stream: bytes
-    engine: Parameters
-    views: tuple[View, ...]
-    inputs: tuple[IndexColumn, ...]
-    outputs: tuple[Output, ...]
-    layers: tuple[tuple[str, ...], ...]
-    peak: Mapping[str, tuple[tuple[str, int], ...]]
+    record: Record
+
+    @classmethod
+    def of(cls, compiled: Compiled) -> EngineBuild:
+        """What a folder would hold of a compiled model."""
+        return cls(compiled.program, compiled.image, compiled.stream, Record.of(compiled, {}))
+
+    @property
+    def options(self) -> Options:
+        """What the model was compiled for."""
+        return self.record.options
+
+    @property
+    def engine(self) -> Parameters:
+        """Parameters of the engine that the HLS project and the simulators are made with."""
+        return self.record.engine
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Where each value of the graph is written."""
+        return self.record.views
+
+    @property
+    def inputs(self) -> tuple[IndexColumn, ...]:
+        """What the host sends of each token."""
+        return self.record.inputs
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """What the host receives."""
+        return self.record.outputs
+
+    @property
+    def layers(self) -> tuple[tuple[str, ...], ...]:
+        """By unit, the layer that each instruction belongs to."""
+        return self.record.layers
+
+    @property
+    def peak(self) -> Mapping[str, tuple[tuple[str, int], ...]]:
+        """What lies in each memory when it is fullest: buffers and their words, by the memory's name."""
+        return self.record.peak
 
 
-def write_engine(folder: Path, compiled: Compiled, engine: Parameters, model: Path) -> None:
+def write_engine(folder: Path, compiled: Compiled, model: bytes) -> None:
     """Writes the files, `engine.json` last: it has the checksums of the others and of the model.
 
     Args:
         folder: of the build.
         compiled: what the compiler gave.
-        engine: that it is for.
-        model: the file that it was compiled from.
+        model: the content of the `model.onnx` that it was compiled from.
     """
-    content = {
-        PROGRAM_FILE: to_bytes(compiled.program),
-        IMAGE_FILE: compiled.image,
-        STREAM_FILE: compiled.stream,
-    }
-    for name, data in content.items():
-        write_atomic(folder / name, data)
-    write_json(
-        folder / ENGINE_FILE,
-        {
-            "format": _FORMAT,
-            "format_version": _FORMAT_VERSION,
-            "isa_version": ISA_VERSION,
-            "engine": asdict(engine),
-            "inputs": [asdict(column) for column in compiled.inputs],
-            "outputs": [asdict(output) for output in compiled.outputs],
-            "layers": [list(names) for names in compiled.layers],
-            "peak": {memory.name: list(map(list, parts)) for memory, parts in compiled.peak.items()},
-            "views": [_view_row(view) for view in compiled.views],
-            "files": {name: _checksum(data) for name, data in content.items()}
-            | {model.name: _checksum(model.read_bytes())},
-        },
-    )
+    for name, content in _contents(compiled, model).items():
+        if name != MODEL_FILE:
+            write_atomic(folder / name, content)
 
 
 def read_engine(folder: Path) -> EngineBuild:
@@ -99,75 +111,19 @@ def read_engine(folder: Path) -> EngineBuild:
         raise UserError(
             f"{folder} has no program for the engine; make one with `narrowgauge compile {folder}`."
         )
-    record = read_json(path)
-    if not isinstance(record, dict) or record.get("format") != _FORMAT:
-        raise UserError(f"{path} does not describe a program; compile the model again.")
-    if (record.get("format_version"), record.get("isa_version")) != (_FORMAT_VERSION, ISA_VERSION):
-        raise UserError(f"{path} is of another version; compile the model again.")
     try:
-        files: Mapping[str, Any] = record["files"]
-        for name, entry in files.items():
-            if _checksum((folder / name).read_bytes()) != entry:
-                raise UserError(
-                    f"the checksum of {folder / name} is not the one in {ENGINE_FILE}; compile again."
-                )
-        engine = Parameters(**record["engine"])
-        return EngineBuild(
-            read_program(folder / PROGRAM_FILE, engine),
-            (folder / IMAGE_FILE).read_bytes(),
-            (folder / STREAM_FILE).read_bytes(),
-            engine,
-            tuple(_view(row) for row in record["views"]),
-            tuple(IndexColumn(**column) for column in record["inputs"]),
-            tuple(Output(**output) for output in record["outputs"]),
-            tuple(tuple(names) for names in record["layers"]),
-            {
-                memory: tuple((name, words) for name, words in parts)
-                for memory, parts in record["peak"].items()
-            },
-        )
-    except OSError as error:
-        raise UserError(f"{error.filename} can't be read ({error.strerror}); compile again.") from None
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise UserError(f"{path} is damaged ({error}); compile the model again.") from None
+        record = parse_record(read_json(path), _SUMMED)
+        contents = {name: _read(folder / name, entry) for name, entry in record.files.items()}
+        program = from_bytes(contents[PROGRAM_FILE], record.engine)
+        check_record(record, program)
+    except RecordError as error:
+        raise UserError(f"{path} is damaged: {error}; compile the model again.") from None
+    return EngineBuild(program, contents[IMAGE_FILE], contents[STREAM_FILE], record)
 
 
 def has_engine(folder: Path) -> bool:
     """Whether a build has a program."""
     return (folder / ENGINE_FILE).exists()
-
-
-def _view_row(view: View) -> list[Any]:
-    return [
-        view.value,
-        int(view.unit),
-        view.number,
-        view.sentence,
-        int(view.memory),
-        view.base,
-        list(view.origin),
-        [[axis.count, axis.address, axis.lane, list(axis.steps)] for axis in view.axes],
-        int(view.before_table),
-    ]
-
-
-def _view(row: list[Any]) -> View:
-    value, unit, number, sentence, memory, base, origin, axes, before_table = row
-    return View(
-        value,
-        Unit(unit),
-        number,
-        sentence,
-        Memory(memory),
-        base,
-        tuple(origin),
-        tuple(Axis(count, address, lane, tuple(steps)) for count, address, lane, steps in axes),
-        bool(before_table),
-    )
-
-
-def _checksum(content: bytes) -> dict[str, Any]:
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def compile_build(
@@ -190,9 +146,8 @@ def compile_build(
     Raises:
         UserError: the build can't be read, or the model does not fit.
     """
-    graph = read_build(folder)
     compiled = compile_graph(
-        graph,
+        read_build(folder),
         lanes=lanes,
         sentences=sentences,
         max_length=max_length,
@@ -200,13 +155,43 @@ def compile_build(
         frugal=tight,
         weight_words=weight_words,
     )
-    write_engine(
-        folder,
-        compiled,
-        engine or engine_for(compiled.program, tight),
-        folder / MODEL_FILE,
-    )
+    write_engine(folder, compiled, (folder / MODEL_FILE).read_bytes())
     return read_engine(folder)
+
+
+def recompile(folder: Path, graph: Graph) -> tuple[str, ...]:
+    """Compiles a build's model again, with the options in `engine.json`, and compares what comes out with its files.
+
+    Args:
+        folder: of the build.
+        graph: that `read_build` gave for it.
+
+    Returns:
+        The files that hold something else, the program's first; `engine.json` is compared by what it says, not by how
+        it is laid out.
+
+    Raises:
+        UserError: the build can't be read, or its options are not those of a program for its model.
+    """
+    build = read_engine(folder)
+    options = build.options
+    compiled = compile_graph(
+        graph,
+        lanes=options.lanes,
+        sentences=options.sentences,
+        max_length=options.max_length,
+        engine=options.engine,
+        frugal=options.frugal,
+        weight_words=options.weight_words,
+    )
+    wanted = _contents(compiled, model_bytes(graph))
+    found = {name: (folder / name).read_bytes() for name in FILES}
+    return tuple(
+        name
+        for name in FILES
+        if found[name] != wanted[name]
+        and (name != ENGINE_FILE or json.loads(found[name]) != json.loads(wanted[name]))
+    )
 
 
 def read_parameters(path: Path) -> Parameters:
@@ -215,8 +200,35 @@ def read_parameters(path: Path) -> Parameters:
     Raises:
         UserError: the file can't be read or describes no engine.
     """
-    record = read_json(path)
     try:
-        return Parameters(**record)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path} describes no engine ({error}); give lanes and depths as numbers.") from None
+        return parse_parameters(read_json(path), partial=True)
+    except RecordError as error:
+        raise UserError(f"{path} describes no engine: {error}.") from None
+
+
+def _contents(compiled: Compiled, model: bytes) -> dict[str, bytes]:
+    """Every file's content by name, the model's too; `engine.json` last."""
+    summed = {
+        PROGRAM_FILE: to_bytes(compiled.program),
+        IMAGE_FILE: compiled.image,
+        STREAM_FILE: compiled.stream,
+        MODEL_FILE: model,
+    }
+    record = json.dumps(Record.of(compiled, summed).to_json(), indent=2, ensure_ascii=False)
+    return summed | {ENGINE_FILE: record.encode() + b"\n"}
+
+
+def _read(path: Path, entry: FileEntry) -> bytes:
+    """The content of a file of that size and sum; nothing else is opened.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    try:
+        status = path.stat()
+        content = path.read_bytes() if stat.S_ISREG(status.st_mode) and status.st_size == entry.size else None
+    except OSError as error:
+        raise UserError(f"{path} can't be read ({error.strerror}); compile again.") from None
+    if content is None or FileEntry.of(content) != entry:
+        raise UserError(f"the checksum of {path} is not the one in {ENGINE_FILE}; compile again.")
+    return content

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..fixedpoint import IntArray
-from ..graph import Graph, node_outputs
+from ..graph import Embedding, Graph
 from .isa import Memory, Unit
 
 
@@ -76,7 +75,11 @@ class View:
         return tuple(i[inside] for i in index), address[inside], lane[inside]
 
 
-def fused(graph: Graph, views: Iterable[View]) -> frozenset[str]:
-    """Values of a graph that an engine never holds: constants, and what it computes together with the next."""
-    held = {view.value for view in views}
-    return frozenset(name for node in graph.nodes for name in node_outputs(node) if name not in held)
+def never_held(graph: Graph) -> frozenset[str]:
+    """Values of a graph that no engine holds, whatever a program says of itself.
+
+    These are the products of constants, which are made with the image, and the rows of dense embeddings, which are
+    added as they are read.
+    """
+    rows = (node.output for node in graph.nodes if isinstance(node, Embedding))
+    return frozenset((*graph.merged(), *rows))

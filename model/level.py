@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..fixedpoint import IntArray
-from ..graph import First, Graph
-from ..graph.level import Sentence
+from ..graph import QUERIES, First, Graph
+from ..graph.level import Results, Sentence
 from .quantizer import Mode, quantizers, set_mode
 from .transformer import Transformer
 
@@ -24,6 +24,7 @@ class TorchLevel:
     """
 
     name = "torch"
+    on_engine = False
 
     def __init__(self, model: Transformer, graph: Graph) -> None:
         self._model = model.eval()
@@ -31,45 +32,60 @@ class TorchLevel:
         self._graph = graph
         self._merged: dict[str, IntArray] = {}
 
-    def run(self, sentences: Sequence[Sentence]) -> Mapping[str, Sequence[IntArray]]:
-        """See `graph.level.Level.run`."""
-        captured = self._capture(sentences)
+    def execute(self, sentences: Sequence[Sentence]) -> Results:
+        """The integers of the quantizers, and those of the logits that the model returns."""
+        captured, logits = self._forward(sentences)
         lengths = [len(sentence.tokens) for sentence in sentences]
-        results: dict[str, list[IntArray]] = {}
-        for name in self._graph.activations():
-            if name not in captured:
-                continue
-            dims = self._graph.values[name].dims
-            tensor = captured[name].numpy()
-            results[name] = [
-                tensor[b][tuple(slice(t) if dim == "T" else slice(None) for dim in dims)]
-                for b, t in enumerate(lengths)
-            ]
-        return results
+
+        def unpadded(value: str, tensor: Tensor) -> list[IntArray]:
+            dims = self._graph.values[value].dims
+            places = [tuple(slice(t) if dim == QUERIES else slice(None) for dim in dims) for t in lengths]
+            return [row[place] for row, place in zip(tensor.numpy(), places, strict=True)]
+
+        return Results(
+            {name: unpadded(name, captured[name]) for name in self._graph.activations() if name in captured},
+            {
+                task: unpadded(value, _integers(logits[task], self._graph.fmt(value).frac))
+                for task, value in self._graph.outputs.items()
+                if task in logits
+            },
+        )
+
+    def run(self, sentences: Sequence[Sentence]) -> Mapping[str, Sequence[IntArray]]:
+        """Every activation of every sentence, see `Results.values`."""
+        return self.execute(sentences).values
 
     def merged(self) -> Mapping[str, IntArray]:
         """See `graph.level.Level.merged`."""
         if not self._merged:
-            self.run([Sentence(np.zeros(1, np.int32))])
+            self._forward([Sentence(np.zeros(1, np.int32))])
         return self._merged
 
     @torch.no_grad()
-    def _capture(self, sentences: Sequence[Sentence]) -> dict[str, Tensor]:
+    def _forward(self, sentences: Sequence[Sentence]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """(integers of every quantizer by name, logits by task) of a padded batch."""
         ids, lengths, segments = pad(sentences)
         captured: dict[str, Tensor] = {}
         for quantizer in quantizers(self._model):
             quantizer.capture = captured
         try:
-            self._model(ids, lengths, segments)
+            logits = self._model(ids, lengths, segments)
         finally:
             for quantizer in quantizers(self._model):
                 quantizer.capture = None
-        self._merged = {name: captured[name].numpy() for name in self._graph.merged()}
+        self._merged = {name: captured[name].numpy() for name in self._graph.merged() if name in captured}
         # The first token's row is a view of the last layer's output, with no quantizer of its own.
         for node in self._graph.nodes:
-            if isinstance(node, First):
+            if isinstance(node, First) and node.input in captured:
                 captured[node.output] = captured[node.input][:, 0]
-        return captured
+        return captured, logits
+
+
+def _integers(logits: Tensor, frac: int) -> Tensor:
+    """The integers of logits with `frac` fraction bits; the least int64, which no logit is, for what is none."""
+    scaled = torch.mul(logits.double(), 2.0**frac)
+    integers = scaled.to(torch.int64)
+    return torch.where(integers == scaled, integers, torch.iinfo(torch.int64).min)
 
 
 def pad(sentences: Sequence[Sentence]) -> tuple[Tensor, Tensor, Tensor]:

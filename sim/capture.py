@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..errors import UserError
 from ..fixedpoint import IntArray
 from ..graph import QUERIES, Graph
 from ..hw.isa import Memory, Unit
@@ -49,14 +50,15 @@ class Capture:
         order = np.argsort(addresses, kind="stable")
         ordered = addresses[order]
         for view in views:
-            source = before_table if view.before_table and before_table is not None else words
+            source = before_table if view.before_table else words
             data, filled = self._value(view)
             index, at, lanes = _places(view, data.shape)
             row = order[np.searchsorted(ordered, at, side="right") - 1]
             wrong = addresses[row] != at
-            if view.memory is not memory or wrong.any():
-                raise ValueError(
-                    f"instruction {number} of the {unit.name} unit does not write all of {view.value!r}"
+            if view.memory is not memory or source is None or wrong.any():
+                raise UserError(
+                    f"the views are not those of the program: instruction {number} of the {unit.name} unit does not "
+                    f"write all that they say of {view.value[:60]!r}; compile the model again."
                 )
             data[index] = source[row, lanes].astype(data.dtype)
             filled[index] = True

@@ -20,7 +20,7 @@ from ..errors import UserError
 from ..fixedpoint import IntArray
 from ..graph import POSITIONS, SEGMENTS, TOKENS, Embedding, Graph, Node, TTMEmbedding, node_inputs
 from ..graph.bounds import prove
-from ..graph.level import Sentence
+from ..graph.level import Results, Sentence
 from ..graph.merging import merge_cores
 from .operators import CompiledTTM, Compiler
 from .packing import Batch, Rows
@@ -47,6 +47,7 @@ class GoldenModel:
     """
 
     name = "golden"
+    on_engine = False
 
     def __init__(self, graph: Graph, threads: int | None = None) -> None:
         self.graph = graph
@@ -63,8 +64,16 @@ class GoldenModel:
         self._chunk_tokens = max(1, CHUNK_NUMBERS // max(_width(graph, node) for node in graph.nodes))
         self._blas = ThreadpoolController()
 
+    def execute(self, sentences: Sequence[Sentence]) -> Results:
+        """See `Level.execute`.
+
+        Raises:
+            UserError: see `run`.
+        """
+        return Results(self.run(sentences), self.predict(sentences))
+
     def run(self, sentences: Sequence[Sentence]) -> dict[str, list[IntArray]]:
-        """Every activation of every sentence, see `Level.run`.
+        """Every activation of every sentence, see `Results.values`.
 
         Raises:
             UserError: a sentence is empty, too long, or has ids that the model has no row for.

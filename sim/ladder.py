@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
+from ..fixedpoint import IntArray
 from ..graph.onnx_io import read_build
-from .evaluate import read_sentences
+from ..hw.build import recompile
+from ..model.data import load_split
+from ..model.metrics import decode
+from .evaluate import Frontend, sentences
 from .golden import GoldenModel
-from .levels import LEVELS, make_level
+from .levels import ENGINE_LEVELS, LEVELS, make_level
 from .verify import LevelResult, verify_levels
 
 
@@ -22,16 +27,27 @@ class VerifyReport:
         build: the folder.
         sentences: how many were run.
         levels: one result a level, the reference first.
+        recompiled: the files that are not what the compiler makes of the model; None where that was not looked at,
+            because it was not wanted or no level runs a program.
     """
 
     build: Path
     sentences: int
     levels: tuple[LevelResult, ...]
+    recompiled: tuple[str, ...] | None
 
     @property
     def equal(self) -> bool:
-        """Whether every tensor of every level is equal to the golden model's."""
-        return all(level.equal for level in self.levels)
+        """Whether there was something to compare, all of it was compared and is equal, the compiled files too."""
+        return len(self.levels) > 1 and all(level.equal for level in self.levels) and not self.recompiled
+
+    @property
+    def verdict(self) -> str:
+        """What came out, in words for the reader."""
+        if self.equal:
+            return "equal at every level"
+        different = self.recompiled or any(level.first_difference is not None for level in self.levels)
+        return "NOT EQUAL" if different else "NOT COMPARED"
 
 
 def verify(
@@ -43,9 +59,10 @@ def verify(
     limit: int | None = None,
     levels: Sequence[str] = LEVELS,
     stalls: bool = False,
+    again: bool = True,
     progress: Callable[[int, int], Any] | None = None,
 ) -> VerifyReport:
-    """Runs sentences of `data` at every level and compares all tensors with `==`.
+    """Runs sentences of `data` at every level and compares all tensors and all answers with `==`.
 
     Args:
         build: folder of an export.
@@ -54,26 +71,40 @@ def verify(
         split, limit: which sentences, and how many of them at most.
         levels: names in `LEVELS`; the golden model runs in any case.
         stalls: let the streams of the RTL stall at random.
+        again: compile the model again, where a level runs its program, and compare the bytes.
         progress: called with (sentences done, sentences to do), counted over all levels.
 
     Raises:
         UserError: build, run or data can't be read, there is no sentence, or the run is not the build's.
     """
     graph = read_build(build)
+    frontend = Frontend.of(graph)
     others = [name for name in levels if name != "golden"]
+    recompiled = None
+    if again and any(name in ENGINE_LEVELS for name in others):
+        recompiled = recompile(build, graph)
     chosen = [
         GoldenModel(graph),
         *(make_level(name, build, graph, run=run, stalls=stalls) for name in others),
     ]
-    sentences = read_sentences(graph, data, split, limit)
+    encoded = frontend.encode(load_split(data, split, limit, pairs=graph.segments))
+    inputs = sentences(encoded, graph.segments)
+    if not inputs:
+        raise UserError(f"there is no sentence in the split {split} of {data}; give at least one to compare.")
     done = 0
 
     def advance(count: int) -> None:
         nonlocal done
         done += count
         if progress is not None:
-            progress(done, len(sentences) * len(chosen))
+            progress(done, len(inputs) * len(chosen))
 
-    return VerifyReport(
-        build, len(sentences), tuple(verify_levels(graph, chosen, sentences, progress=advance))
-    )
+    def names(sentence: int, logits: Mapping[str, IntArray]) -> tuple[str, ...]:
+        one = replace(encoded, word_starts=encoded.word_starts[sentence : sentence + 1])
+        found = decode(
+            [logits["label"]], [logits["slots"]] if "slots" in logits else None, one, frontend.labels
+        )
+        return (*found.labels, *(found.slots[0] if found.slots is not None else ()))
+
+    results = verify_levels(graph, chosen, inputs, names=names, progress=advance)
+    return VerifyReport(build, len(inputs), tuple(results), recompiled)

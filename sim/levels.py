@@ -18,6 +18,9 @@ LEVELS = ("golden", "torch", "onnx", "program", "hls", "rtl")
 PREDICTORS = ("golden", "onnx", "program", "hls", "rtl")
 """Those that need no training run, and give the outputs alone where nothing else is wanted."""
 
+ENGINE_LEVELS = ("program", "hls", "rtl")
+"""Those that run the build's program."""
+
 
 def make_predictor(name: str, build: Path, graph: Graph, *, stalls: bool = False) -> Predictor:
     """One of the levels `PREDICTORS`. What it needs is imported when it is asked for.

@@ -13,7 +13,7 @@ import onnxruntime
 from ..fixedpoint import IntArray
 from ..graph import QUERIES, SEGMENTS, TOKENS, Graph
 from ..graph.check import LENGTHS
-from ..graph.level import Sentence
+from ..graph.level import Results, Sentence
 from ..graph.onnx_write import value_infos
 from .threads import thread_count
 
@@ -35,6 +35,7 @@ class OnnxLevel:
     """
 
     name = "onnx"
+    on_engine = False
 
     def __init__(self, model: Path | bytes, graph: Graph, threads: int | None = None) -> None:
         self._content = model if isinstance(model, bytes) else model.read_bytes()
@@ -42,8 +43,12 @@ class OnnxLevel:
         self._threads = threads or min(2, thread_count())
         self._sessions: dict[bool, onnxruntime.InferenceSession] = {}
 
+    def execute(self, sentences: Sequence[Sentence]) -> Results:
+        """Every activation, by the file with every value among its outputs; and the outputs, by the file as it is."""
+        return Results(self.run(sentences), self.predict(sentences))
+
     def run(self, sentences: Sequence[Sentence]) -> Mapping[str, Sequence[IntArray]]:
-        """Every activation of every sentence, see `Level`."""
+        """Every activation of every sentence, see `Results.values`."""
         return self._execute(self._graph.activations(), sentences, every_value=True)
 
     def merged(self) -> Mapping[str, IntArray]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from threadpoolctl import ThreadpoolController
 
+from ..errors import UserError
 from ..fixedpoint import IntArray
 from ..graph import Graph
-from ..graph.level import Sentence
+from ..graph.level import Results, Sentence
 from ..hw.host import IndexColumn, Output, run_packet, unpack_outputs
-from ..hw.isa import Parameters
+from ..hw.isa import Parameters, Store
 from ..hw.program import Program, to_bytes
-from ..hw.views import View, fused
+from ..hw.views import View
 from .capture import Capture
 from .engine import Engine, OnWrite
 
@@ -82,6 +83,7 @@ class ProgramLevel:
     """
 
     name = "program"
+    on_engine = True
 
     def __init__(
         self, graph: Graph, compiled: CompiledModel, engine: Parameters | None = None, strict: bool = False
@@ -91,36 +93,40 @@ class ProgramLevel:
     def _start(self, graph: Graph, compiled: CompiledModel, engine: EngineLike) -> None:
         self.graph = graph
         self.compiled = compiled
-        self.fused = fused(graph, compiled.views)
+        _check_views(graph, compiled.views)
         self._engine = engine
         self._engine.load_program(to_bytes(compiled.program))
         self._engine.init(compiled.image)
         self._blas = ThreadpoolController()
 
-    def run(self, sentences: Sequence[Sentence]) -> dict[str, list[IntArray]]:
-        """Every activation that the program holds, see `Level.run`.
+    def execute(self, sentences: Sequence[Sentence]) -> Results:
+        """Every activation that the views show whole, and every output as the host decodes what the engine sends.
 
         Raises:
-            UserError: a sentence is empty, too long, or has ids that the model has no row for.
+            UserError: a sentence is empty, too long, or has ids that the model has no row for; or the views are not
+                those of the program.
         """
-        found: list[dict[str, IntArray]] = [{} for _ in sentences]
+        values: list[dict[str, IntArray]] = [{} for _ in sentences]
+        outputs: list[dict[str, IntArray]] = [{} for _ in sentences]
         for numbers in self._runs(sentences):
             capture = Capture(self.graph, self.compiled.views, [len(sentences[i].tokens) for i in numbers])
-            self._execute([sentences[i] for i in numbers], capture)
-            for i, values in zip(numbers, capture.values(), strict=True):
-                found[i] = values
-        return {
-            name: [values[name] for values in found]
-            for name in self.graph.activations()
-            if all(name in values for values in found)
-        }
+            decoded = self._execute([sentences[i] for i in numbers], capture)
+            for i, found, logits in zip(numbers, capture.values(), decoded, strict=True):
+                values[i], outputs[i] = found, logits
+        return Results(_present(self.graph.activations(), values), _present(self.graph.outputs, outputs))
+
+    def run(self, sentences: Sequence[Sentence]) -> Mapping[str, Sequence[IntArray]]:
+        """`Results.values` of `execute`."""
+        return self.execute(sentences).values
 
     def predict(self, sentences: Sequence[Sentence]) -> dict[str, list[IntArray]]:
         """What the engine sends: the outputs, by their names in `Graph.outputs`.
 
         Raises:
-            UserError: a sentence is empty, too long, or has ids that the model has no row for.
+            UserError: a sentence is empty, too long, or has ids that the model has no row for; or the outputs of the
+                build are not what the program stores: nothing else would show it here.
         """
+        _check_outputs(self.graph, self.compiled)
         found: list[dict[str, IntArray]] = [{} for _ in sentences]
         for numbers in self._runs(sentences):
             for i, logits in zip(numbers, self._execute([sentences[i] for i in numbers], None), strict=True):
@@ -146,3 +152,45 @@ class ProgramLevel:
         with self._blas.limit(limits=1, user_api="blas"):
             beats = self._engine.run(packet, lengths, on_write)
         return unpack_outputs(self.compiled.outputs, self.compiled.program.parameters.lanes, lengths, beats)
+
+
+def _present(names: Iterable[str], found: Sequence[Mapping[str, IntArray]]) -> dict[str, list[IntArray]]:
+    """By name what every sentence has."""
+    return {name: [one[name] for one in found] for name in names if all(name in one for one in found)}
+
+
+def _check_views(graph: Graph, views: Sequence[View]) -> None:
+    """Checks that the views are of values of the graph.
+
+    Raises:
+        UserError: one is not.
+    """
+    dims = {name: len(value.dims) for name, value in graph.values.items()}
+    for value, rank in dict.fromkeys((view.value, len(view.origin)) for view in views):
+        if dims.get(value) != rank:
+            raise UserError(
+                f"engine.json shows {value[:60]!r} as a value of {rank} dimensions, which the model has not; "
+                "compile it again."
+            )
+
+
+def _check_outputs(graph: Graph, compiled: CompiledModel) -> None:
+    """Checks that what the host takes for the outputs is what the program stores, and what the graph has.
+
+    Raises:
+        UserError: it is not.
+    """
+    stores = [i for i in compiled.program.stream if isinstance(i, Store)]
+    described = [(output.sentence, output.block, output.words) for output in compiled.outputs]
+    features = {task: graph.values[value].dims for task, value in graph.outputs.items()}
+    if (
+        described != [(store.sentence, store.block, store.count) for store in stores]
+        or {output.task: output.value for output in compiled.outputs} != dict(graph.outputs)
+        or any(
+            (output.words, output.per_token) != (features[output.task][-1], len(features[output.task]) == 2)
+            for output in compiled.outputs
+        )
+    ):
+        raise UserError(
+            "the outputs in engine.json are not what the program stores; compile the model again."
+        )

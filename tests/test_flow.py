@@ -226,7 +226,7 @@ def test_a_run_with_other_weights_is_not_equal(flow: Path, capsys: pytest.Captur
     assert main([*arguments, "--json", str(flow / "unequal.json")]) == 1
     out = capsys.readouterr().out
     report = json.loads((flow / "unequal.json").read_text())
-    assert "NOT equal" in out and not report["equal"]
+    assert "NOT EQUAL" in out and not report["equal"]
     levels = {level["level"]: level for level in report["levels"]}
     torch_level = levels.pop("torch")
     assert set(levels) == {"golden", "onnx", "program", "hls"}

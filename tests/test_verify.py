@@ -14,7 +14,7 @@ from rich.console import Console
 
 from narrowgauge.fixedpoint import IntArray
 from narrowgauge.graph import Graph, node_outputs
-from narrowgauge.graph.level import Level, Sentence
+from narrowgauge.graph.level import Level, Results, Sentence
 from narrowgauge.graph.onnx_io import model_bytes
 from narrowgauge.sim.golden import GoldenModel
 from narrowgauge.sim.onnx_level import OnnxLevel
@@ -32,20 +32,26 @@ class OracleLevel:
 
     def __init__(self, graph: Graph, name: str, change: Change = lambda name, number, data: data) -> None:
         self.name = name
+        self.on_engine = False
         self._graph = graph
         self._change = change
         self._done = 0
 
-    def run(self, sentences: Sequence[Sentence]) -> Mapping[str, Sequence[IntArray]]:
+    def execute(self, sentences: Sequence[Sentence]) -> Results:
         results: dict[str, list[IntArray]] = {}
+        outputs: dict[str, list[IntArray]] = {}
         for sentence in sentences:
             values = run_oracle(self._graph, sentence)
             for name in self._graph.activations():
                 data = self._change(name, self._done, values[name].copy())
                 if data is not None:
                     results.setdefault(name, []).append(data)
+            for task, name in self._graph.outputs.items():
+                data = self._change(f"output {task}", self._done, values[name].copy())
+                if data is not None:
+                    outputs.setdefault(task, []).append(data)
             self._done += 1
-        return results
+        return Results(results, outputs)
 
     def merged(self) -> Mapping[str, IntArray]:
         segments = np.zeros(1, np.int32) if self._graph.segments else None
@@ -56,7 +62,10 @@ class OracleLevel:
 
 GRAPH = random_graph(np.random.default_rng(42), layers=1, kind="tt", plan="merged", features=12, heads=2)
 SENTENCES = random_sentences(np.random.default_rng(43), GRAPH, 5)
-ORDER = tuple(name for node in GRAPH.nodes for name in node_outputs(node))
+ORDER = (
+    *(name for node in GRAPH.nodes for name in node_outputs(node)),
+    *(f"output {task}" for task in GRAPH.outputs),
+)
 TENSORS = len(SENTENCES) * len(GRAPH.activations()) + len(GRAPH.merged())
 
 
@@ -78,6 +87,8 @@ def test_golden_and_onnx_equal_the_oracle():
     assert [result.level for result in results] == ["oracle", "golden", "onnx"]
     assert all(result.equal for result in results)
     assert [result.tensors for result in results] == [TENSORS] * 3
+    assert [result.required for result in results] == [TENSORS] * 3
+    assert [result.answers for result in results] == [len(SENTENCES)] * 3
     assert [result.sentences for result in results] == [len(SENTENCES)] * 3
     assert done == [2, 2, 2, 2, 2, 2, 1, 1, 1]
 
@@ -117,14 +128,17 @@ def test_the_first_planted_difference_is_named(plants, chunk):
     assert result.first_difference == min(planted, key=lambda d: ORDER.index(d.value))
 
 
+LAST = GRAPH.activations()[-1]
+
+
 def test_of_one_value_the_first_sentence_is_named():
     def change(name: str, number: int | None, data: IntArray) -> IntArray:
-        return data + (name == ORDER[-1] and number in (1, 3))
+        return data + (name == LAST and number in (1, 3))
 
     difference = verify(change, chunk=1).first_difference
     assert difference is not None
-    assert (difference.value, difference.sentence) == (ORDER[-1], 1)
-    assert difference.index == (0,) * len(GRAPH.values[ORDER[-1]].dims)
+    assert (difference.value, difference.sentence) == (LAST, 1)
+    assert difference.index == (0,) * len(GRAPH.values[LAST].dims)
 
 
 def test_missing_values_are_named_in_order():
@@ -133,6 +147,7 @@ def test_missing_values_are_named_in_order():
     assert result.missing == tuple(name for name in ORDER if name in gone)
     assert result.first_difference is None
     assert not result.equal
+    assert result.verdict == f"NOT COMPARED: 3 values missing, first {result.missing[0]}"
 
 
 def test_what_the_reference_lacks_is_not_equal():
@@ -141,9 +156,9 @@ def test_what_the_reference_lacks_is_not_equal():
 
     levels = [OracleLevel(GRAPH, "reference", change), OracleLevel(GRAPH, "other")]
     reference, other = verify_levels(GRAPH, levels, SENTENCES)
-    assert not reference.equal
-    assert reference.missing == (ORDER[0],)
-    assert other.equal
+    assert not reference.equal and not other.equal
+    assert reference.missing == other.missing == (ORDER[0],)
+    assert reference.tensors == other.tensors == TENSORS - len(SENTENCES)
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -153,7 +168,9 @@ def test_a_wrong_shape_is_a_difference(level):
 
     levels = [OracleLevel(GRAPH, "a"), OracleLevel(GRAPH, "b")]
     levels[level] = OracleLevel(GRAPH, "changed", change)
-    result = verify_levels(GRAPH, levels, SENTENCES)[level]
+    results = verify_levels(GRAPH, levels, SENTENCES)
+    assert not any(result.equal for result in results[level:])
+    result = results[level]
     shape = run_oracle(GRAPH, SENTENCES[1])[ORDER[0]].shape
     assert result.first_difference == Difference(ORDER[0], 1, (), (1, *shape), shape)
 
@@ -166,15 +183,41 @@ def test_other_integer_types_are_equal_and_floats_are_a_defect():
 
 def test_a_sentence_too_few_is_a_defect():
     class Short(OracleLevel):
-        def run(self, sentences: Sequence[Sentence]) -> Mapping[str, Sequence[IntArray]]:
-            return {name: rows[:-1] for name, rows in super().run(sentences).items()}
+        def execute(self, sentences: Sequence[Sentence]) -> Results:
+            found = super().execute(sentences)
+            return Results({name: rows[:-1] for name, rows in found.values.items()}, found.outputs)
 
     with pytest.raises(ValueError, match="shorter"):
         verify_levels(GRAPH, [OracleLevel(GRAPH, "reference"), Short(GRAPH, "short")], SENTENCES)
 
 
+def test_nothing_compared_is_not_equal():
+    levels = [OracleLevel(GRAPH, "reference"), OracleLevel(GRAPH, "other")]
+    for result in verify_levels(GRAPH, levels, []):
+        assert not result.equal and "NOT COMPARED" in result.verdict
+    empty = OracleLevel(GRAPH, "empty", lambda name, number, data: None)
+    result = verify_levels(GRAPH, [OracleLevel(GRAPH, "reference"), empty], SENTENCES)[1]
+    assert (result.tensors, result.answers) == (0, 0)
+    assert set(result.missing) == set(ORDER) and not result.equal
+
+
+def test_the_names_of_the_answers_are_compared():
+    """Names that differ although no logit does: only a level that decodes in another way could give them."""
+
+    def names(sentence: int, outputs: Mapping[str, IntArray]) -> tuple[str, ...]:
+        assert set(outputs) == set(GRAPH.outputs)
+        calls.append(sentence)
+        return "label", f"tag {len(calls)}" if sentence == 2 else "tag"
+
+    calls: list[int] = []
+    levels = [OracleLevel(GRAPH, "reference"), OracleLevel(GRAPH, "other")]
+    result = verify_levels(GRAPH, levels, SENTENCES, names=names)[1]
+    assert sorted(calls) == sorted(2 * [*range(len(SENTENCES))])
+    assert result.first_difference == Difference("answer", 2, (1,), "tag 5", "tag 6")
+
+
 def test_the_table_has_a_row_a_level():
-    equal = LevelResult("golden", True, 1200, 4, None, (), 1.26)
+    equal = LevelResult("golden", True, 1200, 1200, 4, 4, None, (), 1.26)
     results = [
         equal,
         dataclasses.replace(equal, level="onnx", reference=False),
@@ -192,9 +235,9 @@ def test_the_table_has_a_row_a_level():
     expected = [
         ("golden", "reference"),
         ("onnx", "equal"),
-        ("torch", "a.b[0, 7], sentence 3: 5 instead of -6"),
-        ("rtl", "2 values missing, first x"),
-        ("hls", "shape of [m]: (2,) instead of (3,)"),
+        ("torch", "NOT EQUAL: a.b[0, 7], sentence 3: 5 instead of -6"),
+        ("rtl", "NOT COMPARED: 2 values missing, first x"),
+        ("hls", "NOT EQUAL: shape of [m]: (2,) instead of (3,)"),
     ]
     assert len(rows) == len(expected)
     for row, (level, verdict) in zip(rows, expected, strict=True):

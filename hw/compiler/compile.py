@@ -34,10 +34,27 @@ _REMEDIES = {
 
 
 @dataclass(frozen=True)
+class Options:
+    """What a model was compiled for: with these, `compile_graph` gives the same program again.
+
+    Attributes:
+        lanes, sentences, max_length, engine, frugal, weight_words: see `compile_graph`.
+    """
+
+    lanes: int
+    sentences: int
+    max_length: int
+    engine: Parameters | None
+    frugal: bool
+    weight_words: int | None
+
+
+@dataclass(frozen=True)
 class Compiled:
     """A model for the engine.
 
     Attributes:
+        options: what it was compiled for.
         program: its instructions.
         image: what INIT loads: the constants that stay, in beats.
         stream: what every RUN loads after its index words: the constants that find no room, in beats.
@@ -48,6 +65,7 @@ class Compiled:
         peak: what lies in each memory when it is fullest.
     """
 
+    options: Options
     program: Program
     image: bytes
     stream: bytes
@@ -56,6 +74,11 @@ class Compiled:
     outputs: tuple[Output, ...]
     layers: tuple[tuple[str, ...], ...]
     peak: Mapping[Memory, tuple[tuple[str, int], ...]]
+
+    @property
+    def engine(self) -> Parameters:
+        """The engine that it is for: the one that was given, or one that the program fits."""
+        return self.options.engine or engine_for(self.program, self.options.frugal)
 
 
 def compile_graph(
@@ -124,6 +147,7 @@ def compile_graph(
     if engine is not None:
         _check_fit(found.program.parameters, engine, found.allocation)
     return Compiled(
+        Options(lanes, sentences, longest, engine, frugal, weight_words),
         found.program,
         found.image.packet(),
         found.stream,
