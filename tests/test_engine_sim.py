@@ -757,7 +757,7 @@ def test_a_capture_gives_complete_values_from_before_the_table_of_the_last_word(
 def test_a_view_of_words_that_are_not_written_is_a_defect(memory: Memory) -> None:
     base = 3 if memory is Memory.KV else 2
     capture = Capture(GRAPH, [view("y", 0, base, (Axis(4, 1, 0, (1,)),))], [1])
-    with pytest.raises(UserError, match="does not write all of 'y'"):
+    with pytest.raises(UserError, match="does not write all that they say of 'y'"):
         capture(Unit.ARRAY, 0, memory, np.arange(3, 7), np.zeros((4, N), np.int8), None)
 
 
