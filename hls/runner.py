@@ -36,7 +36,7 @@ class HlsEngine:
         most_steps: words that a command may multiply and drain; one that wants more is refused.
 
     Attributes:
-        error: the code in the status register.
+        error: the code in the status register; the error state keeps the one that led to it.
         where: the instruction in ERROR_WHERE, as unit and number in its list.
 
     Raises:
@@ -115,7 +115,7 @@ class HlsEngine:
         self, command: Command, packet: bytes, lengths: Sequence[int], last: bool, tracing: bool
     ) -> None:
         if self._stopped:
-            self.error, self.where = Error.COMMAND, None
+            self._control(int(command), packet, lengths, last, tracing)
             raise ProgramError(Error.COMMAND, "the engine is in the error state; clear it.")
         self._control(int(command), packet, lengths, last, tracing)
         if self.error is not Error.NONE:

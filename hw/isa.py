@@ -740,7 +740,7 @@ def _registers() -> Iterator[Register]:
     yield Register("INTERRUPT_ENABLE", 0x14, "rw", "bit 0: raise the interrupt at done or error")
     yield Register("INTERRUPT", 0x18, "rw", "bit 0: pending; writing 1 clears it")
     yield Register(
-        "TIMEOUT", 0x1C, "rw", "cycles without a beat after which the stream unit gives up; 0: never"
+        "TIMEOUT", 0x1C, "rw", "cycles without a beat after which the next command gives up; 0: never"
     )
     yield Register("SENTENCES", 0x20, "rw", f"sentences of the next RUN, 1 to {SENTENCES}")
     for sentence in range(SENTENCES):

@@ -60,6 +60,7 @@ class RtlEngine:
         for name in ("ng_delete", "ng_reset", "ng_records", "ng_record", "ng_cycles"):
             getattr(lib, name).argtypes = [p]
         lib.ng_waves.argtypes = lib.ng_coverage.argtypes = [p, ctypes.c_char_p]
+        lib.ng_write_later.argtypes = [p, u64, u32, u32]
         lib.ng_write.argtypes, lib.ng_read.argtypes = [p, u32, u32], [p, u32]
         self._lib = lib
         self._model = lib.ng_new()
@@ -91,6 +92,15 @@ class RtlEngine:
     def write(self, register: str, value: int) -> None:
         """Writes a register."""
         self._lib.ng_write(self._model, _REGISTERS[register], value)
+
+    def write_later(self, cycle: int, register: str, value: int) -> None:
+        """Writes a register while the next command is under way.
+
+        Args:
+            cycle: after the command's start, not below that of the write before it. A write after the end is lost.
+            register, value: what is written.
+        """
+        self._lib.ng_write_later(self._model, cycle, _REGISTERS[register], value)
 
     def read(self, register: str) -> int:
         """Reads a register."""
@@ -125,6 +135,10 @@ class RtlEngine:
 
     def _execute(self, command: int, packet: bytes, last: bool, on_write: OnWrite | None) -> bytes:
         if self.error:
+            before = self.read("STATUS"), self.read("ERROR_WHERE")
+            self.write("CONTROL", command)
+            if (self.read("STATUS"), self.read("ERROR_WHERE")) != before:
+                raise RuntimeError(f"command {command} was taken in the error state")
             raise ProgramError(Error.COMMAND, "the engine is in the error state; clear it first.")
         data = np.frombuffer(packet + bytes(-len(packet) % 8), "<u8").copy()
         results = np.zeros(1 << 20, np.uint64)

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "Vng_engine.h"
@@ -31,6 +32,12 @@ VerilatedContext* announced(VerilatedContext& context) {
     return &context;
 }
 
+// A register that is written while a command is under way.
+struct Write {
+    std::uint64_t cycle;
+    std::uint32_t address, value;
+};
+
 struct Model {
     VerilatedContext context;
     Vng_engine top{announced(context)};
@@ -38,6 +45,7 @@ struct Model {
     VerilatedFstC waves;
 #endif
     std::vector<Record> records;
+    std::vector<Write> writes;
     std::uint64_t cycles = 0;
     std::uint32_t random = 1;
 
@@ -157,6 +165,11 @@ void ng_write(void* handle, std::uint32_t address, std::uint32_t value) {
     m.top.s_axi_awvalid_i = m.top.s_axi_wvalid_i = 0;
 }
 
+// Writes a register in the course of the next command, so many cycles after its start; in ascending order of cycles.
+void ng_write_later(void* handle, std::uint64_t cycle, std::uint32_t address, std::uint32_t value) {
+    static_cast<Model*>(handle)->writes.push_back({cycle, address, value});
+}
+
 std::uint32_t ng_read(void* handle, std::uint32_t address) {
     auto& m = *static_cast<Model*>(handle);
     m.top.s_axi_arvalid_i = 1;
@@ -192,7 +205,16 @@ int ng_execute(void* handle, std::uint32_t command, const std::uint64_t* beats, 
     ng_write(handle, 0x08, command);
     std::uint64_t sent = 0;
     bool offered = false, ended = false, result_last = true;
+    const std::vector<Write> writes = std::move(m.writes);
+    m.writes.clear();
+    std::size_t written = 0;
     for (std::uint64_t cycle = 0; cycle < limit; ++cycle) {
+        const bool writing = written < writes.size() && writes[written].cycle <= cycle;
+        t.s_axi_awvalid_i = t.s_axi_wvalid_i = writing;
+        if (writing) {
+            t.s_axi_awaddr_i = writes[written].address;
+            t.s_axi_wdata_i = writes[written].value;
+        }
         if (!offered && sent < count && (m.next() & 255) >= stall_in) offered = true;
         t.s_axis_tvalid_i = offered;
         if (offered) {
@@ -202,8 +224,12 @@ int ng_execute(void* handle, std::uint32_t command, const std::uint64_t* beats, 
         t.m_axis_tready_i = (m.next() & 255) >= stall_out;
         m.settle();
         const bool in = offered && t.s_axis_tready_o;
+        if (writing && t.s_axi_awready_o && t.s_axi_wready_o) ++written;
         if (t.m_axis_tvalid_o && t.m_axis_tready_i) {
-            if (*got == room) return 1;
+            if (*got == room) {
+                t.s_axi_awvalid_i = t.s_axi_wvalid_i = 0;
+                return 1;
+            }
             results[(*got)++] = t.m_axis_tdata_o;
             result_last = t.m_axis_tlast_o;
         }
@@ -216,6 +242,7 @@ int ng_execute(void* handle, std::uint32_t command, const std::uint64_t* beats, 
             offered = false;
         }
         if (ended && sent == count && quiet) {
+            t.s_axi_awvalid_i = t.s_axi_wvalid_i = 0;
             t.s_axis_tvalid_i = 0;
             t.m_axis_tready_i = 0;
             for (int n = 0; n < 4; ++n) {
@@ -225,6 +252,7 @@ int ng_execute(void* handle, std::uint32_t command, const std::uint64_t* beats, 
             return result_last ? 0 : 3;
         }
     }
+    t.s_axi_awvalid_i = t.s_axi_wvalid_i = 0;
     t.s_axis_tvalid_i = 0;
     t.m_axis_tready_i = 0;
     return 2;

@@ -53,9 +53,17 @@ class Recorder:
         """INIT."""
         return self._record(2, packet, (), None)
 
-    def run(self, packet: bytes, lengths: Sequence[int], busy: int | None = None) -> Error:
-        """RUN."""
-        return self._record(3, packet, tuple(lengths), busy)
+    def run(
+        self,
+        packet: bytes,
+        lengths: Sequence[int],
+        busy: int | None = None,
+        writes: tuple[tuple[str, int], ...] = (),
+    ) -> Error:
+        """RUN, with writes into registers while it is under way."""
+        error = self._record(3, packet, tuple(lengths), busy)
+        self.steps[-1] = replace(self.steps[-1], writes=writes)
+        return error
 
     def stop(self, command: int, packet: bytes, lengths: Sequence[int], how: str, after: int) -> None:
         """A command that the host ends before its time by "clear" or "reset"."""
@@ -131,6 +139,46 @@ def sound_case(rng: random.Random) -> Case:
         except ProgramError:
             continue
         return case
+
+
+def random_write(rng: random.Random, ends: bool) -> tuple[str, int]:
+    """A write that must not change the command under way; `ends`: that command may end before it."""
+    values = {
+        "SENTENCES": rng.choice((0, 1, 2, 3, rng.getrandbits(32))),
+        "LENGTH0": rng.choice((0, 1, rng.randint(1, 12), rng.getrandbits(32))),
+        "LENGTH1": rng.choice((0, 1, rng.randint(1, 12), rng.getrandbits(32))),
+        "TIMEOUT": rng.choice((0, 1, 3, rng.getrandbits(32))),
+        "INTERRUPT_ENABLE": rng.getrandbits(1),
+    }
+    if not ends:
+        # Commands are taken when idle; bit 31 would stop this one.
+        values |= {"CONTROL": rng.getrandbits(31), "INTERRUPT": rng.getrandbits(1)}
+    # Registers that only tell.
+    values |= {name: rng.getrandbits(32) for name in ("STATUS", "ERROR_WHERE", "LANES", "CYCLES")}
+    register = rng.choice([*values, "SENTENCES", "LENGTH0", "LENGTH1", "TIMEOUT"])
+    return register, values[register]
+
+
+def written_over(seed: int, count: int) -> list[Step]:
+    """Models of two sentences; while they run, the host writes registers for the next run."""
+    recorder = Recorder()
+    rng, bits = np.random.default_rng(seed), random.Random(seed)
+    for number in range(count):
+        graph = random_graph(
+            rng, features=8, heads=2, layers=1 - number % 2, ffn=9, vocabulary=9, max_length=12, rank=2
+        )
+        compiled = compile_graph(graph, sentences=2, engine=ENGINE, frugal=True)
+        recorder.stall = 0.2
+        assert not recorder.program(to_bytes(compiled.program))
+        assert not recorder.init(compiled.image)
+        for _ in range(5):
+            part = random_sentences(rng, graph, bits.randint(1, 2))
+            packet = b"".join(pack_indices(compiled.inputs, s.tokens, s.segments) for s in part)
+            recorder.stall = bits.choice(STALLS)
+            writes = tuple(random_write(bits, ends=at >= 8) for at in range(16))
+            assert not recorder.run(packet, [len(s.tokens) for s in part], writes=writes)
+    assert sum(len(step.writes) for step in recorder.steps) >= 150
+    return recorder.steps
 
 
 def random_programs(seed: int, count: int) -> list[Step]:

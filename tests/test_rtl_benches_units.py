@@ -21,6 +21,7 @@ UNEQUAL = Parameters(**{f"{m.name.lower()}_depth": 40 + 2 * m for m in Memory})
 SCENARIOS = {
     "graphs": lambda: scenarios.graphs(1, 3),
     "random programs": lambda: scenarios.random_programs(2, 4),
+    "registers written over": lambda: scenarios.written_over(4, 2),
     "interrupted": lambda: scenarios.interrupted(3),
     "errors": scenarios.errors,
 }

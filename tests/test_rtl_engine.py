@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from narrowgauge.errors import UserError
+from narrowgauge.hls.runner import HlsEngine
 from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph, engine_for
 from narrowgauge.hw.host import run_packet
@@ -38,6 +40,7 @@ from narrowgauge.sim.rtl_engine import RtlEngine
 from narrowgauge.sim.verilate import lint
 
 from .engine_programs import SMALL, Case, damaged, random_case
+from .engine_scenarios import random_write
 from .graphs import random_graph, random_sentences
 from .test_all_levels import crowded
 
@@ -239,6 +242,82 @@ def test_a_command_can_be_stopped(small: RtlEngine) -> None:
         small.limit = limit
         small.clear()
         assert small.run(case.packet, case.lengths) == want[1]
+
+
+def test_registers_written_while_a_run_is_under_way() -> None:
+    """They change neither its results nor one of its counters, and read back as they were written."""
+    engine = RtlEngine(LARGE)
+    rng, bits = np.random.default_rng(8), random.Random(8)
+    graph = random_graph(rng)
+    compiled = compile_graph(graph, lanes=LARGE.lanes, sentences=2)
+    engine.load_program(to_bytes(compiled.program))
+    engine.init(compiled.image)
+    written = 0
+    for number in range(60):
+        part = random_sentences(rng, graph, bits.randint(1, 2))
+        lengths = [len(s.tokens) for s in part]
+        packet = run_packet(compiled.inputs, [(s.tokens, s.segments) for s in part], compiled.stream)
+        engine.stalls, engine.seed = bits.choice(STALLS), number + 1
+        engine.write("TIMEOUT", 2000)
+        want = engine.run(packet, lengths), engine.counters
+        cycles = engine.counters["CYCLES"]
+        # The write that starts the run, and then one after the other; a clear or a command after the end would count.
+        held = {"SENTENCES": len(lengths), "TIMEOUT": 2000}
+        held |= {f"LENGTH{at}": length for at, length in enumerate(lengths)}
+        for cycle in sorted([0, 0, *(bits.randrange(cycles - 20) for _ in range(6))]):
+            register, value = random_write(bits, ends=False)
+            if not register.startswith("INTERRUPT"):
+                engine.write_later(cycle, register, value)
+                written += 1
+                held |= {register: value} if register in held or register == "LENGTH1" else {}
+        assert (engine.run(packet, lengths), engine.counters) == want, number
+        assert {name: engine.read(name) for name in held} == held
+    assert written > 300
+
+
+def test_commands_in_any_order(small: RtlEngine) -> None:
+    """After an error or a clear each engine takes the commands that docs/isa.md, section 2, says, and no others."""
+    rng = random.Random(11)
+    case = random_case(rng, washed=True)
+    while outcome(Engine(SMALL, strict=True), case, {})[0] != "done" or len(case.lengths) != 1:
+        case = random_case(rng, washed=True)
+    image, packet = case.image, case.packet
+    flipped = bytes([image[0] ^ 1]) + image[1:]
+    commands: list[tuple[str, tuple[Any, ...]]] = [
+        ("load_program", (case.program,)),
+        ("load_program", (case.program[:-8] + bytes(8),)),
+        ("init", (image,)),
+        ("init", (flipped,)),
+        ("run", (packet, case.lengths)),
+        ("run", (packet, (0,))),
+        ("run", (packet + bytes(8), case.lengths)),
+        ("clear", ()),
+    ]
+    weights = (8, 1, 8, 1, 12, 1, 1, 6)
+    engines = (Engine(SMALL), HlsEngine(SMALL, native=True), small)
+    small.stalls = (0, 0)
+    small.write("TIMEOUT", 2000)
+    small.reset()
+    seen: Counter[tuple[str, Error]] = Counter()
+    for step in range(1200):
+        name, arguments = rng.choices(commands, weights)[0]
+        found = []
+        for engine in engines:
+            try:
+                result, code = getattr(engine, name)(*arguments), Error.NONE
+            except ProgramError as error:
+                result, code = None, error.error
+            found.append((result, code, engine.error, engine.where))
+        assert found[0] == found[1] == found[2], (step, name)
+        seen[name, found[0][1]] += 1
+        if found[0][2] is not Error.NONE and rng.random() < 0.5:
+            for engine in engines:
+                engine.clear()
+    small.clear()
+    wanted = {("load_program", Error.PROGRAM_CRC), ("init", Error.IMAGE_CRC), ("run", Error.LENGTH)}
+    wanted |= {("run", Error.OVERRUN), *((name, Error.COMMAND) for name in ("load_program", "init", "run"))}
+    wanted |= {(name, Error.NONE) for name in ("load_program", "init", "run", "clear")}
+    assert set(seen) == wanted and seen["run", Error.NONE] > 50, seen
 
 
 def test_a_program_without_instructions(small: RtlEngine) -> None:

@@ -50,8 +50,10 @@ void engine(std::uint32_t control, std::uint32_t timeout, std::uint32_t sentence
 #pragma HLS aggregate variable=state.program compact=bit            // an instruction a row
 #pragma HLS array_partition variable=state.header complete          // checked all at once
 #pragma HLS array_partition variable=state.array.tile.acc complete dim=0  // N * N accumulators, each a register
+    // As they are at the start: the host may write the registers while the command is under way.
+    const std::uint32_t command = control, run_timeout = timeout, run_sentences = sentences;
     const std::uint32_t lengths[isa::SENTENCES] = {length0, length1};
-    const Fault found = ng::control<Config>(state, control, timeout, sentences, lengths, in, out, memories);
+    const Fault found = ng::control<Config>(state, command, run_timeout, run_sentences, lengths, in, out, memories);
     const bool failed = found.error != isa::ERROR_NONE;
     // Bit 0 idle, bit 1 done, bit 2 error, bits 15:8 the code.
     status = failed ? (1U << 2) | (std::uint32_t(found.error) << 8) : (1U << 0) | (1U << 1);

@@ -185,7 +185,7 @@ enum Register : unsigned {
     REGISTER_ERROR_WHERE = 0x10,  // ro: bits 15:0 number of the instruction in its list, bits 17:16 unit, bit 31 valid (the error names one)
     REGISTER_INTERRUPT_ENABLE = 0x14,  // rw: bit 0: raise the interrupt at done or error
     REGISTER_INTERRUPT = 0x18,  // rw: bit 0: pending; writing 1 clears it
-    REGISTER_TIMEOUT = 0x1C,  // rw: cycles without a beat after which the stream unit gives up; 0: never
+    REGISTER_TIMEOUT = 0x1C,  // rw: cycles without a beat after which the next command gives up; 0: never
     REGISTER_SENTENCES = 0x20,  // rw: sentences of the next RUN, 1 to 2
     REGISTER_LENGTH0 = 0x24,  // rw: tokens of sentence 0 of the next RUN
     REGISTER_LENGTH1 = 0x28,  // rw: tokens of sentence 1 of the next RUN

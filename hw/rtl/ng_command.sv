@@ -1,7 +1,8 @@
 // Executes the commands PROGRAM, INIT and RUN as a whole.
 //
 // What this does: reads and checks a program, lets the units run, finds deadlocks, collects faults, checks both CRCs, drops
-// the rest of a packet after an error. What it does not: execute instructions, hold registers (ng_regs).
+// the rest of a packet after an error; holds SENTENCES, LENGTH and TIMEOUT as they were when the command started. What it
+// does not: execute instructions, hold what the host writes (ng_regs).
 module ng_command #(
   parameter int unsigned    Lanes     = 8,
   parameter int unsigned    ProgDepth = 64,
@@ -40,6 +41,7 @@ module ng_command #(
   output logic                              init_o,
   output logic [1:0]                        sentences_o,
   output logic [1:0][ng_pkg::LengthBits-1:0] lengths_o,
+  output logic [31:0]                       timeout_o,
   output logic [2:0][ng_pkg::NumberBits-1:0] bases_o,
   output logic [2:0][ng_pkg::NumberBits-1:0] counts_o,
   input  ng_pkg::retired_t                  retired_i,
@@ -58,6 +60,10 @@ module ng_command #(
   logic has_program_q, has_image_q, is_init_q, done_q, error_q, ended_q, run_q;
   logic [7:0] code_q;
   logic [31:0] where_q, crc_q, image_crc_q, idle_q;
+  // The host may write its registers at any time; a command goes by what they held when it started.
+  logic [31:0] run_timeout_q;
+  logic [1:0] run_sentences_q;
+  logic [1:0][LengthBits-1:0] run_lengths_q;
   logic [LengthBits-1:0] max_length_q;
   logic [1:0] sentences_q;
   logic [3:0][NumberBits-1:0] counts_q;
@@ -73,7 +79,7 @@ module ng_command #(
   assign accepted   = in_valid_i && in_ready_o;
   assign total      = (NumberBits + 2)'(counts_q[0]) + (NumberBits + 2)'(counts_q[1]) +
                       (NumberBits + 2)'(counts_q[2]) + (NumberBits + 2)'(counts_q[3]);
-  assign timeout    = timeout_i != 0 && idle_q >= timeout_i;
+  assign timeout    = run_timeout_q != 0 && idle_q >= run_timeout_q;
 
   assign idle_o    = state_q == Idle;
   assign done_o    = done_q;
@@ -85,10 +91,9 @@ module ng_command #(
   assign works_o   = state_q != Idle && state_q != Drop && state_q != Failed;
   assign run_o     = run_q;
   assign init_o    = is_init_q;
-  assign sentences_o = 2'(sentences_i);
-  for (genvar n = 0; n < 2; n++) begin : gen_length
-    assign lengths_o[n] = LengthBits'(lengths_i[n]);
-  end
+  assign sentences_o = run_sentences_q;
+  assign lengths_o = run_lengths_q;
+  assign timeout_o = run_timeout_q;
   assign flush_o   = state_q == Flush;
 
   // The lists lie one after the other: init, array, vector, stream.
@@ -210,6 +215,9 @@ module ng_command #(
         bad_version_q   <= 1'b0;
         bad_parameter_q <= 1'b0;
         is_init_q       <= command_i == 3'(CommandInit);
+        run_timeout_q   <= timeout_i;
+        run_sentences_q <= 2'(sentences_i);
+        for (int unsigned n = 0; n < Sentences; n++) run_lengths_q[n] <= LengthBits'(lengths_i[n]);
         if (command_i == 3'(CommandProgram)) begin
           state_q       <= Header;
           has_program_q <= 1'b0;

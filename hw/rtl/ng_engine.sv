@@ -178,6 +178,7 @@ module ng_engine #(
   logic init, flush, flushed, unit_ready, prog_we;
   logic [1:0] run_sentences;
   logic [1:0][LengthBits-1:0] run_lengths;
+  logic [31:0] run_timeout;
   logic [2:0][NumberBits-1:0] bases, counts;
   logic [ProgBits-1:0] prog_waddr;
   logic [InstructionBits-1:0] prog_wdata;
@@ -221,6 +222,7 @@ module ng_engine #(
     .init_o      (init),
     .sentences_o (run_sentences),
     .lengths_o   (run_lengths),
+    .timeout_o   (run_timeout),
     .bases_o     (bases),
     .counts_o    (counts),
     .retired_i   (retired_q),
@@ -539,7 +541,7 @@ module ng_engine #(
     .in_data_i     (in_data),
     .in_last_i     (in_last),
     .ended_i       (ended),
-    .timeout_i     (timeout),
+    .timeout_i     (run_timeout),
     .out_valid_o   (out_valid),
     .out_ready_i   (out_ready),
     .out_data_o    (out_data),

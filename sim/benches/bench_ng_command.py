@@ -23,6 +23,7 @@ from .common import STALLS, bench, generator, lanes, pack, start, value
 NAMES = [name for name, _ in isa.HEADER]
 FAULT = structs.struct("fault_t")
 NUMBER_BITS = structs.number("NumberBits")
+LENGTH_BITS = structs.number("LengthBits")
 
 
 def parameters(dut: Any) -> Parameters:
@@ -96,6 +97,7 @@ class Bench:
         stall: chance in a cycle that no beat comes.
         beats: still to be sent, with their TLAST.
         writes: of PROGRAM memory.
+        sentences, lengths, timeout: what the registers hold when the next command starts.
         ends, starts, works: cycles of this command in which these outputs were 1.
         run, flush, lists: outputs as they were last.
     """
@@ -105,6 +107,7 @@ class Bench:
         self.stall = 0.0
         self.beats: list[tuple[int, int]] = []
         self.writes: list[tuple[int, int]] = []
+        self.sentences, self.lengths, self.timeout = 0, [0, 0], 0
         self.accepted: list[int] = []
         self.ends = self.starts = self.works = self.run = self.flush = 0
         self.lists: tuple[list[int], list[int], bool] = [], [], False
@@ -116,13 +119,18 @@ class Bench:
         self.beats = [(word, int(at == len(words) - 1)) for at, word in enumerate(words)]
         self._offered = False
 
-    async def cycle(self) -> None:
-        """One cycle: a beat is offered, perhaps taken."""
+    async def cycle(self, *, starts: bool = False) -> None:
+        """One cycle: a beat is offered, perhaps taken; unless a command starts, the host writes its registers."""
         dut = self.dut
         self._offered = bool(self.beats) and (self._offered or self.rng.random() >= self.stall)
         dut.in_valid_i.value = int(self._offered)
         word, last = self.beats[0] if self._offered else (self.rng.getrandbits(64), self.rng.getrandbits(1))
         dut.in_data_i.value, dut.in_last_i.value = word, last
+        found = self.sentences, self.timeout, pack(self.lengths, 32)
+        if not starts:
+            # A command goes by what they held at its start.
+            found = self.rng.choice((0, 1, 2, 3)), self.rng.choice((0, 1, 2, 99)), self.rng.getrandbits(64)
+        dut.sentences_i.value, dut.timeout_i.value, dut.lengths_i.value = found
         await FallingEdge(dut.clk_i)
         if self._offered and value(dut.in_ready_o):
             self.accepted.append(self.beats.pop(0)[0])
@@ -135,6 +143,10 @@ class Bench:
         self.starts += value(dut.starts_o)
         self.works += value(dut.works_o)
         self.run, self.flush = value(dut.run_o), value(dut.flush_o)
+        if self.run:
+            assert value(dut.sentences_o) == self.sentences % 4
+            assert lanes(dut.lengths_o, 2, LENGTH_BITS) == [n % (1 << LENGTH_BITS) for n in self.lengths]
+            assert value(dut.timeout_o) == self.timeout
         counts, bases = lanes(dut.counts_o, 3, NUMBER_BITS), lanes(dut.bases_o, 3, NUMBER_BITS)
         self.lists = counts, bases, bool(value(dut.init_o))
         await RisingEdge(dut.clk_i)
@@ -143,11 +155,12 @@ class Bench:
         """A command is written."""
         self.writes, self.accepted, self._ended = [], [], False
         self.ends = self.starts = self.works = self.run = self.flush = 0
-        self.dut.start_i.value, self.dut.command_i.value = 1, command
-        await self.cycle()
-        self.dut.start_i.value = 0
+        dut = self.dut
+        dut.start_i.value, dut.command_i.value = 1, command
+        await self.cycle(starts=True)
+        dut.start_i.value = 0
         # The register keeps the command, but nobody may look at it any more.
-        self.dut.command_i.value = self.rng.getrandbits(3)
+        dut.command_i.value = self.rng.getrandbits(3)
 
     async def until_end(self, most: int) -> None:
         """Cycles until the command ends."""
@@ -269,7 +282,7 @@ async def timeouts(dut: Any) -> None:
             while len(data) < 8 * 30:
                 data = program(rng, engine)[0]
             at %= len(data) // 8
-            dut.timeout_i.value = timeout
+            b.timeout = timeout
             b.stall = 0.0
             b.packet(data)
             rest, b.beats = b.beats[at:], b.beats[:at]
@@ -285,7 +298,7 @@ async def timeouts(dut: Any) -> None:
             b.beats = rest
             await b.check(Error.TIMEOUT)
             # A beat in time, again and again, is no timeout; 0 is for ever.
-            dut.timeout_i.value = 0
+            b.timeout = 0
             b.packet(data)
             b.stall = 0.9
             await b.begin(1)
@@ -380,7 +393,7 @@ async def runs(dut: Any) -> None:
                 # The length of a sentence that does not come may be anything.
                 sentences = rng.randint(1, header["sentences"])
                 lengths[:sentences] = [rng.randint(1, most) for _ in range(sentences)]
-            dut.sentences_i.value, dut.lengths_i.value = sentences, pack(lengths, 32)
+            b.sentences, b.lengths = sentences, lengths
             how = rng.choice(("good", "good", "fault", "deadlock", "overrun", "crc", "clear"))
             if how == "crc" and init:
                 data = data[:-1] + bytes([data[-1] ^ 1])
@@ -442,7 +455,8 @@ async def runs(dut: Any) -> None:
             if not b.ends:
                 await b.clear()
                 outcomes.add("clear")
-                has_image = has_image and not init
+                # Whether it ended in the very cycle of the clear.
+                has_image = bool(value(dut.done_o)) if init else has_image
                 continue
             if code is Error.DEADLOCK:
                 assert cycles >= 16

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cocotb
@@ -128,7 +128,7 @@ class Host:
         await self.write("INTERRUPT_ENABLE", 1)
         await self.write("INTERRUPT", 1)
         begun = cocotb.start_soon(self._taken("CONTROL"))
-        if not step.timeout and beats:
+        if not step.timeout and beats and not step.writes:
             self._source.send_nowait(AxiStreamFrame(beats))
         await self.write("CONTROL", step.command)
         began = await begun
@@ -136,6 +136,8 @@ class Host:
             await cycles(self._pins, step.after)
             await (self.clear() if step.stop == "clear" else self.reset())
             return
+        if step.writes:
+            await self._write_over(step.writes, beats)
         polls = cocotb.start_soon(self._poll())
         if not int(self._pins.interrupt_o.value):
             await with_timeout(RisingEdge(self._pins.interrupt_o), LIMIT * PERIOD, "ns")
@@ -145,6 +147,18 @@ class Host:
         if step.timeout and beats:
             self._source.send_nowait(AxiStreamFrame(beats))
         await self._outcome(step, took)
+
+    async def _write_over(self, writes: Sequence[tuple[str, int]], beats: list[int]) -> None:
+        """Writes registers while a command is under way: half of them before its packet comes, half while it comes."""
+        held: dict[str, int] = {}
+        for number, (register, data) in enumerate(writes):
+            if number == len(writes) // 2:
+                self._source.send_nowait(AxiStreamFrame(beats))
+            await self.write(register, data)
+            held[register] = data
+        for register in held.keys() & {"SENTENCES", "LENGTH0", "LENGTH1", "TIMEOUT"}:
+            assert await self.read(register) == held[register], register
+        await self.write("INTERRUPT_ENABLE", 1)
 
     async def _outcome(self, step: Step, took: int) -> None:
         status = await self.read("STATUS")
@@ -166,7 +180,8 @@ class Host:
         assert await self.read("ERROR_WHERE") == 0
         counters = {name: await self.read(name) for name, _ in isa.COUNTERS}
         assert counters == {name: await self.read(name) for name, _ in isa.COUNTERS}, "counters went on"
-        self.latencies.add(took - counters["CYCLES"])
+        if not step.writes:
+            self.latencies.add(took - counters["CYCLES"])
         for parts in (
             ("ARRAY_BUSY", "ARRAY_WAIT", "ARRAY_DRAIN", "ARRAY_STALL"),
             ("VECTOR_BUSY", "VECTOR_WAIT"),

@@ -28,6 +28,8 @@ class Step:
         stop: "clear" or "reset" to end the command before its time; nothing is expected of it then.
         after: cycles from the command to that.
         stall: chance in a cycle that a channel stands still, all channels alike.
+        writes: registers that the host writes while the command is under way, with the values: half of them before
+            the packet comes, so before the command can end, the others while it comes.
     """
 
     command: int
@@ -41,6 +43,7 @@ class Step:
     stop: str = ""
     after: int = 0
     stall: float = 0.0
+    writes: tuple[tuple[str, int], ...] = ()
 
 
 def write(path: Path, steps: Sequence[Step]) -> None:
@@ -51,4 +54,7 @@ def write(path: Path, steps: Sequence[Step]) -> None:
 def read() -> list[Step]:
     """The scenario that the environment names."""
     steps = json.loads(Path(os.environ[FILE]).read_text(encoding="utf-8"))
-    return [Step(**{**step, "lengths": tuple(step["lengths"])}) for step in steps]
+    return [
+        Step(**{**step, "lengths": tuple(step["lengths"]), "writes": tuple(map(tuple, step["writes"]))})
+        for step in steps
+    ]
