@@ -53,9 +53,10 @@ def run(args: argparse.Namespace) -> int:
     from ..sim.threads import limited_threads
     from ..sim.verify import print_table
 
+    stderr = Console(stderr=True)
     with (
         limited_threads(args.threads),
-        Progress(console=Console(stderr=True), transient=True) as progress,
+        Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress,
     ):
         task = progress.add_task("comparing", total=None)
         report = verify(

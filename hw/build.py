@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import read_json, write_atomic
+from ..files import read_json, readable_file, write_atomic
 from ..graph import Graph
 from ..graph.onnx_io import MODEL_FILE, model_bytes, read_build
 from .compiler.compile import Compiled, Options, compile_graph
@@ -28,6 +28,9 @@ FILES = (PROGRAM_FILE, IMAGE_FILE, STREAM_FILE, ENGINE_FILE)
 
 _SUMMED = (PROGRAM_FILE, IMAGE_FILE, STREAM_FILE, MODEL_FILE)
 """The files whose checksums `engine.json` holds."""
+
+_MOST_BYTES = 1 << 30
+"""Of a JSON file: the program of a model that fills an engine has some megabytes of views."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def read_engine(folder: Path) -> EngineBuild:
             f"{folder} has no program for the engine; make one with `narrowgauge compile {folder}`."
         )
     try:
-        record = parse_record(read_json(path), _SUMMED)
+        record = parse_record(read_json(readable_file(path, _MOST_BYTES)), _SUMMED)
         contents = {name: _read(folder / name, entry) for name, entry in record.files.items()}
         program = from_bytes(contents[PROGRAM_FILE], record.engine)
         check_record(record, program)
@@ -201,7 +204,11 @@ def read_parameters(path: Path) -> Parameters:
         UserError: the file can't be read or describes no engine.
     """
     try:
-        return parse_parameters(read_json(path), partial=True)
+        return parse_parameters(read_json(readable_file(path, _MOST_BYTES)), partial=True)
+    except OSError as error:
+        raise UserError(
+            f"{path} can't be read ({error.strerror}); give the parameters of an engine."
+        ) from None
     except RecordError as error:
         raise UserError(f"{path} describes no engine: {error}.") from None
 

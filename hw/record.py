@@ -49,6 +49,12 @@ _MOST_AXES = 4
 _MOST_DIMS = 3
 
 
+_REPR = reprlib.Repr()
+_REPR.maxlevel = _REPR.maxdict = _REPR.maxlist = 2
+_shown = _REPR.repr
+"""A value that is refused, cut to what fits a sentence."""
+
+
 class RecordError(ValueError):
     """What is wrong with a record, for the reader."""
 
@@ -135,7 +141,7 @@ def parse_record(value: Any, names: tuple[str, ...]) -> Record:
         raise RecordError("it does not describe a program")
     for key in ("format_version", "isa_version"):
         if value.get(key) != _HEAD[key] or type(value[key]) is not int:
-            raise RecordError(f"{key} must be {_HEAD[key]}, got {reprlib.repr(value.get(key))}")
+            raise RecordError(f"{key} must be {_HEAD[key]}, got {_shown(value.get(key))}")
     parts = tuple(field.name for field in fields(Record))
     _keys(value, (*_HEAD, _CHECKSUM, *parts), "engine.json")
     if _checksum({key: part for key, part in value.items() if key != _CHECKSUM}) != value[_CHECKSUM]:
@@ -223,35 +229,36 @@ def _within(where: str, read: Callable[[Any], _T], value: Any) -> _T:
 
 def _keys(value: Any, names: tuple[str, ...], what: str, partial: bool = False) -> None:
     if not isinstance(value, dict):
-        raise RecordError(f"{what} must be an object, got {reprlib.repr(value)}")
+        raise RecordError(f"{what} must be an object, got {_shown(value)}")
     unknown = [name for name in value if name not in names]
     missing = [] if partial else [name for name in names if name not in value]
     if unknown or missing:
-        text = f"no {missing[0]!r}" if missing else f"{reprlib.repr(unknown[0])}"
-        raise RecordError(f"{what} must have the fields {', '.join(names)}, got {text}")
+        if missing:
+            raise RecordError(f"{what} must have the field {missing[0]!r}")
+        raise RecordError(f"{what} has no field {_shown(unknown[0])}")
 
 
 def _integer(value: Any, lo: int, hi: int, name: str) -> int:
     if type(value) is not int or not lo <= value <= hi:
-        raise RecordError(f"{name} must be a whole number from {lo} to {hi}, got {reprlib.repr(value)}")
+        raise RecordError(f"{name} must be a whole number from {lo} to {hi}, got {_shown(value)}")
     return value
 
 
 def _flag(value: Any, name: str) -> bool:
     if not isinstance(value, bool):
-        raise RecordError(f"{name} must be true or false, got {reprlib.repr(value)}")
+        raise RecordError(f"{name} must be true or false, got {_shown(value)}")
     return value
 
 
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= _NAME:
-        raise RecordError(f"a name must have 1 to {_NAME} letters, got {reprlib.repr(value)}")
+        raise RecordError(f"a name must have 1 to {_NAME} letters, got {_shown(value)}")
     return value
 
 
 def _list(value: Any, read: Callable[[Any], _T], most: int | None = None, least: int = 0) -> tuple[_T, ...]:
     if not isinstance(value, list):
-        raise RecordError(f"there must be a list, got {reprlib.repr(value)}")
+        raise RecordError(f"there must be a list, got {_shown(value)}")
     if len(value) < least or (most is not None and len(value) > most):
         raise RecordError(f"there must be {least} to {most} entries, got {len(value)}")
     return tuple(_within(str(number), read, entry) for number, entry in enumerate(value))
@@ -273,7 +280,7 @@ def _options(value: Any) -> Options:
 def _column(value: Any) -> IndexColumn:
     _keys(value, ("source", "divisor", "modulus"), "a column")
     if value["source"] not in ("tokens", "segments"):
-        raise RecordError(f"source must be tokens or segments, got {reprlib.repr(value['source'])}")
+        raise RecordError(f"source must be tokens or segments, got {_shown(value['source'])}")
     return IndexColumn(
         value["source"],
         _integer(value["divisor"], 1, 1 << 31, "divisor"),
@@ -298,7 +305,7 @@ def _peak(value: Any) -> dict[str, tuple[tuple[str, int], ...]]:
 
     def buffer(part: Any) -> tuple[str, int]:
         if not isinstance(part, list) or len(part) != 2:
-            raise RecordError(f"there must be a name and a number of words, got {reprlib.repr(part)}")
+            raise RecordError(f"there must be a name and a number of words, got {_shown(part)}")
         return _name(part[0]), _integer(part[1], 0, 1 << 31, "words")
 
     return {
@@ -313,7 +320,7 @@ def _files(value: Any, names: tuple[str, ...]) -> dict[str, FileEntry]:
         _keys(part, ("bytes", "sha256"), "a file")
         digest = part["sha256"]
         if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-            raise RecordError(f"sha256 must be 64 hexadecimal digits, got {reprlib.repr(digest)}")
+            raise RecordError(f"sha256 must be 64 hexadecimal digits, got {_shown(digest)}")
         return FileEntry(_integer(part["bytes"], 0, _BYTES, "bytes"), digest)
 
     return {name: _within(name, entry, value[name]) for name in names}
@@ -335,7 +342,7 @@ def _view_row(view: View) -> list[Any]:
 
 def _view(row: Any) -> View:
     if not isinstance(row, list) or len(row) != len(fields(View)):
-        raise RecordError(f"there must be {len(fields(View))} numbers and lists, got {reprlib.repr(row)}")
+        raise RecordError(f"there must be {len(fields(View))} numbers and lists, got {_shown(row)}")
     value, unit, number, sentence, memory, base, origin, axes, before_table = row
 
     def index(part: Any) -> int:
@@ -343,7 +350,7 @@ def _view(row: Any) -> View:
 
     def axis(part: Any) -> Axis:
         if not isinstance(part, list) or len(part) != len(fields(Axis)):
-            raise RecordError(f"an axis must have {len(fields(Axis))} parts, got {reprlib.repr(part)}")
+            raise RecordError(f"an axis must have {len(fields(Axis))} parts, got {_shown(part)}")
         count, address, lane, steps = part
         return Axis(
             _integer(count, 1, _INDEX, "count"),

@@ -40,7 +40,8 @@ class TorchLevel:
         def unpadded(value: str, tensor: Tensor) -> list[IntArray]:
             dims = self._graph.values[value].dims
             places = [tuple(slice(t) if dim == QUERIES else slice(None) for dim in dims) for t in lengths]
-            return [row[place] for row, place in zip(tensor.numpy(), places, strict=True)]
+            # What has not the axes that it should is handed on as it is, for the comparison to tell.
+            return [row[place[: row.ndim]] for row, place in zip(tensor.numpy(), places, strict=True)]
 
         return Results(
             {name: unpadded(name, captured[name]) for name in self._graph.activations() if name in captured},

@@ -1,0 +1,72 @@
+"""A small build with words and labels, made without training: random weights, a vocabulary of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from narrowgauge.graph import Graph
+from narrowgauge.graph.onnx_io import read_build, write_build
+from narrowgauge.hw.build import compile_build
+from narrowgauge.model.config import EmbeddingConfig, LinearConfig, ModelConfig
+from narrowgauge.model.data import Labels, WordTokenizer, load
+from narrowgauge.model.freeze import freeze
+from narrowgauge.model.transformer import Transformer
+
+from .models import random_model
+from .test_flow import write_split
+
+LANES = 8
+
+
+@dataclass(frozen=True)
+class SmallBuild:
+    """What a test needs of a build.
+
+    Attributes:
+        folder: the build, compiled.
+        data: the folder that `--data` takes.
+        model: what the graph was frozen from.
+        graph: as it is read from the build.
+    """
+
+    folder: Path
+    data: Path
+    model: Transformer
+    graph: Graph
+
+
+def small_build(root: Path, seed: int = 0, **compiling: int) -> SmallBuild:
+    """Makes `root/build` and `root/data`: every kind of layer, sentences of one and two token blocks.
+
+    Args:
+        root: an empty folder.
+        seed: of weights and sentences.
+        compiling: further options of `compile_build`.
+    """
+    data = root / "data"
+    for split, count in (("train", 40), ("dev", 4), ("test", 6)):
+        write_split(data / split, seed + count, count)
+    corpus = load(str(data))
+    tokenizer, labels = WordTokenizer.train(corpus.train), Labels.from_examples(corpus.train)
+    linear = LinearConfig(rank=3, modes=2)
+    config = ModelConfig(
+        dim=16,
+        layers=1,
+        heads=2,
+        ffn=12,
+        max_length=12,
+        vocab_size=tokenizer.vocab_size,
+        labels=len(labels.intents),
+        tags=len(labels.slots),
+        embedding=EmbeddingConfig(rank=3, modes=2),
+        attention=linear,
+        feedforward=LinearConfig(rank=3, modes=2, plan="cores"),
+        pooler=LinearConfig(kind="lowrank", rank=3),
+    )
+    model = random_model(np.random.default_rng(seed), config)
+    write_build(freeze(model, "small", tokenizer.to_json(), labels.to_json()), root / "build")
+    compile_build(root / "build", lanes=LANES, **compiling)  # type: ignore[arg-type]
+    return SmallBuild(root / "build", data, model, read_build(root / "build"))
