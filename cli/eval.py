@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from .common import Commands, add_command, add_data_options, is_build, positive_float, write_report
+from .common import (
+    Commands,
+    add_command,
+    add_data_options,
+    add_threads_option,
+    is_build,
+    positive_float,
+    write_report,
+)
+
+if TYPE_CHECKING:
+    from ..model.metrics import Scores
 
 
 def add_parser(commands: Commands) -> None:
@@ -21,20 +33,15 @@ def add_parser(commands: Commands) -> None:
             option, type=positive_float, metavar="PERCENT", help=f"exit with 1 where {what} is below it"
         )
     add_data_options(parser)
+    add_threads_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Scores the sentences and prints accuracy and slot F1; 1 where they are below what was asked for, else 0."""
-    if is_build(args.model):
-        if args.stage is not None:
-            raise UserError(f"{args.model} is an export, which is quantized; leave out --stage.")
-        from ..sim.evaluate import evaluate as evaluate_build
+    from ..sim.threads import limited_threads
 
-        scores = evaluate_build(args.model, args.data, args.split, args.limit)
-    else:
-        from ..model.evaluate import evaluate as evaluate_run
-
-        scores = evaluate_run(args.model, args.data, args.split, args.limit, args.stage)
+    with limited_threads(args.threads):
+        scores = _scores(args)
     write_report(args, scores)
     print(scores)
     enough = True
@@ -46,3 +53,15 @@ def run(args: argparse.Namespace) -> int:
             print(f"The {what} is below the {wanted:g} % that was asked for.")
             enough = False
     return 0 if enough else 1
+
+
+def _scores(args: argparse.Namespace) -> Scores:
+    if is_build(args.model):
+        if args.stage is not None:
+            raise UserError(f"{args.model} is an export, which is quantized; leave out --stage.")
+        from ..sim.evaluate import evaluate as evaluate_build
+
+        return evaluate_build(args.model, args.data, args.split, args.limit)
+    from ..model.evaluate import evaluate as evaluate_run
+
+    return evaluate_run(args.model, args.data, args.split, args.limit, args.stage)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..errors import printable
 from .common import Commands, add_command, write_report
+
+_WIDEST = 40
+"""Characters of a word in the table."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -33,16 +37,17 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the sentence and prints label and slots."""
+    """Runs the sentence and prints label and slots, in printable form; `--json` has the words and names as they are."""
     from ..sim.evaluate import predict
 
     prediction = predict(
         args.build, args.sentence, args.second, strict=args.strict, level=args.on, waves=args.waves
     )
     write_report(args, prediction)
-    print(prediction.label)
+    print(printable(prediction.label))
     if prediction.slots is not None:
-        width = max(map(len, prediction.words))
-        for word, tag in zip(prediction.words, prediction.slots, strict=True):
-            print(f"  {word.ljust(width)}  {tag}")
+        words = [printable(word, _WIDEST) for word in prediction.words]
+        width = max(map(len, words))
+        for word, tag in zip(words, prediction.slots, strict=True):
+            print(f"  {word.ljust(width)}  {printable(tag)}")
     return 0

@@ -49,6 +49,11 @@ def add_parser(commands: Commands) -> None:
     change.add_argument(
         "--vocab-size", type=positive_int, metavar="N", help="entries of a WordPiece vocabulary"
     )
+    change.add_argument(
+        "--words",
+        choices=("whitespace", "punctuation"),
+        help="what cuts sentences into words (default: whitespace for voice and seq.in, else punctuation)",
+    )
     change.add_argument("--seed", type=non_negative_int, metavar="N", help="of everything random")
 
     parser.add_argument(
@@ -90,7 +95,7 @@ def configuration(args: argparse.Namespace) -> RunConfig:
             "seed": args.seed,
         },
         "model": {"max_length": args.max_len},
-        "tokenizer": {"kind": args.tokenizer, "vocab_size": args.vocab_size},
+        "tokenizer": {"kind": args.tokenizer, "vocab_size": args.vocab_size, "words": args.words},
     }
     for section, entries in changes.items():
         value[section].update({key: entry for key, entry in entries.items() if entry is not None})

@@ -244,12 +244,15 @@ class TokenizerConfig:
         lower: Whether words are lower-cased.
         min_count: Words seen less often in training are unknown (kind `word`).
         vocab_size: Entries of the vocabulary (kind `wordpiece`).
+        words: What cuts a sentence into words: `whitespace`, `punctuation`, or `auto` for what fits the format of the
+            data; training writes down which.
     """
 
     kind: Literal["word", "wordpiece"] = "word"
     lower: Flag = True
     min_count: WordCount = 2
     vocab_size: Annotated[int, _integer(1, 1 << 20)] = 4000
+    words: Literal["auto", "whitespace", "punctuation"] = "auto"
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -67,6 +67,8 @@ def evaluate(
         UserError: the run or the data can't be read.
     """
     run = load_run(path, stage)
-    examples = load_split(data, split, limit, pairs=run.config.model.segments)
+    examples = load_split(
+        data, split, limit, pairs=run.config.model.segments, splitter=run.tokenizer.splitter
+    )
     encoded = encode_split(examples, run.tokenizer, run.labels, run.config.model.max_length)
     return evaluate_model(run.model, encoded, run.labels)

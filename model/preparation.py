@@ -64,20 +64,27 @@ def prepare(config: RunConfig, source: str, out: Path, resume: bool) -> Preparat
         UserError: the data is not valid, or `out` holds a run that does not fit what is asked for.
     """
     start = _start(config, out, resume)
-    corpus = load(source)
-    digest = _digest(corpus)
     if start is Start.NEW:
+        words = config.tokenizer.words
+        corpus = load(source, None if words == "auto" else words)
         tokenizer = _new_tokenizer(config.tokenizer, corpus)
         labels = Labels.from_examples(corpus.train)
         config = _sized(config, corpus, tokenizer, labels)
     else:
         stored, tokenizer, labels = read_description(out)
+        corpus = load(source, tokenizer.splitter)
         config = _sized(config, corpus, tokenizer, labels)
         if start is Start.RESUME:
-            _check_same(config, stored, digest, out)
+            _check_same(config, stored, _digest(corpus), out)
         else:
             _check_float_fits(config.model, stored.model, out)
+            if config.tokenizer.words != tokenizer.splitter:
+                raise UserError(
+                    f"the float checkpoint in {out} cuts words at {tokenizer.splitter}; leave out --words, or give "
+                    "another folder."
+                )
             config = replace(config, tokenizer=stored.tokenizer)
+    corpus.tell_what_was_held_out()
     splits = {
         name: encode_split(corpus.split(name), tokenizer, labels, config.model.max_length)
         for name in SPLITS
@@ -87,7 +94,8 @@ def prepare(config: RunConfig, source: str, out: Path, resume: bool) -> Preparat
         "source": source,
         "sentences": {name: len(split) for name, split in splits.items()},
         "truncated": {name: split.truncated for name, split in splits.items()},
-        "sha256": digest,
+        "held_out": list(corpus.made),
+        "sha256": _digest(corpus),
     }
     return Preparation(start, config, tokenizer, labels, splits, data)
 
@@ -105,11 +113,12 @@ def _start(config: RunConfig, out: Path, resume: bool) -> Start:
 
 
 def _new_tokenizer(config: TokenizerConfig, corpus: Corpus) -> Tokenizer:
+    cut, lower = corpus.splitter, config.lower
     if config.kind == "word":
-        return WordTokenizer.train(corpus.train, min_count=config.min_count, lowercase=config.lower)
+        return WordTokenizer.train(corpus.train, splitter=cut, min_count=config.min_count, lowercase=lower)
     if config.vocab_size <= len(SPECIALS):
         raise UserError(f"a WordPiece vocabulary of {config.vocab_size} has no room for pieces; raise it.")
-    return WordPieceTokenizer.train(corpus.train, vocab_size=config.vocab_size, lowercase=config.lower)
+    return WordPieceTokenizer.train(corpus.train, splitter=cut, vocab_size=config.vocab_size, lowercase=lower)
 
 
 def _sized(config: RunConfig, corpus: Corpus, tokenizer: Tokenizer, labels: Labels) -> RunConfig:
@@ -121,7 +130,10 @@ def _sized(config: RunConfig, corpus: Corpus, tokenizer: Tokenizer, labels: Labe
         tags=len(labels.slots),
         segments=config.model.segments or corpus.has_pairs,
     )
-    return replace(config, model=model)
+    words = config.tokenizer.words
+    if words == "auto":
+        words = tokenizer.splitter
+    return replace(config, model=model, tokenizer=replace(config.tokenizer, words=words))
 
 
 def _digest(corpus: Corpus) -> str:

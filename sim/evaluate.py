@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,6 @@ from ..model.data import (
     load_split,
     tokenizer_from_json,
 )
-from ..model.data import split_words as split_text
 from ..model.metrics import Scores, decode, score_predictions
 from .golden import GoldenModel
 from .levels import make_predictor
@@ -50,11 +48,18 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Frontend:
-    """The way into and out of a graph: words to tokens, logits to names."""
+    """The way into and out of a graph: text to words to tokens, logits to names. There is no other.
+
+    Attributes:
+        tokenizer, labels: of the training that the graph was frozen from.
+        max_length: tokens of the longest sentence.
+        pairs: whether the model takes two sentences.
+    """
 
     tokenizer: Tokenizer
     labels: Labels
     max_length: int
+    pairs: bool
 
     @classmethod
     def of(cls, graph: Graph) -> Frontend:
@@ -72,11 +77,30 @@ class Frontend:
         names = {"label": len(labels.intents)} | ({"slots": len(labels.slots)} if labels.slots else {})
         if sizes != names or metadata.vocab_size != tokenizer.vocab_size:
             raise UserError("this model's vocabulary or labels do not fit its integers; export it again.")
-        return cls(tokenizer, labels, metadata.max_length)
+        return cls(tokenizer, labels, metadata.max_length, graph.segments)
 
-    def encode(self, examples: Sequence[Example]) -> EncodedSplit:
-        """Examples as token ids, cut to the model's length with one warning that counts."""
+    def read(self, data: str, split: str, limit: int | None) -> EncodedSplit:
+        """The first `limit` examples of a split of `data` as token ids, cut to the model's length with one warning."""
+        examples = load_split(data, split, limit, pairs=self.pairs, splitter=self.tokenizer.splitter)
         return encode_split(examples, self.tokenizer, self.labels, self.max_length)
+
+    def sentence(self, text: str, second: str | None = None, *, strict: bool = False) -> EncodedSplit:
+        """What a user typed, cut into words and tokens as the sentences of data are: a split of one example.
+
+        Raises:
+            UserError: there is no word in it, or it is one sentence for a model of pairs, or a pair for another; with
+                `strict`, it is too long.
+        """
+        if (second is not None) != self.pairs:
+            wanted = "a pair of sentences; give both" if self.pairs else "one sentence; leave out the second"
+            raise UserError(f"This model takes {wanted}.")
+        words = self.tokenizer.split(text)
+        pair = None if second is None else self.tokenizer.split(second)
+        if not words or pair == ():
+            which = "sentence" if pair is None else "first sentence" if not words else "second sentence"
+            raise UserError(f"There is no word in the {which}; give at least one.")
+        example = Example(words, "", None, pair)
+        return encode_split([example], self.tokenizer, self.labels, self.max_length, strict=strict)
 
 
 def sentences(split: EncodedSplit, segments: bool) -> list[Sentence]:
@@ -88,7 +112,7 @@ def sentences(split: EncodedSplit, segments: bool) -> list[Sentence]:
 
 def read_sentences(graph: Graph, data: str, split: str, limit: int | None) -> list[Sentence]:
     """The first `limit` sentences of a split of `data`, as a build's inputs."""
-    encoded = Frontend.of(graph).encode(load_split(data, split, limit, pairs=graph.segments))
+    encoded = Frontend.of(graph).read(data, split, limit)
     return sentences(encoded, graph.segments)
 
 
@@ -100,7 +124,7 @@ def evaluate(build: Path, data: str, split: str = "test", limit: int | None = No
     """
     graph = read_build(build)
     frontend = Frontend.of(graph)
-    encoded = frontend.encode(load_split(data, split, limit, pairs=graph.segments))
+    encoded = frontend.read(data, split, limit)
     logits = GoldenModel(graph).predict(sentences(encoded, graph.segments))
     found = decode(logits["label"], logits.get("slots"), encoded, frontend.labels)
     return score_predictions(found.labels, found.slots, encoded.examples, frontend.labels.intents)
@@ -131,25 +155,10 @@ def predict(
     """
     graph = read_build(build)
     frontend = Frontend.of(graph)
-    if (second is not None) != graph.segments:
-        wanted = "two sentences" if graph.segments else "one sentence"
-        raise UserError(f"this model reads {wanted}; give as many.")
-    words = split_text(text)
-    pair = None if second is None else split_text(second)
-    if not words or pair == ():
-        raise UserError("there is no word in the sentence; give at least one.")
-    example = Example(words, "", None, pair)
-    with warnings.catch_warnings():
-        if strict:
-            warnings.simplefilter("ignore")
-        encoded = frontend.encode([example])
-    if strict and encoded.truncated:
-        raise UserError(
-            f"the sentence is longer than the {frontend.max_length} tokens that the model reads; shorten it."
-        )
+    encoded = frontend.sentence(text, second, strict=strict)
     logits = _run(build, graph, sentences(encoded, graph.segments), level, waves)
     found = decode(logits["label"], logits.get("slots"), encoded, frontend.labels)
-    kept = words[: len(encoded.word_starts[0])]
+    kept = encoded.examples[0].words[: len(encoded.word_starts[0])]
     slots = None if found.slots is None else found.slots[0]
     return Prediction(kept, found.labels[0], slots, tuple(int(q) for q in logits["label"][0]))
 

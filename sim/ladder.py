@@ -11,7 +11,6 @@ from ..errors import UserError
 from ..fixedpoint import IntArray
 from ..graph.onnx_io import read_build
 from ..hw.build import recompile
-from ..model.data import load_split
 from ..model.metrics import decode
 from .evaluate import Frontend, sentences
 from .golden import GoldenModel
@@ -87,7 +86,7 @@ def verify(
         GoldenModel(graph),
         *(make_level(name, build, graph, run=run, stalls=stalls) for name in others),
     ]
-    encoded = frontend.encode(load_split(data, split, limit, pairs=graph.segments))
+    encoded = frontend.read(data, split, limit)
     inputs = sentences(encoded, graph.segments)
     if not inputs:
         raise UserError(f"there is no sentence in the split {split} of {data}; give at least one to compare.")

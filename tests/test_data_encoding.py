@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import warnings
+import logging
+import time
+import unicodedata
 from collections import Counter
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.errors import UserError
@@ -28,6 +30,7 @@ from narrowgauge.model.data import (
     load,
     tokenizer_from_json,
 )
+from narrowgauge.model.data import tokenizer as data_tokenizer
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 sentences = st.lists(words, min_size=1, max_size=12)
@@ -35,13 +38,17 @@ sentences = st.lists(words, min_size=1, max_size=12)
 
 def word_piece(examples: tuple[Example, ...] | list[Example], **options: Any) -> WordPieceTokenizer:
     pytest.importorskip("tokenizers")
-    return WordPieceTokenizer.train(examples, **options)
+    return WordPieceTokenizer.train(examples, splitter="whitespace", **options)
 
 
 @pytest.fixture(scope="module", params=["word", "wordpiece"])
 def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     train = load("voice").train[:1500]
-    return WordTokenizer.train(train) if request.param == "word" else word_piece(train, vocab_size=400)
+    return (
+        WordTokenizer.train(train, splitter="whitespace")
+        if request.param == "word"
+        else word_piece(train, vocab_size=400)
+    )
 
 
 def through_json(tokenizer: Tokenizer) -> Tokenizer:
@@ -53,7 +60,7 @@ def through_json(tokenizer: Tokenizer) -> Tokenizer:
 )
 def test_word_vocabulary(corpus, min_count, lowercase):
     examples = [Example(tuple(sentence), "a") for sentence in corpus]
-    tokenizer = WordTokenizer.train(examples, min_count=min_count, lowercase=lowercase)
+    tokenizer = WordTokenizer.train(examples, splitter="whitespace", min_count=min_count, lowercase=lowercase)
     tokens = tokenizer.to_json()["tokens"]
     assert tokenizer.vocab_size == len(tokens) + 4
     counts = Counter(tuple(tokenizer.encode([word]).ids)[1] for sentence in corpus for word in sentence)
@@ -71,13 +78,18 @@ def test_word_vocabulary(corpus, min_count, lowercase):
 
 def test_word_vocabulary_order_and_case():
     examples = [Example(("b", "A", "a", "c", "C", "d"), "x", pair=("C",))]
-    assert WordTokenizer.train(examples, min_count=1).to_json()["tokens"] == ["c", "a", "b", "d"]
-    assert WordTokenizer.train(examples).to_json()["tokens"] == ["c", "a"]
-    cased = WordTokenizer.train(examples, min_count=1, lowercase=False)
+    assert WordTokenizer.train(examples, splitter="whitespace", min_count=1).to_json()["tokens"] == [
+        "c",
+        "a",
+        "b",
+        "d",
+    ]
+    assert WordTokenizer.train(examples, splitter="whitespace").to_json()["tokens"] == ["c", "a"]
+    cased = WordTokenizer.train(examples, splitter="whitespace", min_count=1, lowercase=False)
     assert cased.to_json()["tokens"] == ["C", "A", "a", "b", "c", "d"]
     assert cased.encode(["D", "[SEP]", "C"]).ids.tolist() == [2, 1, 1, 4]
     assert cased.decode([2, 4, 1, 3, 8, 0, 0]) == "C [UNK] [SEP] c"
-    composed = WordTokenizer(["\u00e9"])
+    composed = WordTokenizer(["\u00e9"], splitter="whitespace")
     assert composed.encode(["e\u0301", "E\u0301", "\u00c9"]).ids.tolist() == [2, 4, 4, 4]
 
 
@@ -143,7 +155,7 @@ def test_word_piece_round_trip_and_same_vocabulary_again(tmp_path):
     assert again.to_json() == tokenizer.to_json()
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(tokenizer.to_json()["tokenizer"]))
-    from_file = WordPieceTokenizer.from_file(path)
+    from_file = WordPieceTokenizer.from_file(path, splitter="whitespace")
     for example in load("voice").test[:200]:
         ids = tokenizer.encode(example.words).ids.tolist()
         assert ids == again.encode(example.words).ids.tolist() == from_file.encode(example.words).ids.tolist()
@@ -161,7 +173,7 @@ def test_word_piece_from_an_existing_file_with_other_ids(tmp_path):
     backend.enable_padding(length=16)
     path = tmp_path / "tokenizer.json"
     backend.save(str(path))
-    tokenizer = WordPieceTokenizer.from_file(path)
+    tokenizer = WordPieceTokenizer.from_file(path, splitter="whitespace")
     encoded = tokenizer.encode(["plays", "play!", "zzz", "[SEP]"], ["play"])
     assert encoded.ids.tolist() == [4, 1, 2, 1, 6, 3, 3, 5, 1]
     assert encoded.word_starts.tolist() == [1, 3, 5, 6]
@@ -169,23 +181,183 @@ def test_word_piece_from_an_existing_file_with_other_ids(tmp_path):
 
 def test_word_piece_refused(tmp_path):
     pytest.importorskip("tokenizers")
-    for content, match in (("{}", "not valid"), ("[", "not valid JSON")):
+    for content, match in (("{}", "not valid"), ("[", "not valid JSON"), ("[]", "JSON object")):
         path = tmp_path / "tokenizer.json"
         path.write_text(content)
         with pytest.raises(UserError, match=match):
-            WordPieceTokenizer.from_file(path)
+            WordPieceTokenizer.from_file(path, splitter="whitespace")
     definition = word_piece([Example(("a",), "x")], min_count=1).to_json()["tokenizer"]
     definition["model"]["vocab"] = {"[UNK]": 0, "[PAD]": 1, "[CLS]": 2, "[SEP]": 3}
     with pytest.raises(UserError, match="as id 0"):
-        WordPieceTokenizer(definition)
+        WordPieceTokenizer(definition, splitter="whitespace")
 
 
 @pytest.mark.parametrize(
-    "value", [{}, {"kind": "letters"}, {"kind": "word", "tokens": ["a", "a"], "lowercase": True}]
+    "change",
+    [
+        {"kind": "letters"},
+        {"kind": ["word"]},
+        {"kind": None},
+        {"words": "letters"},
+        {"words": ["whitespace"]},
+        {"words": "punctuation"},
+        {"word_pattern": "(a+)+b"},
+        {"word_pattern": None},
+        {"tokens": ["a", "a"]},
+        {"tokens": ["[UNK]"]},
+        {"tokens": ["a", 1]},
+        {"tokens": ["a", None]},
+        {"tokens": {"a": 4}},
+        {"tokens": "abc"},
+        {"lowercase": "false"},
+        {"lowercase": 1},
+        {"kind": "wordpiece"},
+        {"kind": "wordpiece", "tokenizer": []},
+    ],
 )
-def test_damaged_tokenizer(value):
-    with pytest.raises(UserError, match="damaged"):
-        tokenizer_from_json(value)
+def test_damaged_tokenizer(change):
+    sound = WordTokenizer(["a", "b"], splitter="whitespace").to_json()
+    with pytest.raises(UserError, match="damaged") as caught:
+        tokenizer_from_json(sound | change)
+    assert len(str(caught.value)) < 300
+    for key in sound if change == {"kind": None} else ():
+        with pytest.raises(UserError):
+            tokenizer_from_json({name: entry for name, entry in sound.items() if name != key})
+
+
+def test_a_tokenizer_without_a_record_of_its_words_is_of_an_older_version():
+    for kind in ("word", "wordpiece"):
+        with pytest.raises(UserError, match="older narrowgauge"):
+            tokenizer_from_json({"kind": kind, "tokens": ["a"], "lowercase": True})
+
+
+PANICS = {
+    "normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"},
+    "pre_tokenizer": {"type": "FixedLength", "length": 0},
+    "padding": {
+        "strategy": {"Fixed": 2**40},
+        "direction": "Right",
+        "pad_to_multiple_of": 0,
+        "pad_id": 0,
+        "pad_type_id": 0,
+        "pad_token": "[PAD]",
+    },
+}
+"""Parts at which the library panics or aborts."""
+
+
+def test_parts_at_which_the_library_panics_do_not_reach_it(tokenizer):
+    if isinstance(tokenizer, WordTokenizer):
+        return
+    definition = tokenizer.to_json()["tokenizer"]
+    for part in ("normalizer", "pre_tokenizer"):
+        sequence = {"type": "Sequence", f"{part}s": [PANICS[part]]}
+        for entry in (PANICS[part], sequence):
+            with pytest.raises(UserError, match=f"The {part} .* not supported"):
+                WordPieceTokenizer({**definition, part: entry}, splitter="whitespace")
+    padded = WordPieceTokenizer({**definition, "padding": PANICS["padding"]}, splitter="whitespace")
+    assert padded.encode(["play"]).ids.tolist() == tokenizer.encode(["play"]).ids.tolist()
+
+
+def test_a_panic_of_the_library_becomes_a_sentence(tokenizer, monkeypatch):
+    """Of parts that this version of the library accepts and another one may not."""
+    if isinstance(tokenizer, WordTokenizer):
+        return
+    definition = tokenizer.to_json()["tokenizer"]
+    allowed = dict.fromkeys(data_tokenizer._PARTS, ("Precompiled", "FixedLength", "WordPiece"))
+    monkeypatch.setattr(data_tokenizer, "_PARTS", allowed)
+    bare = {**definition, "normalizer": None, "pre_tokenizer": None}
+    with pytest.raises(UserError, match="not valid"):
+        WordPieceTokenizer({**bare, "normalizer": PANICS["normalizer"]}, splitter="whitespace")
+    broken = WordPieceTokenizer({**bare, "pre_tokenizer": PANICS["pre_tokenizer"]}, splitter="whitespace")
+    with pytest.raises(UserError, match="cannot read a word"):
+        broken.encode(["play"])
+
+
+VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    3,
+    2**31,
+    2**64,
+    1e300,
+    "",
+    "x",
+    "[UNK]",
+    [],
+    {},
+    ["a"],
+    {"a": 1},
+)
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where JSON holds something, the first 20 entries of each level."""
+    entries = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    inner = [place for key, entry in [*entries][:20] for place in places(entry, (*at, key))]
+    return [at, *inner] if at else inner
+
+
+@given(seed=st.integers(0, 10**9))
+@settings(max_examples=300)
+def test_a_changed_tokenizer_is_sound_or_refused(tokenizer, seed):
+    rng = np.random.default_rng(seed)
+    value = tokenizer.to_json()
+    for _ in range(rng.integers(1, 4)):
+        present = places(value)
+        *way, last = present[rng.integers(len(present))]
+        inner = value
+        for key in way:
+            inner = inner[key]
+        if rng.integers(4):
+            inner[last] = VALUES[rng.integers(len(VALUES))]
+        else:
+            del inner[last]
+    try:
+        changed = tokenizer_from_json(value)
+        ids = changed.encode(["play", "jazz", "zzz", "é", "[SEP]", "##s"], ["a"], 20).ids
+    except UserError as error:
+        assert len(str(error)) < 300 and "\n" not in str(error)
+        return
+    assert ids.min() >= 0 and ids.max() < changed.vocab_size
+
+
+def test_long_words_are_unknown_and_long_sentences_quick(tokenizer):
+    """Normalizing takes time with the square of a word's combining marks: 16 s for 60,000."""
+    marks = "a" + "\u0301\u0316" * 30_000
+    longest = data_tokenizer.LONGEST_WORD
+    many = " ".join(f"{at:06}" + "\u0301\u0316" * (longest // 2 - 3) for at in range(1_000_000 // longest))
+    start = time.process_time()
+    assert (
+        tokenizer.encode([marks, "x" * (longest + 1), marks + "\u0301"]).ids.tolist()[1:]
+        == [tokenizer.unk_id] * 3
+    )
+    for text in (marks, many, "play " * 200_000, "1.1" * 333_000, "'" * 1_000_000, "a-" * 500_000):
+        words = tokenizer.split(text)
+        count = len(tokenizer.encode(words, words, 64).ids)
+        assert 4 <= count <= 64
+    type(tokenizer).train([Example(tokenizer.split(marks + " jazz " + many), "a")], splitter="whitespace")
+    assert time.process_time() - start < 10
+
+
+@given(first=sentences, second=st.none() | sentences, max_len=st.integers(4, 12))
+def test_what_lies_behind_the_cut_is_not_looked_at(tokenizer, first, second, max_len):
+    """The result is that of cutting all tokens."""
+    cut, whole = tokenizer.encode(first, second, max_len), tokenizer.encode(first, second)
+    assert cut.truncated == (len(whole.ids) > max_len)
+    longer = tokenizer.encode([*first, *first * 20], second and [*second, *second * 20], max_len)
+    if len(first) >= max_len and (second is None or len(second) >= max_len):
+        assert longer.ids.tolist() == cut.ids.tolist()
+
+
+def test_normal_form(tokenizer):
+    """Composed and decomposed letters, in any case, are the same word."""
+    composed = tokenizer.encode(["\u00c9t\u00e9"]).ids.tolist()
+    assert tokenizer.encode([unicodedata.normalize("NFD", "\u00c9t\u00e9")]).ids.tolist() == composed
 
 
 def test_labels():
@@ -222,24 +394,31 @@ def test_slots_sit_on_first_pieces(tokenizer):
     assert split.truncated == 0 and len(split) == 200
 
 
-def test_unseen_labels_and_truncation():
+def test_unseen_labels_and_truncation(caplog):
     labels = Labels(("a",), ("O", "B-x"))
     examples = [
         Example(("x",) * 5, "new", ("B-new", *"OOOO")),
         Example(("x",), "a"),
         Example(("x",) * 9, "a"),
     ]
-    with pytest.warns(UserWarning, match="2 of 3 sentences are longer than 4 tokens") as caught:
-        split = encode_split(examples, WordTokenizer(["x"]), labels, 4)
-    assert len(caught) == 1
+    tokenizer = WordTokenizer(["x"], splitter="whitespace")
+    with caplog.at_level(logging.WARNING, "narrowgauge"):
+        split = encode_split(examples, tokenizer, labels, 4)
+    assert [record.getMessage() for record in caplog.records] == [
+        "2 of 3 sentences are longer than the 4 tokens that the model reads, [CLS] included, and were cut there."
+    ]
+    caplog.clear()
+    with pytest.raises(UserError, match=r"longer than the 4 tokens .* \[CLS\] included; shorten"):
+        encode_split(examples, tokenizer, labels, 4, strict=True)
+    with pytest.raises(UserError, match=r"\[CLS\] and \[SEP\] included"):
+        encode_split([Example(("x",) * 5, "a", pair=("x",))], tokenizer, labels, 4, strict=True)
     assert split.truncated == 2
     assert split.labels.tolist() == [UNKNOWN, 0, 0]
     assert split.slots[0].tolist() == [IGNORED, UNKNOWN, 0, 0]
     assert split.slots[1].tolist() == [IGNORED] * 2
     assert split.examples == tuple(examples)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert encode_split(examples, WordTokenizer(["x"]), labels, 10).truncated == 0
+    assert encode_split(examples, tokenizer, labels, 10).truncated == 0
+    assert not caplog.records
 
 
 def random_split(lengths: list[int]) -> EncodedSplit:
@@ -250,7 +429,10 @@ def random_split(lengths: list[int]) -> EncodedSplit:
         for at, length in enumerate(lengths)
     ]
     return encode_split(
-        examples, WordTokenizer.train(examples, min_count=1), Labels.from_examples(examples), max_len=64
+        examples,
+        WordTokenizer.train(examples, splitter="whitespace", min_count=1),
+        Labels.from_examples(examples),
+        max_len=64,
     )
 
 
@@ -305,5 +487,5 @@ def test_batch_size_must_be_positive():
 
 
 def test_empty_split_has_no_batches():
-    split = encode_split([], WordTokenizer([]), Labels((), ()), 8)
+    split = encode_split([], WordTokenizer([], splitter="whitespace"), Labels((), ()), 8)
     assert list(batches(split, 4, seed=1)) == list(batches(split, 4, seed=None)) == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from narrowgauge.errors import UserError
-from narrowgauge.model.data import Corpus, Example, load, split_words
+from narrowgauge.model.data import Corpus, Example, load, load_split, split_words
 
 SNIPS_LIKE = {
     "seq.in": "play some  jazz \nadd é\u00a0x\u2028y to my list\nplay some jazz\n",
@@ -35,6 +37,7 @@ def refused(source: object, *parts: str) -> None:
         load(str(source))
     sentence = str(caught.value)
     assert "\n" not in sentence and sentence.endswith(".")
+    assert sentence.isprintable() and len(sentence) < 300 + len(str(source))
     for part in parts:
         assert part in sentence
 
@@ -45,7 +48,7 @@ def test_sequences(tmp_path):
     jazz = Example(("play", "some", "jazz"), "Play", ("O", "O", "B-genre"))
     odd = Example(("add", "é\u00a0x\u2028y", "to", "my", "list"), "Add", ("O", "B-song", "O", "O", "O"))
     assert corpus == Corpus(
-        "mine", (jazz, odd, jazz), (jazz, odd, jazz), (Example(("stop",), "Stop", ("B-new",)),)
+        "mine", (jazz, odd, jazz), (jazz, odd, jazz), (Example(("stop",), "Stop", ("B-new",)),), "whitespace"
     )
     assert corpus.has_slots and not corpus.has_pairs
     assert corpus.split("test") is corpus.test
@@ -95,6 +98,83 @@ def test_sequences_not_utf8(tmp_path):
     folder = sequences(tmp_path, train=SNIPS_LIKE)
     (folder / "train" / "seq.in").write_bytes(b"caf\xe9\n")
     refused(folder, "seq.in is not UTF-8 text")
+
+
+@pytest.mark.parametrize("name", ["dev", "valid", "validation", "val"])
+@pytest.mark.parametrize("suffix", ["", ".tsv"])
+def test_every_name_of_the_dev_split_is_read(tmp_path, name, suffix):
+    one = {"seq.in": "stop\n", "seq.out": "O\n", "label": "Stop\n"}
+    if suffix:
+        for split, rows in (("train", [["a", "x"]] * 20), (name, [["stop", "Stop"]])):
+            write_table(tmp_path / f"{split}{suffix}", [["text", "label"], *rows])
+    else:
+        sequences(tmp_path, train=SNIPS_LIKE, **{name: one})
+    corpus = load(str(tmp_path))
+    assert [example.words for example in corpus.dev] == [("stop",)]
+    assert len(corpus.train) == (20 if suffix else 3) and corpus.made == ()
+
+
+@pytest.mark.parametrize("other", ["valid", "validation", "dev.tsv", "validation.csv"])
+def test_two_names_of_one_split_are_refused(tmp_path, other):
+    sequences(tmp_path, train=SNIPS_LIKE, dev=SNIPS_LIKE)
+    if "." in other:
+        (tmp_path / other).write_text("text,label\na,b\n")
+    else:
+        sequences(tmp_path, **{other: SNIPS_LIKE})
+    refused(tmp_path, f"dev and {other} for the one split dev")
+
+
+def test_what_is_held_out_is_told(tmp_path, caplog):
+    write_table(tmp_path / "train.csv", [["text", "label"], *([f"number {n}", "a"] for n in range(1234))])
+    write_table(tmp_path / "test.csv", [["text", "label"], ["one", "a"]])
+    with caplog.at_level(logging.INFO, "narrowgauge"):
+        load_split(str(tmp_path), "test", pairs=False, splitter="punctuation")
+        assert not caplog.records
+        load_split(str(tmp_path), "dev", pairs=False, splitter="punctuation")
+        load_split(str(tmp_path / "train.csv"), "test", pairs=False, splitter="punctuation")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path.name} has no dev split: of 1,234 sentences, 123 as dev were held out (seed 0).",
+        "train has no dev and no test split: of 1,234 sentences, 123 as dev and 123 as test were held out (seed 0).",
+    ]
+
+
+@pytest.mark.parametrize("place", ["seq.in", "label", "seq.out"])
+@pytest.mark.parametrize("kind", ["a FIFO", "a folder", "a device", "at most"])
+def test_what_is_no_regular_file_is_refused_before_it_is_read(tmp_path, place, kind):
+    path = sequences(tmp_path, train=SNIPS_LIKE) / "train" / place
+    path.unlink()
+    unreadable(path, kind)
+    refused(tmp_path, str(path), kind)
+
+
+@pytest.mark.parametrize("kind", ["a FIFO", "a folder", "a device", "at most"])
+def test_a_table_that_is_no_regular_file_is_refused_before_it_is_read(tmp_path, kind):
+    path = tmp_path / "train.csv"
+    unreadable(path, kind)
+    refused(tmp_path, str(path), kind)
+    if kind != "a folder":
+        refused(path, str(path), "at most" if kind == "at most" else "is no data")
+
+
+def unreadable(path: Path, kind: str) -> None:
+    if kind == "a FIFO":
+        os.mkfifo(path)
+    elif kind == "a folder":
+        path.mkdir()
+    elif kind == "a device":
+        path.symlink_to("/dev/zero")
+    else:
+        with path.open("wb") as stream:
+            stream.truncate(40 << 30)
+
+
+def test_names_from_files_are_told_in_printable_form_and_short(tmp_path):
+    evil = "\x1b[31m\u202e" + "x" * 1000
+    folder = sequences(tmp_path / "a", train=SNIPS_LIKE | {"seq.out": f"O O {evil}\nO O O O O\nO O O\n"})
+    refused(folder, r"has the tag '\x1b[31m\u202exxx")
+    for header in (f"text,{evil}", f"{evil},label", f"{evil},{evil},text,label"):
+        (tmp_path / "train.csv").write_text(f"{header}\na,b\n")
+        refused(tmp_path / "train.csv", r"\x1b[31m\u202exxx")
 
 
 def test_sequences_slots_in_one_split_only(tmp_path):
@@ -171,6 +251,8 @@ def test_one_table_is_split(tmp_path_factory, count):
         ("text,kind\nhello,a\n", ["no label column among text, kind"]),
         ("text,label\nhello,a,b\n", ["line 2 has 3 fields for 2 columns"]),
         ("text,label\nhello,a\nbye\n", ["line 3 has 1 fields"]),
+        ("text,label,text\nhello,a,b\n", ["two columns named 'text'"]),
+        ("text,label,id, ID \nhello,a,b,c\n", ["two columns named 'id'"]),
         ("text,label\n ,a\n", ["line 2 has no words"]),
         ("text,label\nhello, \n", ["line 2 has no label"]),
         ('text,label\n"hello,a\nbye,b\n', ["malformed"]),
@@ -191,18 +273,26 @@ def test_small_and_double_tables(tmp_path):
 
 
 def test_split_words():
-    assert split_words("Play lo-fi, please!") == ("Play", "lo-fi", ",", "please", "!")
-    assert split_words(" it’s 3:30pm -- $1,000.5 ") == ("it’s", "3:30", "pm", "-", "-", "$", "1,000.5")
-    assert split_words("नमस्ते दुनिया") == ("नमस्ते", "दुनिया")
-    assert split_words(" \t\u00a0") == ()
+    assert split_words("Play lo-fi, please!", "punctuation") == ("Play", "lo-fi", ",", "please", "!")
+    assert split_words(" it’s 3:30pm -- $1,000.5 ", "punctuation") == (
+        "it’s",
+        "3:30",
+        "pm",
+        "-",
+        "-",
+        "$",
+        "1,000.5",
+    )
+    assert split_words("नमस्ते दुनिया", "punctuation") == ("नमस्ते", "दुनिया")
+    assert split_words(" \t\u00a0", "punctuation") == ()
 
 
 @given(st.text())
 def test_split_words_loses_nothing_but_white_space(text):
-    words = split_words(text)
+    words = split_words(text, "punctuation")
     assert "".join(words) == "".join(text.split())
     assert all(words)
-    assert split_words(" ".join(words)) == words
+    assert split_words(" ".join(words), "punctuation") == words
 
 
 def hub(tmp_path: Path, build: Callable[..., object]) -> str:
@@ -254,6 +344,18 @@ def test_hugging_face_refused(tmp_path):
 
     source = hub(tmp_path, build)
     refused(source, "no text column among words, label")
+
+    def twice(datasets):
+        data = datasets.Dataset.from_dict({"text": ["a"], "label": [0]})
+        return datasets.DatasetDict(train=data, validation=data, valid=data)
+
+    refused(hub(tmp_path / "twice", twice), "validation and valid for the one split dev")
+
+    def numbers(datasets):
+        data = datasets.Dataset.from_dict({"text": [1, 2], "label": [0, 1]})
+        return datasets.DatasetDict(train=data)
+
+    refused(hub(tmp_path / "numbers", numbers), "row 0: the column text must hold text")
     (tmp_path / "empty").mkdir()
     refused(f"hf:{tmp_path / 'empty'}", "cannot be loaded")
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,6 +24,8 @@ from narrowgauge.model.config import (
     TrainingConfig,
     write_config,
 )
+from narrowgauge.model.metrics import score_predictions
+from narrowgauge.sim.evaluate import Frontend, evaluate, predict
 
 ROOMS = ("kitchen", "hall", "cellar", "attic", "old barn")
 TEMPLATES = (
@@ -118,12 +121,104 @@ def test_run_says_intent_and_slots(flow: Path, capsys: pytest.CaptureFixture[str
 
 def test_a_long_sentence_is_cut_or_refused(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
     long = "play " * 30
-    with pytest.warns(UserWarning, match="1 of 1 sentences are longer than 12 tokens"):
-        assert main(["run", str(flow / "build"), long]) == 0
-    assert main(["run", str(flow / "build"), long, "--strict"]) == 2
-    assert "longer than the 12 tokens" in capsys.readouterr().err
-    assert main(["run", str(flow / "build"), "one sentence", "and another"]) == 2
-    assert main(["run", str(flow / "build"), "  "]) == 2
+    assert main(["run", str(flow / "build"), long]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == (
+        "narrowgauge: warning: 1 of 1 sentences are longer than the 12 tokens that the model reads, [CLS] included, "
+        "and were cut there.\n"
+    )
+    assert len(captured.out.splitlines()) == 12
+    refused(["run", str(flow / "build"), long, "--strict"], "longer than the 12 tokens", capsys)
+    refused(["run", str(flow / "build"), "one sentence", "and another"], "takes one sentence", capsys)
+    refused(["run", str(flow / "build"), "  "], "no word", capsys)
+
+
+def test_run_says_of_every_test_sentence_what_eval_scores(flow: Path) -> None:
+    frontend = Frontend.of(read_build(flow / "build"))
+    data = frontend.read(str(flow / "data"), "test", None)
+    lines = (flow / "data" / "test" / "seq.in").read_text().splitlines()
+    said = [predict(flow / "build", line) for line in lines]
+    tags = [prediction.slots for prediction in said if prediction.slots is not None]
+    scores = score_predictions([p.label for p in said], tags, data.examples, frontend.labels.intents)
+    assert len(said) == len(tags) == 30
+    assert scores == evaluate(flow / "build", str(flow / "data"))
+
+
+def test_a_model_of_words_between_spaces_leaves_marks_where_they_are(
+    flow: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(flow / "build"), "play it, in the cellar."]) == 0
+    words = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert words == ["play", "it,", "in", "the", "cellar."]
+
+
+def test_words_can_be_cut_at_marks_by_choice(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, build = str(flow / "marks-run"), str(flow / "marks-build")
+    config = ["--config", str(flow / "config.toml"), "--epochs", "0", "--qat-epochs", "1"]
+    arguments = ["train", "--data", str(flow / "data"), "--out", run, *config]
+    assert main([*arguments, "--words", "punctuation"]) == 0
+    assert read_config_of(run)["tokenizer"]["words"] == "punctuation"
+    assert read_config_of(flow / "run")["tokenizer"]["words"] == "whitespace"
+    assert main(["export", run, "--out", build, "--no-engine"]) == 0
+    capsys.readouterr()
+    assert main(["run", build, "play it, in the cellar."]) == 0
+    words = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert words == ["play", "it", ",", "in", "the", "cellar", "."]
+    assert main(["eval", build, "--data", str(flow / "data")]) == 0
+    other = ["train", "--data", str(flow / "data"), "--out", run, "--resume", *config]
+    refused([*other, "--words", "whitespace"], "another configuration", capsys)
+    again = [*arguments, "--words", "whitespace"]
+    refused(again, "cuts words at punctuation", capsys)
+    assert main(other) == 0
+
+
+def read_config_of(run: str | Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((Path(run) / "config.json").read_text())["config"]
+    return config
+
+
+def test_what_does_not_say_how_words_are_cut_is_refused(
+    flow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Runs and builds of a narrowgauge that cut words in one way in training and in another in `run`."""
+    graph = read_build(flow / "build")
+    bare = {key: value for key, value in graph.metadata.tokenizer.items() if not key.startswith("word")}
+    metadata = replace(graph.metadata, tokenizer=bare)
+    write_build(replace(graph, metadata=metadata), tmp_path / "build")
+    refused(["run", str(tmp_path / "build"), "play"], "older narrowgauge", capsys)
+    refused(["eval", str(tmp_path / "build"), "--data", str(flow / "data")], "older narrowgauge", capsys)
+    shutil.copytree(flow / "run", tmp_path / "run")
+    (tmp_path / "run" / "tokenizer.json").write_text(json.dumps({"format_version": 1, **bare}))
+    refused(["export", str(tmp_path / "run"), "--out", str(tmp_path / "never")], "older narrowgauge", capsys)
+    refused(["eval", str(tmp_path / "run"), "--data", str(flow / "data")], "older narrowgauge", capsys)
+
+
+def test_names_and_words_are_printed_so_that_a_terminal_obeys_none(
+    flow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = read_build(flow / "build")
+    labels = {
+        key: [f"\x1b[31m{name}\n\u202e" for name in names] for key, names in graph.metadata.labels.items()
+    }
+    write_build(replace(graph, metadata=replace(graph.metadata, labels=labels)), tmp_path / "build")
+    capsys.readouterr()
+    sentence = "play\u202e\x1b[2J " + "x" * 500
+    report = tmp_path / "report.json"
+    assert main(["run", str(tmp_path / "build"), sentence, "--json", str(report)]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    assert len(lines) == 4 and all(line.isprintable() and len(line) < 100 for line in lines)
+    assert lines[0].startswith(r"\x1b[31m") and r"play\u202e\x1b[2J" in lines[1]
+    said = json.loads(report.read_text())
+    assert said["words"] == sentence.split(" ") and said["label"] in labels["intents"]
+
+
+def test_eval_with_one_thread_scores_the_same(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for model in ("run", "build"):
+        capsys.readouterr()
+        assert main(["eval", str(flow / model), "--data", str(flow / "data")]) == 0
+        free = capsys.readouterr().out
+        assert main(["eval", str(flow / model), "--data", str(flow / "data"), "--threads", "1"]) == 0
+        assert capsys.readouterr().out == free
 
 
 @pytest.mark.parametrize("name", ["run", "build"])
@@ -354,7 +449,8 @@ def test_pairs_with_one_label(flow: Path, capsys: pytest.CaptureFixture[str]) ->
     capsys.readouterr()
     assert main(["run", build, "the hall", "in the hall"]) == 0
     assert capsys.readouterr().out.strip() in ("same", "other")
-    refused(["run", build, "the hall"], "two sentences", capsys)
+    refused(["run", build, "the hall"], "takes a pair of sentences", capsys)
+    refused(["run", build, "the hall", " "], "no word in the second sentence", capsys)
     single = str(flow / "build")
     refused(["eval", single, "--data", str(data)], "the model reads one", capsys)
     refused(["eval", str(flow / "run"), "--data", str(data)], "the model reads one", capsys)

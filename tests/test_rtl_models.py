@@ -62,7 +62,10 @@ def test_snips_sentences_are_equal_on_the_rtl(lanes: int, real_data: Path) -> No
     At N = 8 its weights find no room in the engine: some come with every sentence.
     """
     corpus = load(str(real_data / "snips"))
-    tokenizer, labels = WordTokenizer.train(corpus.train), Labels.from_examples(corpus.train)
+    tokenizer, labels = (
+        WordTokenizer.train(corpus.train, splitter=corpus.splitter),
+        Labels.from_examples(corpus.train),
+    )
     config = replace(
         preset("snips-2enc").model,
         vocab_size=tokenizer.vocab_size,

@@ -3,7 +3,7 @@
 Needs numpy only; WordPiece vocabularies need `tokenizers`, and hf: sources need `datasets`.
 """
 
-from .corpus import SPLITS, Corpus, Example, split_words
+from .corpus import SPLIT_SEED, SPLITS, WORD_PATTERNS, Corpus, Example, Splitter, split_words
 from .encoding import IGNORED, UNKNOWN, Batch, EncodedSplit, Labels, batches, encode_split
 from .readers import load, load_split
 from .tokenizer import (
@@ -19,13 +19,16 @@ __all__ = [
     "IGNORED",
     "SPECIALS",
     "SPLITS",
+    "SPLIT_SEED",
     "UNKNOWN",
+    "WORD_PATTERNS",
     "Batch",
     "Corpus",
     "Encoded",
     "EncodedSplit",
     "Example",
     "Labels",
+    "Splitter",
     "Tokenizer",
     "WordPieceTokenizer",
     "WordTokenizer",

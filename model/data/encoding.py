@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import UserError
+from ...errors import LOG, UserError
 from .corpus import Example
 from .tokenizer import Int32, Tokenizer
 
@@ -132,9 +131,13 @@ class Batch:
 
 
 def encode_split(
-    examples: Sequence[Example], tokenizer: Tokenizer, labels: Labels, max_len: int
+    examples: Sequence[Example], tokenizer: Tokenizer, labels: Labels, max_len: int, *, strict: bool = False
 ) -> EncodedSplit:
-    """All of `examples` as token ids, at most `max_len` each; one warning counts those that were cut."""
+    """All of `examples` as token ids, at most `max_len` each; one warning counts those that were cut.
+
+    Raises:
+        UserError: with `strict`, if one would have to be cut; `max_len` leaves no room for a token of each sentence.
+    """
     encoded = [tokenizer.encode(example.words, example.pair, max_len) for example in examples]
     slots = []
     for example, tokens in zip(examples, encoded, strict=True):
@@ -145,10 +148,11 @@ def encode_split(
         slots.append(targets)
     truncated = sum(tokens.truncated for tokens in encoded)
     if truncated:
-        warnings.warn(
-            f"{truncated} of {len(encoded)} sentences are longer than {max_len} tokens and were cut there.",
-            stacklevel=2,
-        )
+        specials = "[CLS]" if all(example.pair is None for example in examples) else "[CLS] and [SEP]"
+        longer = f"longer than the {max_len} tokens that the model reads, {specials} included"
+        if strict:
+            raise UserError(f"The sentence is {longer}; shorten it.")
+        LOG.warning(f"{truncated:,} of {len(encoded):,} sentences are {longer}, and were cut there.")
     return EncodedSplit(
         examples=tuple(examples),
         ids=tuple(tokens.ids for tokens in encoded),

@@ -9,16 +9,17 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import UserError
-from .corpus import SPLITS, Corpus, Example, split_words
+from ...errors import UserError, printable, refusing
+from ...files import readable_file
+from .corpus import SPLIT_SEED, SPLITS, Corpus, Example, Splitter, split_words
 from .voice import voice_corpus
 
-SPLIT_SEED = 0
-"""Seed of every split that is made here because the source has none."""
+MOST_BYTES = 1 << 30
+"""Of a file with sentences or labels."""
 
 _TABLES = (".csv", ".tsv")
 _TEXT_COLUMNS = ("text", "sentence", "utterance", "query")
@@ -32,8 +33,8 @@ _SPLIT_NAMES = {
 _BIO = re.compile(r"O|[BI]-.+")
 
 
-def load(source: str) -> Corpus:
-    """The corpus that `source` names.
+def load(source: str, splitter: Splitter | None = None) -> Corpus:
+    """The corpus that `source` names; docs/data.md describes the formats.
 
     Args:
         source: One of
@@ -44,26 +45,31 @@ def load(source: str) -> Corpus:
             one .csv or .tsv file, which is split 80/10/10;
             "hf:PATH" of a data set saved by `datasets.save_to_disk`;
             "hf:NAME" or "hf:NAME:CONFIG" of one on the hub.
-            Without a dev split, a tenth of the training examples is held out for it.
+            dev may also be called validation, valid or val. Without it, a tenth of the training examples is held out.
+        splitter: what cuts sentences into words. None: "whitespace" for the built-in corpus and where the training
+            split has `seq.in`, which have their words between spaces, else "punctuation".
 
     Raises:
         UserError: the source is missing or malformed, or its training split is empty.
     """
     if source == "voice":
-        return voice_corpus()
+        return _voice(splitter or "whitespace")
     if source.startswith("hf:"):
-        return _load_hugging_face(source[3:])
+        return _load_hugging_face(source[3:], splitter or "punctuation")
     path = Path(source)
     if path.is_dir():
-        return _load_directory(path)
+        return _load_directory(path, splitter)
     if path.is_file() and path.suffix.lower() in _TABLES:
-        return _corpus(path.stem, _three_way(_read_table(path), path))
+        cut = splitter or "punctuation"
+        return _three_way(path.stem, _read_table(path, cut), cut, path)
     if path.is_file():
         raise UserError(f"{path} is not a .csv or .tsv file; rename or convert it, or give a data directory.")
     raise UserError(f"{source} is no data: give 'voice', a directory, a .csv or .tsv file, or hf:NAME.")
 
 
-def load_split(source: str, split: str, limit: int | None = None, *, pairs: bool) -> tuple[Example, ...]:
+def load_split(
+    source: str, split: str, limit: int | None = None, *, pairs: bool, splitter: Splitter
+) -> tuple[Example, ...]:
     """The first `limit` examples of one split of `source`, for a model that is there already.
 
     Args:
@@ -71,11 +77,15 @@ def load_split(source: str, split: str, limit: int | None = None, *, pairs: bool
         split: name of the split.
         limit: None: all of them.
         pairs: whether the model reads two sentences.
+        splitter: the one of the model, whatever the format of the data.
 
     Raises:
         UserError: as `load`; an unknown or empty split; pairs for a model that reads one sentence.
     """
-    examples = load(source).split(split)[:limit]
+    corpus = load(source, splitter)
+    if split == "train" or split in corpus.made:
+        corpus.tell_what_was_held_out()
+    examples = corpus.split(split)[:limit]
     if not pairs and any(example.pair is not None for example in examples):
         raise UserError(
             f"{source} has pairs of sentences and the model reads one; give data of single sentences."
@@ -83,13 +93,27 @@ def load_split(source: str, split: str, limit: int | None = None, *, pairs: bool
     return examples
 
 
-def _corpus(name: str, splits: Mapping[str, Sequence[Example]]) -> Corpus:
+def _voice(splitter: Splitter) -> Corpus:
+    """The built-in corpus, whose words stand between spaces."""
+    corpus = voice_corpus()
+    if splitter == corpus.splitter:
+        return corpus
+
+    def cut(examples: Sequence[Example]) -> tuple[Example, ...]:
+        return tuple(_cut(e, splitter) for e in examples)
+
+    return Corpus(corpus.name, cut(corpus.train), cut(corpus.dev), cut(corpus.test), splitter)
+
+
+def _corpus(name: str, splits: Mapping[str, Sequence[Example]], splitter: Splitter) -> Corpus:
     train, dev, test = (tuple(splits.get(split, ())) for split in SPLITS)
+    made: tuple[str, ...] = ()
     if train and "dev" not in splits:
         train, dev = _hold_out(train, len(train) // 10)
+        made = ("dev",)
     if not train:
         raise UserError(f"The train split of {name} is empty; give it at least one example.")
-    return Corpus(name, train, dev, test)
+    return Corpus(name, train, dev, test, splitter, made)
 
 
 def _ranked(examples: Sequence[Example]) -> list[int]:
@@ -110,32 +134,33 @@ def _hold_out(examples: Sequence[Example], count: int) -> tuple[tuple[Example, .
     return kept, tuple(examples[position] for position in sorted(held))
 
 
-def _three_way(examples: Sequence[Example], where: object) -> dict[str, Sequence[Example]]:
+def _three_way(name: str, examples: Sequence[Example], splitter: Splitter, where: object) -> Corpus:
     if len(examples) < 3:
         raise UserError(f"{where} has {len(examples)} examples; three splits need at least 3.")
     count = max(1, len(examples) // 10)
     rest, test = _hold_out(examples, count)
     train, dev = _hold_out(rest, count)
-    return {"train": train, "dev": dev, "test": test}
+    return Corpus(name, train, dev, test, splitter, ("dev", "test"))
 
 
-def _load_directory(path: Path) -> Corpus:
-    name = path.resolve().name
+def _load_directory(path: Path, splitter: Splitter | None) -> Corpus:
     found: dict[str, Path] = {}
-    for split in SPLITS:
-        candidates = [path / split, *(path / f"{split}{suffix}" for suffix in _TABLES)]
-        present = [candidate for candidate in candidates if candidate.exists()]
+    for split, names in _SPLIT_NAMES.items():
+        folders = [path / name for name in names if (path / name).is_dir()]
+        files = [path / f"{name}{suffix}" for name in names for suffix in _TABLES]
+        present = [*folders, *(file for file in files if file.exists())]
         if len(present) > 1:
             listed = " and ".join(candidate.name for candidate in present)
-            raise UserError(f"{path} has {listed} for one split; keep one of them.")
+            raise UserError(f"{path} has {listed} for the one split {split}; keep one of them.")
         if present:
             found[split] = present[0]
     if "train" not in found:
         raise UserError(
             f"{path} has no train directory and no train.csv or train.tsv; add its training data."
         )
+    cut = splitter or ("punctuation" if found["train"].suffix else "whitespace")
     splits = {
-        split: _read_sequences(place) if place.is_dir() else _read_table(place)
+        split: _read_table(place, cut) if place.suffix else _read_sequences(place, cut)
         for split, place in found.items()
     }
     for split, examples in splits.items():
@@ -148,12 +173,12 @@ def _load_directory(path: Path) -> Corpus:
             raise UserError(
                 f"{path} has slot tags (seq.out) in {full} but not in {bare}; give both or neither."
             )
-    return _corpus(name, splits)
+    return _corpus(path.resolve().name, splits, cut)
 
 
 def _read_text(path: Path) -> str:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with readable_file(path, MOST_BYTES).open(encoding="utf-8-sig", newline="") as stream:
             return stream.read()
     except OSError as error:
         raise UserError(
@@ -171,12 +196,7 @@ def _lines(path: Path) -> list[str]:
     return lines
 
 
-def _fields(line: str) -> tuple[str, ...]:
-    # A no-break space and its like belong to a word, or the words would not match their tags.
-    return tuple(field for field in re.split(r"[ \t]+", line) if field)
-
-
-def _read_sequences(folder: Path) -> tuple[Example, ...]:
+def _read_sequences(folder: Path, splitter: Splitter) -> tuple[Example, ...]:
     """One split in the seq.in/seq.out/label layout."""
     sentences, labels = _lines(folder / "seq.in"), _lines(folder / "label")
     tags = _lines(folder / "seq.out") if (folder / "seq.out").exists() else None
@@ -189,33 +209,56 @@ def _read_sequences(folder: Path) -> tuple[Example, ...]:
     examples = []
     for position, (sentence, label) in enumerate(zip(sentences, labels, strict=True)):
         number = position + 1
-        words = _fields(sentence)
-        if not words:
+        if not split_words(sentence, splitter):
             raise UserError(
                 f"{folder / 'seq.in'} line {number} has no words; remove the line from every file."
             )
         if not label:
             raise UserError(f"{folder / 'label'} line {number} has no label; add one.")
-        slots = None
-        if tags is not None:
-            slots = _fields(tags[position])
-            if len(slots) != len(words):
-                raise UserError(
-                    f"{folder / 'seq.out'} line {number} has {len(slots)} tags for {len(words)} words; "
-                    "give one tag a word."
-                )
-            for tag in slots:
-                if not _BIO.fullmatch(tag):
-                    raise UserError(
-                        f"{folder / 'seq.out'} line {number} has the tag {tag!r}; use O, B-name or I-name."
-                    )
-        examples.append(Example(words, label, slots))
+        words = split_words(sentence, "whitespace")
+        slots = None if tags is None else _tags(tags[position], len(words), folder / "seq.out", number)
+        examples.append(_cut(Example(words, label, slots), splitter))
     return tuple(examples)
+
+
+def _tags(line: str, count: int, path: Path, number: int) -> tuple[str, ...]:
+    """The slot tags of a line of seq.out for a sentence of `count` words."""
+    slots = split_words(line, "whitespace")
+    if len(slots) != count:
+        raise UserError(
+            f"{path} line {number} has {len(slots)} tags for {count} words; give one tag for each word."
+        )
+    for tag in slots:
+        if not _BIO.fullmatch(tag):
+            raise UserError(f"{path} line {number} has the tag '{printable(tag)}'; use O, B-name or I-name.")
+    return slots
+
+
+def _cut(example: Example, splitter: Splitter) -> Example:
+    """An example with words between spaces as `splitter` cuts them; the span of a word goes on to its last part."""
+    if splitter == "whitespace":
+        return example
+    parts = [split_words(word, splitter) for word in example.words]
+    slots = example.slots
+    if slots is not None:
+        slots = tuple(
+            tag if at == 0 or tag == "O" else f"I{tag[1:]}"
+            for part, tag in zip(parts, slots, strict=True)
+            for at in range(len(part))
+        )
+    return Example(tuple(word for part in parts for word in part), example.label, slots)
 
 
 def _columns(names: Sequence[str], where: object) -> tuple[tuple[str, ...], str]:
     """The text column, or the pair of them, and the label column, by their usual names."""
-    by_name = {name.strip().lower(): name for name in names}
+    by_name: dict[str, str] = {}
+    for name in names:
+        key = name.strip().lower()
+        if key and key in by_name:
+            raise UserError(
+                f"{where} has two columns named '{printable(key)}'; rename or remove one of them."
+            )
+        by_name[key] = name
     label = next((by_name[name] for name in _LABEL_COLUMNS if name in by_name), None)
     pair = next(((by_name[a], by_name[b]) for a, b in _PAIR_COLUMNS if a in by_name and b in by_name), None)
     text = next(((by_name[name],) for name in _TEXT_COLUMNS if name in by_name), None)
@@ -223,15 +266,15 @@ def _columns(names: Sequence[str], where: object) -> tuple[tuple[str, ...], str]
     if texts is None or label is None:
         wanted, missing = (_TEXT_COLUMNS, "text") if texts is None else (_LABEL_COLUMNS, "label")
         raise UserError(
-            f"{where} has no {missing} column among {', '.join(by_name) or 'none'}; "
+            f"{where} has no {missing} column among {printable(', '.join(by_name)) or 'none'}; "
             f"name it {' or '.join(wanted)}."
         )
     return texts, label
 
 
-def _example(texts: Sequence[str], label: str, where: str) -> Example:
+def _example(texts: Sequence[str], label: str, splitter: Splitter, where: str) -> Example:
     """An example from running text; `where` begins the sentence about what is missing."""
-    sentences = [split_words(text) for text in texts]
+    sentences = [split_words(text, splitter) for text in texts]
     if not all(sentences):
         raise UserError(f"{where} has no words; remove it or fill in the sentence.")
     if not label:
@@ -239,7 +282,7 @@ def _example(texts: Sequence[str], label: str, where: str) -> Example:
     return Example(sentences[0], label, pair=sentences[1] if len(sentences) > 1 else None)
 
 
-def _read_table(path: Path) -> tuple[Example, ...]:
+def _read_table(path: Path, splitter: Splitter) -> tuple[Example, ...]:
     """The examples of one .csv or .tsv file with a header line."""
     tabs = path.suffix.lower() == ".tsv"
     # A quote in a tab-separated file is a letter, as in the GLUE files: a lone one must not swallow lines.
@@ -262,50 +305,63 @@ def _read_table(path: Path) -> tuple[Example, ...]:
                 raise UserError(
                     f"{where} has {len(row)} fields for {len(header)} columns; quote or remove the rest."
                 )
-            examples.append(_example([row[at] for at in wanted], row[header.index(label)].strip(), where))
+            examples.append(
+                _example([row[at] for at in wanted], row[header.index(label)].strip(), splitter, where)
+            )
     except csv.Error as error:
         raise UserError(f"{path} line {reader.line_num} is malformed ({error}); correct it.") from None
     return tuple(examples)
 
 
-def _load_hugging_face(source: str) -> Corpus:
+def _load_hugging_face(source: str, splitter: Splitter) -> Corpus:
     try:
         import datasets
     except ImportError as error:
         raise UserError(
             f"hf: data needs the package datasets ({error}); pip install 'narrowgauge[hf]'."
         ) from None
-    try:
+    where = f"hf:{source}"
+    with refusing(f"{where} cannot be loaded", "check its name or path"):
         if Path(source).is_dir():
             name = Path(source).resolve().name
             loaded = datasets.load_from_disk(source)
         else:
             name, _, config = source.partition(":")
             loaded = datasets.load_dataset(name, config or None)
-    except Exception as error:
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise UserError(f"hf:{source} cannot be loaded ({reason}); check its name or path.") from None
     if isinstance(loaded, datasets.Dataset):
-        return _corpus(name, _three_way(_read_hugging_face(loaded, f"hf:{source}"), f"hf:{source}"))
+        return _three_way(name, _read_hugging_face(loaded, splitter, where), splitter, where)
     splits = {}
     for split, names in _SPLIT_NAMES.items():
-        present = next((alias for alias in names if alias in loaded), None)
-        if present is not None:
-            splits[split] = _read_hugging_face(loaded[present], f"hf:{source} split {present}")
-    return _corpus(name, splits)
+        present = [alias for alias in names if alias in loaded]
+        if len(present) > 1:
+            raise UserError(
+                f"{where} has {' and '.join(present)} for the one split {split}; keep one of them."
+            )
+        if present:
+            place = f"{where} split {present[0]}"
+            splits[split] = _read_hugging_face(loaded[present[0]], splitter, place)
+    return _corpus(name, splits, splitter)
 
 
-def _read_hugging_face(dataset: Any, where: str) -> tuple[Example, ...]:
+def _read_hugging_face(dataset: Any, splitter: Splitter, where: str) -> tuple[Example, ...]:
     """The examples of one `datasets.Dataset`; rows that benchmarks publish without a label are left out."""
     texts, label = _columns(dataset.column_names, where)
-    names: Sequence[str] | None = getattr(dataset.features[label], "names", None)
-    examples = []
-    for number, row in enumerate(dataset):
-        value = row[label]
+    return tuple(
+        _example(sentences, text.strip(), splitter, f"{where} row {number}")
+        for number, sentences, text in _rows(dataset, texts, label, where)
+    )
+
+
+def _rows(dataset: Any, texts: Sequence[str], label: str, where: str) -> Iterator[tuple[int, list[str], str]]:
+    """Number, sentences and label of every row that has a label."""
+    with refusing(f"{where} cannot be read", "save it again"):
+        names: Sequence[str] | None = getattr(dataset.features[label], "names", None)
+        rows = [(row[label], [row[column] for column in texts]) for row in dataset]
+    for number, (value, sentences) in enumerate(rows):
         if value is None or (names is not None and value == -1):
             continue
-        text = str(value) if names is None else names[value]
-        examples.append(
-            _example([row[column] or "" for column in texts], text.strip(), f"{where} row {number}")
-        )
-    return tuple(examples)
+        if not all(text is None or isinstance(text, str) for text in sentences):
+            raise UserError(f"{where} row {number}: the column {' or '.join(texts)} must hold text.")
+        if names is not None and not 0 <= value < len(names):
+            raise UserError(f"{where} row {number} has label {value}, which must be below {len(names)}.")
+        yield number, [text or "" for text in sentences], str(value) if names is None else names[value]

@@ -55,7 +55,8 @@ class Utterance:
 def voice_corpus(seed: int = DEFAULT_SEED) -> Corpus:
     """The corpus "voice": intents and slots, 5,200 / 500 / 700 utterances."""
     splits = generate(seed)
-    return Corpus("voice", *(tuple(item.example for item in splits[split]) for split in SPLITS))
+    train, dev, test = (tuple(item.example for item in splits[split]) for split in SPLITS)
+    return Corpus("voice", train, dev, test, "whitespace")
 
 
 def generate(seed: int = DEFAULT_SEED) -> dict[str, tuple[Utterance, ...]]:
