@@ -50,7 +50,10 @@ def small_build(root: Path, seed: int = 0, **compiling: int) -> SmallBuild:
     for split, count in (("train", 40), ("dev", 4), ("test", 6)):
         write_split(data / split, seed + count, count)
     corpus = load(str(data))
-    tokenizer, labels = WordTokenizer.train(corpus.train), Labels.from_examples(corpus.train)
+    tokenizer, labels = (
+        WordTokenizer.train(corpus.train, splitter=corpus.splitter),
+        Labels.from_examples(corpus.train),
+    )
     linear = LinearConfig(rank=3, modes=2)
     config = ModelConfig(
         dim=16,
