@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from common import THREADS, corpus_sentences, medians, quantized, report
 
 from narrowgauge.graph.level import Sentence
-from narrowgauge.graph.onnx_io import write_model
+from narrowgauge.graph.onnx_io import model_bytes
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.level import pad
 from narrowgauge.model.transformer import Transformer
@@ -39,16 +37,13 @@ def main() -> None:
     # PyTorch gets the batch size that suits it best.
     sizes = medians({str(b): (lambda b=b: torch_run(dense, sentences, b)) for b in TORCH_BATCHES}, 3)
     batch = int(min(sizes, key=lambda size: sizes[size]))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        write_model(graph, path)
-        onnx = OnnxLevel(path, graph)
-        runs = {
-            f"dense float PyTorch, batches of {batch}": lambda: torch_run(dense, sentences, batch),
-            "onnxruntime on model.onnx": lambda: onnx.predict(sentences),
-            "golden model": lambda: golden.predict(sentences),
-        }
-        seconds = medians(runs, 5)
+    onnx = OnnxLevel(model_bytes(graph), graph)
+    runs = {
+        f"dense float PyTorch, batches of {batch}": lambda: torch_run(dense, sentences, batch),
+        "onnxruntime on model.onnx": lambda: onnx.predict(sentences),
+        "golden model": lambda: golden.predict(sentences),
+    }
+    seconds = medians(runs, 5)
     title = f"paper-2enc, {len(sentences)} sentences of {name}"
     report(title, seconds, next(iter(runs)), len(sentences))
     report(title, seconds, "onnxruntime on model.onnx", len(sentences))

@@ -17,7 +17,7 @@ def work(folder: Path) -> None:
 
     from narrowgauge.graph.bounds import prove
     from narrowgauge.graph.level import Level
-    from narrowgauge.graph.onnx_io import read_build, write_build
+    from narrowgauge.graph.onnx_io import model_bytes, read_build, write_build
     from narrowgauge.model.freeze import freeze
     from narrowgauge.model.level import TorchLevel
     from narrowgauge.sim.golden import GoldenModel
@@ -32,7 +32,7 @@ def work(folder: Path) -> None:
     levels: list[Level] = [
         GoldenModel(graph),
         TorchLevel(model, graph),
-        OnnxLevel(folder / "model.onnx", graph),
+        OnnxLevel(model_bytes(graph), graph),
     ]
     results = verify_levels(graph, levels, sentences)
     equal = all(result.equal for result in results)

@@ -5,12 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from ..errors import UserError
-from ..fixedpoint import ACC_BITS, EXP_MAX, GAMMA_BITS, MAX_NORM_SIZE, NORM_FRAC, PROB_BITS, Format
+from ..errors import UserError, printable
+from ..fixedpoint import (
+    ACC_BITS,
+    EXP_MAX,
+    FUNCTIONS,
+    GAMMA_BITS,
+    MAX_NORM_SIZE,
+    NORM_FRAC,
+    PROB_BITS,
+    Format,
+)
 from .graph import (
     QUERIES,
     Dim,
     Graph,
+    Value,
     node_constants,
     node_inputs,
     node_outputs,
@@ -39,8 +49,23 @@ LENGTHS = "lengths"
 RESERVED = (TOKENS, SEGMENTS, POSITIONS, LENGTHS)
 """Names of inputs, which no value may have."""
 
+PACKED = ".packed"
+"""What the name of a packed constant's bytes ends in, in files; no value has such a name."""
+
+SLOTS = "slots"
+"""The task that has one row of logits a token; every other task has one row a sentence."""
+
 MAX_FRAC = 1000
 """Largest magnitude of a format's fraction bits: 2^-frac is then a normal double."""
+
+MAX_AXES = 4
+"""Most dims of a value."""
+
+MAX_SIZE = 1 << 31
+"""What every dim, number of token ids and length of a sentence stays below."""
+
+MAX_NAME = 200
+"""Characters of the longest name of a value or task."""
 
 
 def check_graph(graph: Graph) -> None:
@@ -53,17 +78,13 @@ def check_graph(graph: Graph) -> None:
     Raises:
         UserError: naming the first value at fault.
     """
-    if graph.metadata.max_length < 1:
-        raise _defect("metadata", f"the longest sentence has {graph.metadata.max_length} tokens")
+    metadata = graph.metadata
+    if not 1 <= metadata.max_length < MAX_SIZE:
+        raise _defect("metadata", f"max_length must be 1 to {MAX_SIZE - 1}, got {metadata.max_length}")
+    if not 0 <= metadata.vocab_size < MAX_SIZE:
+        raise _defect("metadata", f"vocab_size must be 0 to {MAX_SIZE - 1}, got {metadata.vocab_size}")
     for name, value in graph.values.items():
-        if name != value.name or not name or name in RESERVED:
-            raise _defect(
-                name, f"the value stands under a name that is not its own or is reserved {RESERVED}"
-            )
-        if abs(value.fmt.frac) > MAX_FRAC:
-            raise _defect(name, f"{value.fmt.frac} fraction bits are out of all reason")
-        if any(d < 1 if isinstance(d, int) else d != QUERIES for d in value.dims):
-            raise _defect(name, f"the dims {value.dims} are not positive integers or {QUERIES!r}")
+        _check_value(name, value)
     _check_constants(graph)
     known = set(graph.constants)
     indices = set()
@@ -87,9 +108,7 @@ def check_graph(graph: Graph) -> None:
             raise _defect(name, "no node reads or writes the value")
     if TOKENS not in indices or (SEGMENTS in indices) != graph.segments:
         raise _defect("inputs", f"embeddings read {sorted(indices)}, which does not fit the graph's inputs")
-    computed = used - set(graph.constants)
-    if not graph.outputs or not computed.issuperset(graph.outputs.values()):
-        raise _defect("outputs", "an output is not computed, or there is none")
+    _check_outputs(graph, used - set(graph.constants))
 
 
 def check_shift(name: str, shift: int) -> int:
@@ -104,7 +123,43 @@ def check_shift(name: str, shift: int) -> int:
 
 
 def _defect(name: str, what: str) -> UserError:
-    return UserError(f"The integer graph is damaged at {name!r}: {what}; export the model again.")
+    return UserError(
+        f"The integer graph is damaged at '{printable(name)}': {printable(what, 160)}; export the model again."
+    )
+
+
+def _check_value(name: str, value: Value) -> None:
+    if name != value.name or name in RESERVED or name.endswith(PACKED):
+        raise _defect(
+            name, f"the value's name must be its own and neither end in {PACKED} nor be one of {RESERVED}"
+        )
+    if not name.isprintable() or not 1 <= len(name) <= MAX_NAME:
+        raise _defect(name, f"a name must have 1 to {MAX_NAME} printable characters")
+    if abs(value.fmt.frac) > MAX_FRAC:
+        raise _defect(name, f"there must be at most {MAX_FRAC} fraction bits, got {value.fmt.frac}")
+    if not 1 <= len(value.dims) <= MAX_AXES:
+        raise _defect(name, f"a value must have 1 to {MAX_AXES} dims, got {len(value.dims)}")
+    if any(not 1 <= d < MAX_SIZE if isinstance(d, int) else d != QUERIES for d in value.dims):
+        raise _defect(
+            name, f"dims must be {QUERIES!r} or positive and below {MAX_SIZE}, got {list(value.dims)}"
+        )
+
+
+def _check_outputs(graph: Graph, computed: set[str]) -> None:
+    """Checks that each task has logits of its own, with a row a token for slots and one row for all else."""
+    names = list(graph.outputs.values())
+    if not names or not computed.issuperset(names):
+        raise _defect("outputs", "an output is not computed, or there is none")
+    if len(set(names)) < len(names):
+        raise _defect("outputs", "every task must have a value of its own, got one value for two")
+    for task, name in graph.outputs.items():
+        if not task.isprintable() or not 1 <= len(task) <= MAX_NAME:
+            raise _defect(task, f"the name of a task must have 1 to {MAX_NAME} printable characters")
+        dims = graph.values[name].dims
+        lead = (QUERIES,) if task == SLOTS else ()
+        if dims[:-1] != lead or not isinstance(dims[-1], int):
+            wanted = "one row a token" if lead else "one row a sentence"
+            raise _defect(name, f"the output {task!r} must have {wanted}, got the dims {list(dims)}")
 
 
 def _check_constants(graph: Graph) -> None:
@@ -156,6 +211,7 @@ def _check_node(graph: Graph, node: Node) -> None:
         expect.dims(node.output, graph.values[node.value].dims)
         expect.dims(node.probabilities, (node.heads, QUERIES, QUERIES))
     elif isinstance(node, Table):
+        expect.that(node.function in FUNCTIONS, f"{node.function!r} must be one of {', '.join(FUNCTIONS)}")
         expect.table(node.input, node.table)
         expect.dims(node.output, graph.values[node.input].dims)
         expect.same_format(node.table, node.output)
@@ -275,9 +331,11 @@ class _Expect:
 
     def heads(self, heads: int, names: tuple[str, ...]) -> None:
         dims = self.graph.values[names[0]].dims
-        self.that(len(dims) == 2 and dims[0] == QUERIES, f"{names[0]!r} is not a row of features a token")
+        features = dims[-1] if len(dims) == 2 and dims[0] == QUERIES else None
+        if not isinstance(features, int):
+            raise _defect(self.name, f"{names[0]!r} is not a row of features a token")
         self.that(
-            heads >= 1 and int(dims[1]) % heads == 0, f"{dims[1]} features do not divide into {heads} heads"
+            heads >= 1 and features % heads == 0, f"{features} features do not divide into {heads} heads"
         )
         for name in names[1:]:
             self.dims(name, dims)

@@ -46,6 +46,7 @@ TYPES: dict[str, int] = {
 _ng = Opset(DOMAIN, DOMAIN_VERSION)
 
 # onnxscript takes a plain name as a constant: these are what the bodies below need.
+_INT32 = TensorProto.INT32
 _INT64 = TensorProto.INT64
 _UINT64 = TensorProto.UINT64
 _DOUBLE = TensorProto.DOUBLE
@@ -68,6 +69,28 @@ def carrier(a: Format, b: Format, inner: int) -> int:
     """
     largest = max(a.hi, -a.lo) * max(b.hi, -b.lo) * inner
     return int(TensorProto.FLOAT if largest <= 1 << 24 else TensorProto.DOUBLE)
+
+
+@script(_ng, default_opset=op)
+def Unpack(packed: TensorType, bits: int, lo: int, to: int, shape: Sequence[int]) -> TensorType:
+    """A constant of `bits` bits an integer, 2 or 4, from the bytes that hold it; `lo` is its smallest integer.
+
+    The integers follow each other row-major, in two's complement, the first in the lowest bits of the first byte;
+    the bits that the last one leaves of its byte are 0.
+    """
+    rest = op.Constant(value_ints=[-1])
+    start = op.Constant(value_ints=[0])
+    width = op.Constant(value_int=bits)
+    places = op.Cast(op.Range(op.Constant(value_int=0), op.Constant(value_int=8), width), to=_UINT8)
+    shifted = op.Cast(op.BitShift(op.Unsqueeze(packed, rest), places, direction="RIGHT"), to=_INT32)
+    one = op.Cast(op.Constant(value_int=1), to=_UINT64)
+    codes = op.Cast(op.BitShift(one, op.Cast(width, to=_UINT64), direction="LEFT"), to=_INT32)
+    smallest = op.Cast(op.Constant(value_int=lo), to=_INT32)
+    # The one integer from `lo` on, of 2^bits in a row, that has these lowest bits.
+    integers = op.Add(op.Mod(op.Sub(shifted, smallest), codes), smallest)
+    dims = op.Constant(value_ints=shape)
+    flat = op.Slice(op.Reshape(integers, rest), start, op.ReduceProd(dims, keepdims=1))
+    return op.Reshape(op.Cast(flat, to=to), dims)
 
 
 @script(_ng, default_opset=op)
@@ -292,7 +315,7 @@ def First(x: TensorType) -> TensorType:
 BLOCKS = {
     block.name: block
     for block in (
-        *(ShiftRound, Requantize, Align, Product, Merge, Apply, Expand, Digit, CoreSlice, FirstSlice),
+        *(Unpack, ShiftRound, Requantize, Align, Product, Merge, Apply, Expand, Digit, CoreSlice, FirstSlice),
         *(SliceProduct, SplitHeads, Positions, Embedding, IntLayerNorm, Scores, IntSoftmax, Context, Table),
         First,
     )

@@ -8,6 +8,7 @@ step or input that they belong to.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -21,7 +22,7 @@ from .onnx_blocks import BLOCKS, DOMAIN, DOMAIN_VERSION, OPSET
 
 _VARIANTS = re.compile(
     r"(?P<add>Add)_(?P<terms>[1-9]\d?)"
-    r"|(?P<ttm>TTMEmbedding)_(?P<cores>[1-9]\d?)"
+    r"|(?P<ttm>TTMEmbedding)_(?P<cores>[2-9]|[1-9]\d)"
     r"|(?:(?P<dense>Dense)Linear|(?P<lowrank>LowRank)Linear"
     r"|(?P<tt>TT)Linear_(?P<plan>merged|cores)_(?P<left>[1-9]\d?)_(?P<right>[1-9]\d?))"
     r"(?P<bias>_bias)?(?P<residual>_residual)?"
@@ -68,9 +69,7 @@ class _Body:
 
     def finish(self) -> FunctionProto:
         """The function."""
-        self.proto.opset_import.append(onnx.helper.make_opsetid("", OPSET))
-        self.proto.opset_import.append(onnx.helper.make_opsetid(DOMAIN, DOMAIN_VERSION))
-        return self.proto
+        return _with_imports(self.proto)
 
 
 def _add(name: str, terms: int) -> FunctionProto:
@@ -143,6 +142,44 @@ def _linear(
     return body.finish()
 
 
+def _block(name: str) -> FunctionProto:
+    """A function of `onnx_blocks`, the same whatever version of onnxscript parsed it.
+
+    Values and nodes inside are named by operator and place; all else that a version may add is left out.
+    """
+    parsed = BLOCKS[name].to_function_proto()
+    proto = FunctionProto(
+        name=name,
+        domain=DOMAIN,
+        doc_string=inspect.cleandoc(parsed.doc_string),
+        input=parsed.input,
+        attribute=parsed.attribute,
+    )
+    names = {value: value for value in parsed.input}
+    for k, node in enumerate(parsed.node, 1):
+        (output,) = node.output
+        label = names[output] = f"{node.op_type}_{k}"
+        attributes: list[AttributeProto] = sorted(node.attribute, key=lambda attribute: attribute.name)
+        proto.node.append(
+            NodeProto(
+                name=label,
+                op_type=node.op_type,
+                domain=node.domain,
+                input=[names[value] for value in node.input],
+                output=[label],
+                attribute=attributes,
+            )
+        )
+    proto.output.extend(names[value] for value in parsed.output)
+    return _with_imports(proto)
+
+
+def _with_imports(proto: FunctionProto) -> FunctionProto:
+    proto.opset_import.append(onnx.helper.make_opsetid("", OPSET))
+    proto.opset_import.append(onnx.helper.make_opsetid(DOMAIN, DOMAIN_VERSION))
+    return proto
+
+
 def variant(op_type: str) -> re.Match[str] | None:
     """The parts of an op type whose number of inputs varies, by name; None for any other."""
     return _VARIANTS.fullmatch(op_type)
@@ -155,7 +192,7 @@ def function(op_type: str) -> FunctionProto | None:
     The result is shared: callers must not change it.
     """
     if op_type in BLOCKS:
-        return BLOCKS[op_type].to_function_proto()
+        return _block(op_type)
     match = variant(op_type)
     if match is None:
         return None
@@ -191,24 +228,3 @@ def functions(op_types: Iterable[str]) -> tuple[FunctionProto, ...]:
         found[name] = proto
         waiting.extend(node.op_type for node in proto.node if node.domain == DOMAIN)
     return tuple(found[name] for name in sorted(found))
-
-
-def canonical(proto: FunctionProto) -> bytes:
-    """What a function computes, as bytes: without descriptions, and with its values numbered as they appear.
-
-    Two functions with the same canonical bytes are the same; versions of onnxscript may differ in the rest.
-    """
-    copy = FunctionProto()
-    copy.CopyFrom(proto)
-    copy.ClearField("doc_string")
-    numbers: dict[str, str] = {}
-    for node in copy.node:
-        node.ClearField("doc_string")
-        node.ClearField("name")
-    inside = [names for node in copy.node for names in (node.input, node.output)]
-    for names in (copy.input, *inside, copy.output):
-        names[:] = [numbers.setdefault(name, str(len(numbers))) if name else "" for name in names]
-    imports = sorted((entry.domain, entry.version) for entry in copy.opset_import)
-    copy.ClearField("opset_import")
-    copy.opset_import.extend(onnx.helper.make_opsetid(*entry) for entry in imports)
-    return copy.SerializeToString(deterministic=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection, Mapping
 from itertools import zip_longest
 from typing import Any, cast, get_args
 
@@ -16,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import pydantic
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from onnx import ModelProto, NodeProto, TensorProto
 
-from ..errors import UserError
-from .graph import Graph
+from ..errors import UserError, printable, refusing
+from .check import MAX_AXES, PACKED
+from .graph import Graph, Value
 from .nodes import (
     Add,
     Context,
@@ -36,44 +38,66 @@ from .nodes import (
     Table,
     TTMEmbedding,
 )
-from .onnx_blocks import DOMAIN, TYPES
-from .onnx_functions import canonical, function, variant
-from .onnx_write import FORMAT_VERSION, PRODUCER, Header, build_model
+from .onnx_blocks import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, TYPES
+from .onnx_functions import function, variant
+from .onnx_write import FORMAT_VERSION, PRODUCER, UNPACK, Header, build_model, stored_name
+from .storage import is_packed, unpack
 
 _MESSAGE, _STRING = FieldDescriptor.TYPE_MESSAGE, FieldDescriptor.TYPE_STRING
 _DTYPES = {element: np.dtype(name).newbyteorder("<") for name, element in TYPES.items()}
+_HEADER = pydantic.TypeAdapter(Header)
+_HELPERS = ((DOMAIN, "Positions"), (DOMAIN, UNPACK))
+"""Functions that the graph calls and that are no operators of it."""
+
+_VERSION = re.compile(r"[0-9A-Za-z.+!-]{1,40}")
+"""Versions of Python packages. Any one may have written a file of this format."""
+
+MOST_BYTES = (1 << 31) - 1
+"""Size of the largest file: protobuf takes no more."""
 
 
-def parse_model(content: bytes) -> Graph:
-    """The graph in the content of an ONNX file.
+def parse_model(content: bytes) -> tuple[Graph, ModelProto]:
+    """The graph in the content of an ONNX file, and the model that `build_model` gives for it.
 
     Raises:
         UserError: it is not exactly what this version writes for the graph in it.
     """
+    if len(content) > MOST_BYTES:
+        raise _defect(f"it must have at most {MOST_BYTES:,} bytes, got {len(content):,}")
     model = ModelProto()
-    try:
+    with refusing("The model file is not an ONNX file", "give one that narrowgauge exported"):
         model.ParseFromString(content)
-    except DecodeError:
-        raise _defect("it is not an ONNX file") from None
     _check_text(model)
     header = _header(model)
-    constants = {tensor.name: _constant(tensor) for tensor in model.graph.initializer}
-    calls = [node for node in model.graph.node if (node.domain, node.op_type) != (DOMAIN, "Positions")]
-    nodes = tuple(_node(call) for call in calls)
+    _check_versions(model)
+    known = _functions(model)
+    constants = _constants(model, header.values)
+    calls = [node for node in model.graph.node if (node.domain, node.op_type) not in _HELPERS]
+    nodes = tuple(_node(call, known) for call in calls)
     graph = Graph(nodes, header.values, constants, header.outputs, header.metadata, header.segments)
-    _compare(model, build_model(graph))
-    return graph
+    expected = build_model(graph)
+    expected.producer_version = model.producer_version
+    if expected.SerializeToString(deterministic=True) != content:
+        _compare(model, expected)
+    return graph, expected
 
 
 def _defect(what: str) -> UserError:
-    return UserError(f"The model file is damaged or was edited: {what}; export the model again.")
+    return UserError(
+        f"The model file is damaged or was edited: {printable(what, 200)}; export the model again."
+    )
+
+
+def _quoted(name: str) -> str:
+    return f"'{printable(name, 60)}'"
 
 
 def _check_text(message: Message) -> None:
     """Checks that every string is one: protobuf gives bytes for text that is not UTF-8."""
     for field, content in message.ListFields():
-        parts = [content] if isinstance(content, Message | str | bytes) else content
-        for part in parts if field.type in (_MESSAGE, _STRING) else ():
+        if field.type not in (_MESSAGE, _STRING):
+            continue
+        for part in [content] if isinstance(content, Message | str | bytes) else content:
             if field.type == _MESSAGE:
                 _check_text(part)
             elif isinstance(part, bytes):
@@ -88,34 +112,83 @@ def _header(model: ModelProto) -> Header:
         )
     if properties["format_version"] != str(FORMAT_VERSION):
         raise UserError(
-            f"The model file has format version {properties['format_version']!r} and this narrowgauge reads "
+            f"The model file has format version {_quoted(properties['format_version'])} and this narrowgauge reads "
             f"{FORMAT_VERSION}; export the model again."
         )
     try:
-        return pydantic.TypeAdapter(Header).validate_json(properties["header"], strict=True)
+        return _HEADER.validate_json(properties["header"], strict=True)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise _defect(f"its header says no graph at {place!r} ({first['msg']})") from None
+        raise _defect(f"its header says no graph at {_quoted(place)} ({printable(first['msg'])})") from None
 
 
-def _constant(tensor: TensorProto) -> npt.NDArray[Any]:
+def _check_versions(model: ModelProto) -> None:
+    """Checks which ONNX the model is written in; the rest of what it says of itself is left to `_compare`."""
+    if not _VERSION.fullmatch(model.producer_version):
+        raise _defect(f"it has no version of narrowgauge, got {_quoted(model.producer_version)}")
+    if model.ir_version != IR_VERSION:
+        raise _defect(f"its IR version must be {IR_VERSION}, got {model.ir_version}")
+    found = {(entry.domain, entry.version) for entry in model.opset_import}
+    for domain, version in (("", OPSET), (DOMAIN, DOMAIN_VERSION)):
+        if (domain, version) not in found:
+            raise _defect(f"it must import version {version} of the operators of {domain or 'ONNX'}")
+
+
+def _functions(model: ModelProto) -> frozenset[str]:
+    """The names of the functions in a model, each found to be the one that this version writes."""
+    for body in model.functions:
+        if body.domain != DOMAIN or function(body.name) != body:
+            raise _defect(
+                f"the function {_quoted(body.name)} is not the one that this version of narrowgauge writes"
+            )
+    return frozenset(body.name for body in model.functions)
+
+
+def _constants(model: ModelProto, values: Mapping[str, Value]) -> dict[str, npt.NDArray[Any]]:
+    """The constants, unpacked where they are packed."""
+    stored = {tensor.name: _tensor(tensor) for tensor in model.graph.initializer}
+    constants = {}
+    for name, data in stored.items():
+        value = values.get(name.removesuffix(PACKED))
+        if value is None or stored_name(value) != name:
+            raise _defect(f"nothing says what the constant {_quoted(name)} is")
+        if is_packed(value.fmt):
+            data = _unpacked(value, data)
+        constants[value.name] = data
+    return constants
+
+
+def _unpacked(value: Value, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    dims = [d for d in value.dims if isinstance(d, int) and d >= 0]
+    if data.dtype != np.uint8 or len(dims) < len(value.dims):
+        raise _defect(f"the constant {_quoted(value.name)} has no packed integers or no shape")
+    try:
+        return unpack(data, value.fmt, math.prod(dims)).reshape(dims)
+    except ValueError as error:
+        raise _defect(f"the constant {_quoted(value.name)} is not packed well ({error})") from None
+
+
+def _tensor(tensor: TensorProto) -> npt.NDArray[Any]:
+    """The integers of an initializer. What it says of other files is not looked at, and is no part of any graph."""
     dtype = _DTYPES.get(tensor.data_type)
-    if dtype is None or any(d < 0 for d in tensor.dims):
-        raise _defect(f"the constant {tensor.name!r} is not a tensor of narrow integers")
+    if tensor.data_location != TensorProto.DEFAULT or tensor.external_data:
+        raise _defect(f"the constant {_quoted(tensor.name)} is in another file, which is not supported")
+    if dtype is None or len(tensor.dims) > MAX_AXES or any(d < 1 for d in tensor.dims):
+        raise _defect(f"the constant {_quoted(tensor.name)} is not a tensor of narrow integers")
     if len(tensor.raw_data) != math.prod(tensor.dims) * dtype.itemsize:
-        raise _defect(f"the constant {tensor.name!r} has not as many integers as its shape states")
+        raise _defect(f"the constant {_quoted(tensor.name)} has not as many integers as its shape states")
     data = np.frombuffer(tensor.raw_data, dtype).reshape(tuple(tensor.dims))
     return data.astype(dtype.newbyteorder("="))
 
 
-def _node(call: NodeProto) -> Node:
-    """The node of a function call; what the call's attributes say beside it is left to `_compare`."""
+def _node(call: NodeProto, known: Collection[str]) -> Node:
+    """The node of a call of a known function; what the call's attributes say beside it is left to `_compare`."""
     inputs, outputs = tuple(call.input), tuple(call.output)
     op_type = call.op_type
-    body = function(op_type) if call.domain == DOMAIN else None
+    body = function(op_type) if call.domain == DOMAIN and op_type in known else None
     if body is None:
-        raise _defect(f"the operator {op_type!r} of the domain {call.domain!r} is unknown")
+        raise _defect(f"the operator {_quoted(op_type)} of the domain {_quoted(call.domain)} is unknown")
     if len(inputs) != len(body.input) or len(outputs) != len(body.output):
         raise _defect(
             f"{op_type} has {len(inputs)} inputs and {len(outputs)} outputs instead of {len(body.input)} and "
@@ -156,7 +229,7 @@ def _linear(call: NodeProto, parts: re.Match[str]) -> Linear:
         kind = "dense" if parts["dense"] else "lowrank"
         plan, split = _text(call, "plan"), _number(call, "split")
     if plan not in get_args(Plan):
-        raise _defect(f"there is no plan {plan!r}")
+        raise _defect(f"there is no plan {_quoted(plan)}")
     *mids, output = call.output
     return Linear(kind, x, tuple(others), split, cast("Plan", plan), tuple(mids), output, bias, residual)
 
@@ -170,29 +243,12 @@ def _text(call: NodeProto, name: str) -> str:
 
 
 def _compare(found: ModelProto, expected: ModelProto) -> None:
-    """Compares a model with the one that this version writes for its graph."""
-    bodies = {body.name: canonical(body) for body in expected.functions}
-    for body in found.functions:
-        if bodies.get(body.name) != canonical(body):
-            raise _defect(
-                f"the function {body.name!r} is not the one that this version of narrowgauge writes"
-            )
+    """Compares a model with the one that this version writes for its graph; the functions are compared before."""
     for section in ("node", "initializer", "value_info", "input", "output"):
         pairs = zip_longest(getattr(found.graph, section), getattr(expected.graph, section))
         for theirs, ours in pairs:
             if theirs != ours:
                 name = (ours or theirs).name
-                raise _defect(f"its {section} {name!r} does not say what the graph in it says")
-    if _rest(found) != _rest(expected):
+                raise _defect(f"its {section} {_quoted(name)} does not say what the graph in it says")
+    if found.SerializeToString(deterministic=True) != expected.SerializeToString(deterministic=True):
         raise _defect("it holds more or less than its graph")
-
-
-def _rest(model: ModelProto) -> bytes:
-    """A model without what may differ between versions of the same format."""
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    copy.ClearField("producer_version")
-    names = sorted(body.name for body in copy.functions)
-    copy.ClearField("functions")
-    copy.doc_string = "\n".join([copy.doc_string, *names])
-    return copy.SerializeToString(deterministic=True)

@@ -3,7 +3,8 @@
 Every value of the graph is a named value of the model, with a leading "batch" axis where it depends on the
 sentence. Inputs, all int64: `tokens` (batch, T), `segments` (batch, T) where the model reads them, and
 `lengths` (batch). The shorter sentences of a batch are padded at their end with any token; what comes out
-there means nothing.
+there means nothing. Constants of 2 and 4 bits are stored packed, see `storage`, and unpacked by a call of
+`Unpack` each.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from .. import __version__
+from ..errors import UserError, printable
 from ..fixedpoint import NORM_FRAC
-from .check import LENGTHS, check_graph, check_shift
+from .check import LENGTHS, PACKED, check_graph, check_shift
 from .graph import QUERIES, Graph, Metadata, Value, node_constants, node_outputs
 from .nodes import (
     POSITIONS,
@@ -40,11 +42,15 @@ from .nodes import (
 )
 from .onnx_blocks import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, TYPES, carrier
 from .onnx_functions import functions, linear_op_type
+from .storage import is_packed, pack
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of what `model.onnx` and `manifest.json` hold; files of another version are refused."""
 
 PRODUCER = "narrowgauge"
+
+UNPACK = "Unpack"
+"""Op type of the calls that give the packed constants."""
 
 BATCH = "batch"
 """The symbolic dimension of the sentences in a batch."""
@@ -71,20 +77,21 @@ def build_model(graph: Graph) -> ModelProto:
     check_graph(graph)
     values = value_infos(graph)
     writer = _Writer(graph)
-    nodes = [writer.node(node) for node in graph.nodes]
+    constants = dict.fromkeys(name for node in graph.nodes for name in node_constants(node))
+    nodes = [writer.unpack(name) for name in constants if is_packed(graph.fmt(name))]
+    nodes += [writer.node(node) for node in graph.nodes]
     if any(isinstance(n, Embedding | TTMEmbedding) and n.index == POSITIONS for n in graph.nodes):
         nodes.insert(0, onnx.helper.make_node("Positions", [TOKENS], [POSITIONS], domain=DOMAIN))
     inputs: list[tuple[str, tuple[str, ...]]] = [(TOKENS, (BATCH, QUERIES)), (LENGTHS, (BATCH,))]
     if graph.segments:
         inputs.insert(1, (SEGMENTS, (BATCH, QUERIES)))
     outputs = tuple(dict.fromkeys(graph.outputs.values()))
-    constants = dict.fromkeys(name for node in graph.nodes for name in node_constants(node))
     body = onnx.helper.make_graph(
         nodes,
         PRODUCER,
         [onnx.helper.make_tensor_value_info(name, TensorProto.INT64, dims) for name, dims in inputs],
         [values[name] for name in outputs],
-        [_constant(name, graph.constants[name]) for name in constants],
+        [_constant(graph.values[name], graph.constants[name]) for name in constants],
         value_info=[info for name, info in values.items() if name not in outputs],
     )
     model = onnx.helper.make_model(
@@ -95,16 +102,32 @@ def build_model(graph: Graph) -> ModelProto:
         producer_name=PRODUCER,
         producer_version=__version__,
     )
-    order = (*constants, *values)
     header = Header(
-        {name: graph.values[name] for name in order}, dict(graph.outputs), graph.metadata, graph.segments
+        {name: graph.values[name] for name in (*constants, *values)},
+        dict(graph.outputs),
+        graph.metadata,
+        graph.segments,
     )
-    properties = {
-        "format_version": str(FORMAT_VERSION),
-        "header": json.dumps(asdict(header), allow_nan=False),
-    }
+    properties = {"format_version": str(FORMAT_VERSION), "header": _header_text(header)}
     onnx.helper.set_model_props(model, properties)
     return model
+
+
+def _header_text(header: Header) -> str:
+    try:
+        return json.dumps(header, default=_fields, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(
+            f"The metadata of the model must be plain JSON with finite numbers ({printable(str(error))}); "
+            "train the model again."
+        ) from None
+
+
+def _fields(value: Any) -> Any:
+    # `dataclasses.asdict` would copy every word of the vocabulary first.
+    if not is_dataclass(value):
+        raise TypeError(f"{type(value).__name__} is no type of JSON")
+    return vars(value)
 
 
 def value_infos(graph: Graph) -> dict[str, ValueInfoProto]:
@@ -162,6 +185,24 @@ class _Writer:
         if isinstance(node, Table):
             return _call("Table", [node.input, node.table], node, {"function": node.function})
         return _call("First", [node.input], node)
+
+    def unpack(self, name: str) -> NodeProto:
+        """The function call that gives a packed constant."""
+        value = self.graph.values[name]
+        attributes: Attributes = {
+            "bits": value.fmt.bits,
+            "lo": value.fmt.lo,
+            "to": TYPES[value.fmt.dtype.name],
+            "shape": value.dims,
+        }
+        return onnx.helper.make_node(
+            UNPACK,
+            [stored_name(value)],
+            [name],
+            name=name,
+            domain=DOMAIN,
+            **attributes,
+        )
 
     def linear(self, node: Linear) -> NodeProto:
         attributes: Attributes = {} if node.kind == "tt" else {"plan": node.plan, "split": node.split}
@@ -221,8 +262,17 @@ def _call(
     )
 
 
-def _constant(name: str, data: npt.NDArray[Any]) -> TensorProto:
-    little_endian = np.ascontiguousarray(data, data.dtype.newbyteorder("<"))
+def stored_name(value: Value) -> str:
+    """The name of the initializer that holds a constant: its own, where it need not be unpacked."""
+    return value.name + PACKED if is_packed(value.fmt) else value.name
+
+
+def _constant(value: Value, data: npt.NDArray[Any]) -> TensorProto:
+    stored = pack(data, value.fmt) if is_packed(value.fmt) else data
+    little_endian = np.ascontiguousarray(stored, stored.dtype.newbyteorder("<"))
     return TensorProto(
-        name=name, dims=data.shape, data_type=TYPES[data.dtype.name], raw_data=little_endian.tobytes()
+        name=stored_name(value),
+        dims=stored.shape,
+        data_type=TYPES[stored.dtype.name],
+        raw_data=little_endian.tobytes(),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def export_run(run: Path, out: Path) -> ExportReport:
         raise UserError(f"{out} exists and is not a build; give another folder for the export.")
     _, graph = freeze_run(run)
     bounds = prove(graph)
-    write_build(graph, out, {"bounds": {name: asdict(bound) for name, bound in bounds.items()}})
+    write_build(graph, out, bounds)
     description: Description = describe(graph)
     linear = (name for node in graph.nodes if isinstance(node, Linear) for name in node_outputs(node))
     widest = max((bounds[name] for name in linear), key=lambda bound: bound.magnitude)

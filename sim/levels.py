@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import UserError
 from ..graph import Graph
 from ..graph.level import Level, Predictor
-from ..graph.onnx_io import MODEL_FILE
+from ..graph.onnx_io import model_bytes
 from ..hw.build import read_engine
 from .golden import GoldenModel
 
@@ -39,7 +39,7 @@ def make_predictor(name: str, build: Path, graph: Graph, *, stalls: bool = False
     if name == "onnx":
         from .onnx_level import OnnxLevel
 
-        return OnnxLevel(build / MODEL_FILE, graph)
+        return OnnxLevel(model_bytes(graph), graph)
     if name == "program":
         from .program_level import ProgramLevel
 

@@ -1,15 +1,19 @@
-"""The ONNX level: `model.onnx` executed by onnxruntime, with no arithmetic of ours."""
+"""The ONNX level: `model.onnx` executed by onnxruntime, with no arithmetic of ours.
+
+onnxruntime is given what this version writes for the graph (`model_bytes`) and not the file: the reader accepts a file
+only if the two are the same model, and a library in C++ need not be trusted with what came from outside.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 
+from ..errors import refusing
 from ..fixedpoint import IntArray
 from ..graph import QUERIES, SEGMENTS, TOKENS, Graph
 from ..graph.check import LENGTHS
@@ -29,16 +33,16 @@ class OnnxLevel:
     Sentences run in groups of similar length, padded to the longest of their group.
 
     Args:
-        model: `model.onnx`, or its content.
-        graph: what `read_model` gives for it.
+        model: `model_bytes` of the graph.
+        graph: whose names, dims and outputs are asked for.
         threads: of onnxruntime; 2, or fewer where `limited_threads` says so, when it is None.
     """
 
     name = "onnx"
     on_engine = False
 
-    def __init__(self, model: Path | bytes, graph: Graph, threads: int | None = None) -> None:
-        self._content = model if isinstance(model, bytes) else model.read_bytes()
+    def __init__(self, model: bytes, graph: Graph, threads: int | None = None) -> None:
+        self._content = model
         self._graph = graph
         self._threads = threads or min(2, thread_count())
         self._sessions: dict[bool, onnxruntime.InferenceSession] = {}
@@ -57,7 +61,7 @@ class OnnxLevel:
         if not names:
             return {}
         token = Sentence(np.zeros(1, np.int32), np.zeros(1, np.int32) if self._graph.segments else None)
-        results = self._session(every_value=True).run(list(names), self._inputs([token]))
+        results = self._run(True, names, [token])
         return dict(zip(names, results, strict=True))
 
     def predict(self, sentences: Sequence[Sentence]) -> dict[str, list[IntArray]]:
@@ -69,16 +73,28 @@ class OnnxLevel:
     def _execute(
         self, names: Sequence[str], sentences: Sequence[Sentence], every_value: bool
     ) -> dict[str, list[IntArray]]:
-        session = self._session(every_value)
         results: dict[str, list[Any]] = {name: [None] * len(sentences) for name in names}
         for group in _groups([len(sentence.tokens) for sentence in sentences]):
-            outputs = session.run(list(names), self._inputs([sentences[i] for i in group]))
+            outputs = self._run(every_value, names, [sentences[i] for i in group])
             for name, batch in zip(names, outputs, strict=True):
                 dims = self._graph.values[name].dims
                 for row, i in zip(batch, group, strict=True):
                     length = len(sentences[i].tokens)
                     valid = tuple(slice(length if d == QUERIES else None) for d in dims)
                     results[name][i] = row[valid].copy()
+        return results
+
+    def _run(self, every_value: bool, names: Sequence[str], sentences: Sequence[Sentence]) -> list[IntArray]:
+        """Values of a batch of sentences.
+
+        Raises:
+            UserError: onnxruntime does not load or execute the model, with whatever exception of its own.
+        """
+        inputs = self._inputs(sentences)
+        with refusing(
+            "onnxruntime can't execute the model", "install a version that `narrowgauge doctor` accepts"
+        ):
+            results: list[IntArray] = self._session(every_value).run(list(names), inputs)
         return results
 
     def _inputs(self, sentences: Sequence[Sentence]) -> dict[str, IntArray]:
