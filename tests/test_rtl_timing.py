@@ -291,8 +291,8 @@ def test_what_a_unit_is_busy_with_takes_as_long_at_any_n(lanes: int) -> None:
     """The setup of a LAYERNORM goes from lane to lane; the difference to the model is that of 8 lanes all the same."""
     parameters = Parameters(lanes=lanes)
     engine = RtlEngine(parameters)
-    array = (wide(nk=3), scores(nk=3, c_stride2=lanes))
-    vector = (norm(wait_array=1), norm(count=2), Softmax(wait_array=2), norm(count=1))
+    array = (wide(nk=3), scores(nk=3, c_stride2=lanes, stat_slot=1))
+    vector = (norm(wait_array=1), norm(count=2), Softmax(wait_array=2, stat_slot=1), norm(count=1))
     stream = (
         Load(memory=Memory.INDEX, count=1),
         Load(memory=Memory.BIAS, count=3),
