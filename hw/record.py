@@ -186,6 +186,8 @@ def check_record(record: Record, program: Program) -> None:
             raise RecordError(f"peak: the buffers must fit {memory} memory")
     tasks: dict[str, Output] = {}
     for output in record.outputs:
+        if output.sentence >= program.sentences or output.block * needs.lanes >= program.max_length:
+            raise RecordError("outputs must be of sentences and blocks that the program has")
         first = tasks.setdefault(output.task, output)
         if (first.value, first.words, first.per_token) != (output.value, output.words, output.per_token):
             raise RecordError(f"outputs must agree on what {output.task[:40]!r} is")
@@ -283,7 +285,7 @@ def _column(value: Any) -> IndexColumn:
         raise RecordError(f"source must be tokens or segments, got {_shown(value['source'])}")
     return IndexColumn(
         value["source"],
-        _integer(value["divisor"], 1, 1 << 31, "divisor"),
+        _integer(value["divisor"], 1, (1 << 31) - 1, "divisor"),
         _integer(value["modulus"], 1, 1 << 16, "modulus"),
     )
 
