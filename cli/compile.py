@@ -83,8 +83,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def compile_and_report(build: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Writes program, weights and HLS project of a build, prints what they are, and returns it for JSON."""
+def compile_and_report(build: Path, args: argparse.Namespace, usual: str | None = None) -> dict[str, Any]:
+    """Writes program, weights and HLS project of a build, prints what they are, and returns it for JSON.
+
+    Without `--vectors`, test sentences come from `usual`, see `write_hls_project`.
+    """
     from ..hw.build import compile_build, read_parameters
     from ..hw.synthesis.boards import find_board
     from ..sim.hls_project import write_hls_project
@@ -103,7 +106,7 @@ def compile_and_report(build: Path, args: argparse.Namespace) -> dict[str, Any]:
         tight=args.tight,
         weight_words=args.weight_words,
     )
-    write_hls_project(build, made, args.vectors)
+    write_hls_project(build, made, args.vectors, usual)
     return _report(made, LENGTHS)
 
 

@@ -24,6 +24,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exports, proves that no accumulator overflows, and prints where the export is."""
+    from ..model.checkpoint import DATA, read_record
     from ..model.export import export_run
 
     report = export_run(args.run_dir, args.out)
@@ -34,7 +35,9 @@ def run(args: argparse.Namespace) -> int:
     print(
         f"{report.parameters:,} numbers in {report.bytes:,} bytes; dense FP32 takes {report.dense_bytes:,}."
     )
-    engine = None if args.no_engine else compile_and_report(args.out, args)
+    source = read_record(args.run_dir / DATA).get("source")
+    usual = source if isinstance(source, str) else None
+    engine = None if args.no_engine else compile_and_report(args.out, args, usual)
     write_report(args, {**vars(report), "engine": engine})
     print(f"The export is in {report.build}.")
     return 0

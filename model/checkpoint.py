@@ -9,14 +9,18 @@
     last.safetensors       the whole state of the training, to resume from
     history.json           one record an epoch
     metrics.json           the scores of the best weights
+    train.log              what training printed, with times
 
-Every file carries `FORMAT_VERSION`: JSON files in their key "format_version", safetensors in their metadata.
+Every file but the log carries `FORMAT_VERSION`: JSON in its key "format_version", safetensors in their metadata.
 The state of the training is one file, its counters in the metadata, so that no interruption can part them.
+
+The same training gives the same bytes, but for the log: no file holds a time, and what it holds has a fixed order.
 """
 
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +30,12 @@ import safetensors
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..errors import UserError
-from ..files import read_json, replace_atomic, write_json
+from ..errors import UserError, printable, refusing
+from ..files import parse_json, read_json, readable_file, replace_atomic, write_json
 from .config import RunConfig, from_dict, to_dict
 from .data import Labels, Tokenizer, tokenizer_from_json
-from .quantizer import Mode, set_mode
+from .finite import check_finite, first_not_finite
+from .quantizer import MAX_LOG2, Mode, set_mode
 from .transformer import Transformer
 
 FORMAT_VERSION = 1
@@ -43,7 +48,23 @@ MODES: dict[Stage, Mode] = {"float": Mode.FLOAT, "quantized": Mode.QUANTIZED}
 
 CONFIG, TOKENIZER, LABELS, DATA = "config.json", "tokenizer.json", "labels.json", "data.json"
 HISTORY, METRICS, LAST = "history.json", "metrics.json", "last.safetensors"
+LOG_FILE = "train.log"
+FILES = frozenset(
+    {
+        CONFIG,
+        TOKENIZER,
+        LABELS,
+        DATA,
+        HISTORY,
+        METRICS,
+        LAST,
+        LOG_FILE,
+        *(f"{stage}.safetensors" for stage in STAGES),
+    }
+)
+"""All files of a run."""
 
+_MOST_BYTES = 1 << 36  # of a checkpoint
 _VERSION_KEY = "format_version"
 
 
@@ -127,39 +148,67 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     value = read_json(path)
     if not isinstance(value, dict):
-        raise UserError(f"{path} does not hold a JSON object; restore it or train anew.")
+        raise UserError(f"{path} does not hold a JSON object; restore it or train again.")
     _check_version(path, value.pop(_VERSION_KEY, None))
     return value
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-    """Writes tensors, and with them `state`, which is anything that JSON can hold."""
+    """Writes tensors, and with them `state`, which is anything that JSON can hold. The same give the same bytes.
+
+    Raises:
+        NotFiniteError: a number of a tensor is not finite; nothing is written.
+    """
+    check_finite(tensors.items())
     content = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    metadata = {_VERSION_KEY: str(FORMAT_VERSION), "state": json.dumps(state)}
-    replace_atomic(path, lambda temporary: save_file(content, temporary, metadata=metadata))
+    metadata = {_VERSION_KEY: str(FORMAT_VERSION), "state": json.dumps(state, allow_nan=False)}
+
+    def write(temporary: Path) -> None:
+        save_file(content, temporary, metadata=metadata)
+        _sort_header(temporary)
+
+    replace_atomic(path, write)
+
+
+def _sort_header(path: Path) -> None:
+    """Puts the names in the header of a safetensors file in order: the library writes metadata in that of a hash."""
+    with path.open("r+b") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        header = json.dumps(json.loads(file.read(size)), sort_keys=True, separators=(",", ":")).encode()
+        if len(header) > size:
+            raise ValueError(f"the header of {path} takes {len(header)} bytes in order and {size} as it is")
+        file.seek(8)
+        file.write(header.ljust(size))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What `write_tensors` wrote.
 
     Raises:
-        UserError: the file is missing, damaged, or of another version.
+        UserError: the file is missing, damaged, of another version, or holds numbers that are not finite.
     """
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dictionary
+        readable_file(path, _MOST_BYTES)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; finish the training that would have written it.") from None
-    except safetensors.SafetensorError as error:
-        raise UserError(f"{path} is damaged ({error}); restore it or train anew.") from None
+    with (
+        refusing(f"{path} is damaged", "restore it or train again"),
+        safetensors.safe_open(path, framework="pt") as file,
+    ):
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dictionary
     _check_version(path, metadata.get(_VERSION_KEY))
     try:
-        state = json.loads(metadata["state"])
-    except (KeyError, ValueError):
+        state = parse_json(metadata["state"])
+    except (KeyError, ValueError, RecursionError):
         state = None
     if not isinstance(state, dict):
-        raise UserError(f"{path} has lost its metadata; restore it or train anew.")
+        raise UserError(f"{path} has lost its metadata; restore it or train again.")
+    name = first_not_finite(tensors.items())
+    if name is not None:
+        raise UserError(
+            f"{path} holds numbers in {printable(name)} that are not finite; restore it or train again."
+        )
     return tensors, state
 
 
@@ -180,25 +229,44 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     Raises:
         UserError: they are not those of the model.
     """
+    check_tensors(model, tensors, path)
+    model.load_state_dict(dict(tensors))
+
+
+def check_tensors(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Checks that `tensors`, read from `path`, are those of `model`: names, shapes, types, thresholds in range.
+
+    Raises:
+        UserError: they are not.
+    """
     for name, expected in model.state_dict().items():
         found = tensors.get(name)
         if found is None:
             raise UserError(f"{path} lacks the tensor {name}; it belongs to another configuration.")
         if found.shape != expected.shape or found.dtype != expected.dtype:
             raise UserError(
-                f"{path} holds {name} as {found.dtype} {tuple(found.shape)} where the model has "
-                f"{expected.dtype} {tuple(expected.shape)}; it belongs to another configuration."
+                f"{path} holds {name} as {_kind(found)} where the model has {_kind(expected)}; it belongs to "
+                "another configuration."
             )
     extra = sorted(set(tensors) - set(model.state_dict()))
     if extra:
-        raise UserError(f"{path} holds {extra[0]}, too many; it belongs to another configuration.")
-    model.load_state_dict(dict(tensors))
+        raise UserError(f"{path} holds {printable(extra[0])}, too many; it belongs to another configuration.")
+    for name in tensors:
+        if name.endswith("log2_t") and not abs(float(tensors[name])) <= MAX_LOG2:
+            raise UserError(
+                f"{path} holds {name} = {float(tensors[name]):g}, but thresholds are from {-MAX_LOG2} to {MAX_LOG2}; "
+                "restore it or train again."
+            )
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {printable(str(tuple(tensor.shape)), 40)}"
 
 
 def _check_version(path: Path, found: object) -> None:
     if str(found) != str(FORMAT_VERSION):
-        version = "no format version" if found is None else f"format version {found}"
+        version = "no format version" if found is None else f"format version {printable(str(found), 20)}"
         raise UserError(
-            f"{path} has {version} and this narrowgauge reads {FORMAT_VERSION}; train anew, or use the "
+            f"{path} has {version} and this narrowgauge reads {FORMAT_VERSION}; train again, or use the "
             "narrowgauge that wrote it."
         )

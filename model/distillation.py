@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .config import EmbeddingConfig
 from .embedding import DenseEmbedding, TTMEmbedding
 from .factorize import tt_svd
+from .finite import check_finite
 from .linear import QuantLinear, TTLinear
 from .transformer import Transformer
 
@@ -26,6 +27,9 @@ def inherit(student: Transformer, teacher: Transformer) -> bool:
 
     Returns:
         Whether it was done: only where the models have the same sizes.
+
+    Raises:
+        NotFiniteError: the weight that a layer of the teacher stands for overflows.
     """
     ours, theirs = student.config, teacher.config
     sizes = ("dim", "layers", "heads", "ffn", "vocab_size", "labels", "tags", "segments", "activation")
@@ -36,13 +40,13 @@ def inherit(student: Transformer, teacher: Transformer) -> bool:
     for name, module in student.named_modules():
         source = sources.get(name)
         if isinstance(module, QuantLinear) and isinstance(source, QuantLinear):
-            _inherit_linear(module, source)
+            _inherit_linear(module, source, _dense(name, source))
         elif isinstance(module, TTMEmbedding):
             assert isinstance(source, TTMEmbedding | DenseEmbedding)
-            table = source.weight if isinstance(source, DenseEmbedding) else source.to_dense()
+            table = source.weight if isinstance(source, DenseEmbedding) else _dense(name, source)
             _set(module.cores, TTMEmbedding.from_dense(table, _ttm_config(module)).cores)
         elif isinstance(module, DenseEmbedding) and isinstance(source, TTMEmbedding):
-            module.weight.copy_(source.to_dense())
+            module.weight.copy_(_dense(name, source))
         else:
             continue
         taken.update(id(parameter) for parameter in module.parameters())
@@ -54,8 +58,14 @@ def inherit(student: Transformer, teacher: Transformer) -> bool:
     return True
 
 
-def _inherit_linear(module: QuantLinear, source: QuantLinear) -> None:
+def _dense(name: str, source: QuantLinear | TTMEmbedding) -> Tensor:
+    """The matrix that the cores of a layer stand for."""
     weight = source.to_dense()
+    check_finite([(f"the weight of {name}", weight)])
+    return weight
+
+
+def _inherit_linear(module: QuantLinear, source: QuantLinear, weight: Tensor) -> None:
     if isinstance(module, TTLinear):
         modes = [core.shape[1] for core in module.cores]
         ranks = [core.shape[2] for core in list(module.cores)[:-1]]

@@ -9,6 +9,7 @@ import torch
 
 from .checkpoint import Stage, load_run
 from .data import Batch, EncodedSplit, Labels, batches, encode_split, load_split
+from .finite import check_finite
 from .metrics import Array, Predictions, Scores, decode, score_predictions
 from .transformer import Transformer
 
@@ -27,14 +28,20 @@ def outputs(model: Transformer, batch: Batch) -> dict[str, torch.Tensor]:
 def predict(
     model: Transformer, split: EncodedSplit, labels: Labels, batch_size: int = EVAL_BATCH
 ) -> Predictions:
-    """What `model`, in `eval()` and without gradients, says of the examples of `split`, in their order."""
+    """What `model`, in `eval()` and without gradients, says of the examples of `split`, in their order.
+
+    Raises:
+        NotFiniteError: a logit is not finite.
+    """
     label_logits: list[Array] = [np.empty(0)] * len(split)
     slot_logits: list[Array] = [np.empty((0, 0))] * len(split)
     training = model.training
     model.eval()
     with torch.no_grad():
         for batch in batches(split, batch_size, seed=None):
-            result = {name: tensor.numpy() for name, tensor in outputs(model, batch).items()}
+            logits = outputs(model, batch)
+            check_finite((f"a logit of {name!r}", tensor) for name, tensor in logits.items())
+            result = {name: tensor.numpy() for name, tensor in logits.items()}
             for row, at in enumerate(batch.index):
                 label_logits[at] = result["label"][row]
                 if "slots" in result:

@@ -12,9 +12,11 @@ from ..graph import Graph, Linear, node_outputs
 from ..graph.bounds import prove
 from ..graph.describe import Description, describe
 from ..graph.onnx_io import is_build, write_build
+from ..graph.onnx_write import build_model
 from .checkpoint import DATA, METRICS, Run, load_run, read_record
 from .config import to_dict
 from .freeze import freeze
+from .transformer import Transformer
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,24 @@ def freeze_run(path: Path) -> tuple[Run, Graph]:
     provenance: dict[str, Any] = {
         "narrowgauge": __version__,
         "config": to_dict(run.config),
-        "data": read_record(path / DATA),
+        # Where the data lay is of the machine that trained.
+        "data": {key: value for key, value in read_record(path / DATA).items() if key != "source"},
     }
     if (path / METRICS).exists():
-        provenance["metrics"] = read_record(path / METRICS)
+        provenance["scores"] = read_record(path / METRICS).get("scores")
     graph = freeze(run.model, run.config.name, run.tokenizer.to_json(), run.labels.to_json(), provenance)
     return run, graph
+
+
+def check_exportable(model: Transformer) -> None:
+    """Checks that a model, quantized, can be exported as it is: formats, shifts, ranges, accumulators.
+
+    Raises:
+        UserError: it can't; the sentence says what is in the way.
+    """
+    graph = freeze(model)
+    prove(graph)
+    build_model(graph)
 
 
 def export_run(run: Path, out: Path) -> ExportReport:

@@ -35,6 +35,7 @@ from ..graph import (
 )
 from .embedding import DenseEmbedding
 from .embedding import TTMEmbedding as TorchTTMEmbedding
+from .finite import check_finite
 from .linear import QuantLinear
 from .operators import IntLayerNorm, TableFunction
 from .quantizer import Quantizer
@@ -194,7 +195,9 @@ def freeze(
 
     Raises:
         UserError: a bias does not fit its accumulator.
+        NotFiniteError: a parameter is not finite, or a threshold is out of range.
     """
+    check_finite(model.named_parameters())
     config, freezer = model.config, _Freezer()
     embedding = model.embedding
     rows = [

@@ -9,8 +9,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
-from .checkpoint import CONFIG, DATA, read_description, read_record, weights_file
+from ..errors import UserError, printable
+from .checkpoint import CONFIG, DATA, FILES, LAST, STAGES, read_description, read_record, weights_file
 from .config import ModelConfig, RunConfig, TokenizerConfig, to_dict
 from .data import (
     SPECIALS,
@@ -46,7 +46,7 @@ class Preparation:
         config: with the sizes of the data.
         tokenizer, labels: of the training split, or, unless it starts anew, of the folder.
         splits: those that have sentences.
-        data: the record of the data for the folder: source, counts, digest.
+        data: the record of the data for the folder: name, source, counts, digest.
     """
 
     start: Start
@@ -91,6 +91,7 @@ def prepare(config: RunConfig, source: str, out: Path, resume: bool) -> Preparat
         if getattr(corpus, name)
     }
     data = {
+        "name": corpus.name,
         "source": source,
         "sentences": {name: len(split) for name, split in splits.items()},
         "truncated": {name: split.truncated for name, split in splits.items()},
@@ -103,12 +104,22 @@ def prepare(config: RunConfig, source: str, out: Path, resume: bool) -> Preparat
 def _start(config: RunConfig, out: Path, resume: bool) -> Start:
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is not a folder; give another one for the run.")
-    if not (out / CONFIG).exists():
+    names = {path.name for path in out.iterdir()} if out.exists() else set()
+    if CONFIG not in names:
+        # What an interrupted start left is written again; names with a dot are temporary or of no program's concern.
+        foreign = sorted(name for name in names - FILES if not name.startswith("."))
+        if foreign:
+            raise UserError(
+                f"{out} holds no run but {printable(foreign[0])}; give a new folder, or that of a run."
+            )
         return Start.NEW
     if resume:
         return Start.RESUME
     if config.training.epochs == 0 and weights_file(out, "float").exists():
         return Start.FLOAT
+    if names.isdisjoint((LAST, *(weights_file(out, stage).name for stage in STAGES))):
+        # Begun, but without a checkpoint: there is nothing to lose.
+        return Start.NEW
     raise UserError(f"{out} holds a run already; go on with it by --resume, or give another folder.")
 
 
@@ -150,10 +161,23 @@ def _digest(corpus: Corpus) -> str:
 def _check_same(config: RunConfig, stored: RunConfig, digest: str, out: Path) -> None:
     if config != stored:
         raise UserError(
-            f"{out} was begun with another configuration; resume with that, or give another folder."
+            f"{out} was begun with another configuration ({_difference(to_dict(stored), to_dict(config))}); resume "
+            "with that, or give another folder."
         )
     if read_record(out / DATA).get("sha256") != digest:
         raise UserError(f"{out} was begun with other data; resume with that, or give another folder.")
+
+
+def _difference(stored: dict[str, Any], asked: dict[str, Any], path: str = "") -> str:
+    """The first key whose values differ, with both."""
+    for key in (*stored, *(key for key in asked if key not in stored)):
+        before, now = stored.get(key), asked.get(key)
+        if isinstance(before, dict) and isinstance(now, dict):
+            if before != now:
+                return _difference(before, now, f"{path}{key}.")
+        elif before != now:
+            return f"{path}{key} = {printable(repr(before), 40)} instead of {printable(repr(now), 40)}"
+    raise ValueError("the configurations are equal")
 
 
 def _check_float_fits(model: ModelConfig, stored: ModelConfig, out: Path) -> None:

@@ -22,6 +22,10 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..fixedpoint import Format
+from .finite import NotFiniteError
+
+MAX_LOG2 = 48
+"""Largest magnitude of a log2 threshold: sums of products of two tensors then stay finite in float32."""
 
 _LN2 = math.log(2.0)
 _SAMPLES = 1 << 16
@@ -90,7 +94,7 @@ class Quantizer(nn.Module):
 
     Attributes:
         bits, signed: of the format.
-        log2_t: the learned threshold; its ceiling sets the scale.
+        log2_t: the learned threshold, from -MAX_LOG2 to MAX_LOG2; its ceiling sets the scale.
         mode: see `Mode`.
         capture: a dictionary that receives the integers under `name` while it is set.
         name: the name of the value in the integer graph; set by `name_quantizers`.
@@ -112,11 +116,20 @@ class Quantizer(nn.Module):
 
     @property
     def fmt(self) -> Format:
-        """The present format."""
+        """The present format.
+
+        Raises:
+            NotFiniteError: the threshold is out of range.
+        """
         return self._format()[0]
 
     def _format(self) -> tuple[Format, float, float]:
-        return _format(self.bits, self.signed, math.ceil(self.log2_t.item()))
+        log2_t = self.log2_t.item()
+        if not abs(log2_t) <= MAX_LOG2:
+            raise NotFiniteError(
+                f"the log2 threshold of {self.name} must be from {-MAX_LOG2} to {MAX_LOG2}, got {log2_t:g}"
+            )
+        return _format(self.bits, self.signed, math.ceil(log2_t))
 
     def _threshold(self) -> Tensor:
         return self.log2_t.detach() if self.frozen else self.log2_t
@@ -156,7 +169,10 @@ class Quantizer(nn.Module):
             return
         if not self.signed:
             flat = flat.clamp(min=0)
-        self._largest = max(self._largest, float(flat.abs().max()))
+        largest = float(flat.abs().max())
+        if not math.isfinite(largest):
+            raise NotFiniteError(f"{self.name} is not finite in calibration")
+        self._largest = max(self._largest, largest)
         # An odd stride, or sizes that are powers of two would show the same few features again and again.
         stride = max(1, flat.numel() // 4096)
         self._samples.append(flat[:: stride | 1].clone())
@@ -168,6 +184,9 @@ class Quantizer(nn.Module):
             method: `max`; `percentile` of the magnitudes; `mse`: the power of two with the smallest mean
                 squared error.
             percentile: for that method, in percent.
+
+        Raises:
+            NotFiniteError: what was watched is too large for any threshold.
         """
         if not self._samples or self._largest == 0.0:
             self._samples = []
@@ -179,6 +198,12 @@ class Quantizer(nn.Module):
             top = math.ceil(math.log2(value)) if value > 0 else top
         elif method == "mse":
             top = min(range(top, top - _MSE_CANDIDATES, -1), key=lambda e: self._error(sample, e))
+        if top > MAX_LOG2:
+            raise NotFiniteError(
+                f"{self.name} must stay below 2^{MAX_LOG2} in calibration, got {self._largest:g}"
+            )
+        # What is smaller than any threshold becomes 0.
+        top = max(top, -MAX_LOG2 + 1)
         # Half way between two scales: neither is one step of the optimizer away.
         with torch.no_grad():
             self.log2_t.fill_(top - 0.5)

@@ -8,8 +8,8 @@ the very bits of one that was never interrupted.
 
 from __future__ import annotations
 
+import json
 import math
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,16 +27,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from ..errors import UserError
-from ..files import sha256
+from ..errors import UserError, printable, refusing
+from ..files import locked_folder, sha256
 from .checkpoint import (
     DATA,
     HISTORY,
     LAST,
+    LOG_FILE,
     METRICS,
     MODES,
     STAGES,
     Stage,
+    check_tensors,
     load_run,
     load_tensors,
     load_weights,
@@ -51,10 +53,11 @@ from .config import RunConfig, TrainingConfig
 from .data import IGNORED, Batch, batches
 from .data.tokenizer import PAD
 from .distillation import inherit, soft_cross_entropy
-from .embedding import TTMEmbedding
 from .evaluate import evaluate_model, outputs
-from .linear import QuantLinear
+from .export import check_exportable
+from .finite import NotFiniteError, check_finite, first_not_finite
 from .metrics import Scores
+from .optimizer import make_optimizer, moments, restore_moments
 from .preparation import Start, prepare
 from .quantizer import Mode, calibrate, freeze_scales, scale_parameters, set_mode
 from .transformer import Transformer
@@ -79,8 +82,7 @@ class EpochRecord:
         epoch: counted from 1 in its stage.
         loss: mean over the sentences.
         dev: scores after the epoch; None without a dev split.
-        best: whether it was the best of its stage so far. Of equal ones the later is taken.
-        seconds: training and dev scores together.
+        best: whether it was the best of its stage so far that can be exported. Of equal ones the later is taken.
     """
 
     stage: Stage
@@ -88,12 +90,11 @@ class EpochRecord:
     loss: float
     dev: Scores | None
     best: bool
-    seconds: float
 
 
 @dataclass(frozen=True)
 class _State:
-    """What a training must know, beside its tensors, to go on: the last epoch, the best score, all records."""
+    """What a training must know, next to its tensors, to go on: the last epoch, the best score, all records."""
 
     stage: Stage
     epoch: int
@@ -143,7 +144,7 @@ class TrainResult:
         config: with the sizes of the data.
         history: all epochs.
         scores: of the best weights, by stage, then by split: "dev" and "test", where they have sentences.
-        seconds_per_epoch: mean, by stage.
+        seconds_per_epoch: mean, by stage, of the epochs that were trained in this call.
     """
 
     out: Path
@@ -156,11 +157,15 @@ class TrainResult:
 def train(options: TrainOptions) -> TrainResult:
     """Trains a model and leaves a run folder, see `checkpoint`.
 
+    The folder is locked meanwhile. A training that diverges leaves the best checkpoint before it.
+
     Raises:
         UserError: the data or the configuration is not valid, `out` holds a run already or one that does not
-            fit, or the loss stopped being a number.
+            fit, another training is at work in it, or the training diverges.
     """
-    with _reproducible(options.threads):
+    if options.out.exists() and not options.out.is_dir():
+        raise UserError(f"{options.out} is not a folder; give another one for the run.")
+    with locked_folder(options.out, "training"), _reproducible(options.threads):
         return _Training(options).run()
 
 
@@ -170,7 +175,9 @@ class _Training:
     def __init__(self, options: TrainOptions) -> None:
         self.out = options.out
         self.on_epoch = options.on_epoch
-        self.console = Console(stderr=True, quiet=options.quiet, highlight=False, soft_wrap=True)
+        self.console = Console(
+            stderr=True, quiet=options.quiet, highlight=False, markup=False, soft_wrap=True
+        )
         prepared = prepare(options.config, options.data, options.out, options.resume)
         self.config, self.tokenizer, self.labels = prepared.config, prepared.tokenizer, prepared.labels
         self.splits = prepared.splits
@@ -179,17 +186,14 @@ class _Training:
         self.model = Transformer(self.config.model, self.training.dropout)
         self.teacher = None if options.teacher is None else self._load_other(options.teacher)
         start = options.start or options.teacher
-        if (
-            start is not None
-            and not inherit(self.model, self._load_other(start))
-            and options.start is not None
-        ):
+        if start is not None and not self._inherit(start) and options.start is not None:
             raise UserError(
                 f"{start} is of a model of other sizes; give a run of the same ones to start from."
             )
-        self.optimizer = self._optimizer("float")
+        self.optimizer = make_optimizer(self.model, self.training, "float")
         self.history: list[EpochRecord] = []
         self.best = -1.0
+        self.seconds: dict[Stage, list[float]] = {}
         others = {
             role: None if path is None else sha256(weights_file(path, "float"))
             for role, path in (("teacher", options.teacher), ("start", start))
@@ -228,6 +232,19 @@ class _Training:
             )
         return run.model
 
+    def _inherit(self, path: Path) -> bool:
+        """Takes the first weights from the run `path`, if its model has the same sizes."""
+        other = self._load_other(path)
+        try:
+            with refusing(f"the weights of {path} can't be factorized", "give another run to start from"):
+                taken = inherit(self.model, other)
+            check_finite(self.model.state_dict().items())
+        except NotFiniteError as error:
+            raise UserError(
+                f"{path} can't be started from, {error.fact}; give a run that was trained with a lower learning rate."
+            ) from None
+        return taken
+
     def run(self) -> TrainResult:
         """Both stages, from wherever the folder is, then the scores."""
         done_stage, done_epochs = self._restore()
@@ -237,8 +254,34 @@ class _Training:
             if not done:
                 self._begin(stage, epochs)
             for epoch in range(done, epochs):
-                self._epoch(stage, epoch, epochs)
+                with self._divergence(stage, f"epoch {epoch + 1} of the {stage} stage"):
+                    self._epoch(stage, epoch, epochs)
+            if epochs and not weights_file(self.out, stage).exists():
+                raise UserError(
+                    f"no epoch of the {stage} stage can be exported, and the last one not because "
+                    f"{self._obstacle(stage)}; {self._advice(stage)}."
+                )
         return self._finish()
+
+    @contextmanager
+    def _divergence(self, stage: Stage, where: str) -> Iterator[None]:
+        """A number that is not finite ends the training in a sentence that says `where`, and what to change."""
+        try:
+            yield
+        except NotFiniteError as error:
+            kept = "; the best epoch so far is kept" if weights_file(self.out, stage).exists() else ""
+            raise UserError(
+                f"the training diverged in {where}: {error.fact}; {self._advice(stage)}{kept}."
+            ) from None
+
+    def _advice(self, stage: Stage) -> str:
+        """What to change when a stage came to nothing."""
+        training = self.training
+        if stage == "quantized":
+            rates = f"--qat-lr (now {training.qat_lr:g}) or training.scale_lr (now {training.scale_lr:g})"
+            return f"lower {rates} and train again with --epochs 0"
+        elsewhere = " into another folder" if weights_file(self.out, stage).exists() else ""
+        return f"lower --lr (now {training.lr:g}) and train again{elsewhere}"
 
     def _restore(self) -> tuple[Stage, int]:
         """Takes up the state on disk, and says which epochs of which stage are done."""
@@ -247,6 +290,10 @@ class _Training:
             return STAGES[0], 0
         tensors, content = read_tensors(path)
         state = self._state(path, content)
+        for stage in {record.stage for record in state.history if record.best}:
+            # The best weights are read at the end only; what is wrong with them is told before that.
+            best = weights_file(self.out, stage)
+            check_tensors(self.model, read_tensors(best)[0], best)
         weights = {
             name.removeprefix("model."): tensor
             for name, tensor in tensors.items()
@@ -254,41 +301,26 @@ class _Training:
         }
         load_tensors(self.model, weights, path)
         self._configure(state.stage)
-        self.optimizer = self._optimizer(state.stage)
-        self._restore_moments(tensors, path)
+        self.optimizer = make_optimizer(self.model, self.training, state.stage)
+        restore_moments(self.optimizer, tensors, path)
         self.best = state.best
         self.history = list(state.history)
-        self.console.print(f"going on after epoch {state.epoch} of the {state.stage} stage")
+        self._tell(f"going on after epoch {state.epoch} of the {state.stage} stage")
         return state.stage, state.epoch
 
     def _state(self, path: Path, content: Mapping[str, Any]) -> _State:
         """The counters in `last.safetensors`, checked."""
         try:
-            state = _STATE.validate_python(content)
+            state = _STATE.validate_json(json.dumps(content), strict=True)
         except ValidationError:
             state = None
-        if state is None or not 1 <= state.epoch <= self._epochs(state.stage):
-            raise UserError(f"{path} holds no state of this training; restore it or train anew.")
+        if (
+            state is None
+            or not 1 <= state.epoch <= self._epochs(state.stage)
+            or [(state.stage, state.epoch)] != [(record.stage, record.epoch) for record in state.history[-1:]]
+        ):
+            raise UserError(f"{path} holds no state of this training; restore it or train again.")
         return state
-
-    def _restore_moments(self, tensors: Mapping[str, Tensor], path: Path) -> None:
-        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if not name.startswith("optimizer."):
-                continue
-            found = re.fullmatch(r"optimizer\.(\d+)\.(step|exp_avg|exp_avg_sq)", name)
-            index = int(found[1]) if found else len(parameters)
-            if found is None or index >= len(parameters):
-                raise UserError(f"{path} holds {name}, which is no state of AdamW; restore it or train anew.")
-            # The fused step walks through memory: moments must lie there in the order of their parameter.
-            like = torch.empty_like(tensor if found[2] == "step" else parameters[index])
-            if like.shape != tensor.shape:
-                raise UserError(f"{path} holds {name} in the wrong shape; restore it or train anew.")
-            moments.setdefault(index, {})[found[2]] = like.copy_(tensor)
-        if any(len(state) != 3 for state in moments.values()):
-            raise UserError(f"{path} lacks a part of AdamW's state; restore it or train anew.")
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
 
     def _begin(self, stage: Stage, epochs: int) -> None:
         """Makes the model and the optimizer ready for the first epoch of a stage, if it has any."""
@@ -299,10 +331,11 @@ class _Training:
             return
         if stage == "quantized":
             load_weights(self.model, path)
-            self._calibrate()
+            with self._divergence("float", "the calibration after the float stage"):
+                self._calibrate()
         self.best = -1.0
         self._configure(stage)
-        self.optimizer = self._optimizer(stage)
+        self.optimizer = make_optimizer(self.model, self.training, stage)
 
     def _configure(self, stage: Stage) -> None:
         set_mode(self.model, MODES[stage])
@@ -317,31 +350,6 @@ class _Training:
             for batch in islice(order, self.training.calibration_batches):
                 outputs(self.model, batch)
             calibrate(self.model, self.training.calibration, self.training.percentile)
-
-    def _optimizer(self, stage: Stage) -> torch.optim.AdamW:
-        """AdamW: weights; vectors and scalars, without decay; thresholds, at a rate of their own."""
-        scales = scale_parameters(self.model)
-        apart = {id(parameter) for parameter in scales}
-        others = [parameter for parameter in self.model.parameters() if id(parameter) not in apart]
-        rate = self.training.lr if stage == "float" else self.training.qat_lr
-        decay = self.training.weight_decay
-        factors: dict[int, float] = {}
-        for module in self.model.modules():
-            if isinstance(module, TTMEmbedding):
-                factors.update((id(core), self.training.ttm_lr_factor) for core in module.cores)
-            elif isinstance(module, QuantLinear) and module.kind != "dense":
-                factors.update((id(core), self.training.core_lr_factor) for core in module.cores)
-        matrices = [parameter for parameter in others if parameter.dim() > 1]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in others if p.dim() <= 1], "peak": rate, "weight_decay": 0.0}
-        ]
-        for factor in sorted({factors.get(id(parameter), 1.0) for parameter in matrices}):
-            params = [parameter for parameter in matrices if factors.get(id(parameter), 1.0) == factor]
-            # AdamW multiplies decay by the rate; all matrices shall decay alike.
-            groups.append({"params": params, "peak": rate * factor, "weight_decay": decay / factor})
-        if stage == "quantized":
-            groups.append({"params": scales, "peak": self.training.scale_lr, "weight_decay": 0.0})
-        return torch.optim.AdamW(groups, fused=True)
 
     def _epoch(self, stage: Stage, epoch: int, epochs: int) -> None:
         """One epoch, from training to its files; `epoch` counts from 0."""
@@ -362,24 +370,53 @@ class _Training:
                 progress.update(bar, advance=1, loss=loss)
 
             loss = self._learn(stage, epoch, epochs, show)
+            check_finite(self._tensors().items())
+            obstacle = self._obstacle(stage)
             progress.update(bar, description=f"{title} dev")
             scores = (
                 evaluate_model(self.model, self.splits["dev"], self.labels) if "dev" in self.splits else None
             )
         score = 0.0 if scores is None else scores.selection
-        best = score >= self.best
-        record = EpochRecord(stage, epoch + 1, loss, scores, best, time.perf_counter() - start)
+        best = obstacle is None and score >= self.best
+        record = EpochRecord(stage, epoch + 1, loss, scores, best)
         self.history.append(record)
         if best:
             self.best = score
             state = {"stage": stage, "epoch": record.epoch, "dev": scores and asdict(scores)}
             write_tensors(weights_file(self.out, stage), self.model.state_dict(), state)
         self._save(record)
+        seconds = time.perf_counter() - start
+        self.seconds.setdefault(stage, []).append(seconds)
         mark = " *" if best else ""
         told = "" if scores is None else f"  dev {scores}"
-        self.console.print(f"{title}  loss {loss:.4f}{told}  {record.seconds:.1f} s{mark}")
+        self._tell(f"{title}  loss {loss:.4f}{told}  {seconds:.1f} s{mark}")
+        if obstacle is not None:
+            self._tell(f"{title}  can't be exported: {obstacle}")
         if self.on_epoch is not None:
             self.on_epoch(record)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """The model and the optimizer, as `last.safetensors` has them."""
+        model = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        return model | moments(self.optimizer)
+
+    def _obstacle(self, stage: Stage) -> str | None:
+        """Why the quantized model can't be exported as it is now, if so: a clause without advice."""
+        if stage == "float":
+            return None
+        try:
+            check_exportable(self.model)
+        except NotFiniteError:
+            raise
+        except UserError as error:
+            return printable(str(error).partition(";")[0], 140)
+        return None
+
+    def _tell(self, line: str) -> None:
+        """Prints a line, and writes it with the time to the log of the run."""
+        self.console.print(line)
+        with (self.out / LOG_FILE).open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")
 
     def _learn(self, stage: Stage, epoch: int, epochs: int, show: Callable[[float], None]) -> float:
         """All steps of one epoch; the mean loss."""
@@ -407,15 +444,14 @@ class _Training:
                 loss = (1 - share) * loss + share * self._soft_loss(result, seen, self.teacher)
             value = float(loss.detach())
             if not math.isfinite(value):
-                raise UserError(
-                    f"the loss is no longer a number in epoch {epoch + 1} of the {stage} stage; lower the "
-                    "learning rate and train again."
-                )
+                raise NotFiniteError(f"the loss is {value}")
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             # Thresholds are left out: their gradients are sums over whole tensors and would use up the norm,
             # while AdamW does not mind their size.
-            torch.nn.utils.clip_grad_norm_(weights, self.training.clip or math.inf)
+            norm = torch.nn.utils.clip_grad_norm_(weights, self.training.clip or math.inf)
+            if not torch.isfinite(norm):
+                raise NotFiniteError(f"the norm of the gradients is {float(norm)}")
             self.optimizer.step()
             total += value * len(batch.index)
             show(value)
@@ -431,6 +467,8 @@ class _Training:
     def _soft_loss(self, result: dict[str, Tensor], batch: Batch, teacher: Transformer) -> Tensor:
         with torch.no_grad():
             wanted = outputs(teacher, batch)
+        if first_not_finite(wanted.items()) is not None:
+            raise UserError("a logit of the teacher is not finite; give another teacher.")
         temperature = self.training.distill_temperature
         loss = soft_cross_entropy(result["label"], wanted["label"], temperature)
         if "slots" in result:
@@ -447,12 +485,9 @@ class _Training:
         return replace(batch, ids=np.where(drawn, np.int32(tokenizer.unk_id), batch.ids))
 
     def _save(self, record: EpochRecord) -> None:
-        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            tensors.update({f"optimizer.{index}.{key}": tensor for key, tensor in moments.items()})
         history = [asdict(entry) for entry in self.history]
         state = _State(record.stage, record.epoch, self.best, tuple(self.history))
-        write_tensors(self.out / LAST, tensors, asdict(state))
+        write_tensors(self.out / LAST, self._tensors(), asdict(state))
         write_record(self.out / HISTORY, {"epochs": history})
 
     def _forget(self) -> None:
@@ -464,7 +499,6 @@ class _Training:
     def _finish(self) -> TrainResult:
         """The scores of the best weights of each stage."""
         scores: dict[Stage, dict[str, Scores]] = {}
-        seconds: dict[Stage, float] = {}
         for stage in STAGES:
             path = weights_file(self.out, stage)
             if not path.exists():
@@ -476,13 +510,10 @@ class _Training:
                 if name in self.splits:
                     with self.console.status(f"{stage}: scoring {name}"):
                         scores[stage][name] = evaluate_model(self.model, self.splits[name], self.labels)
-                    self.console.print(f"{stage:9} {name:4}  {scores[stage][name]}")
-            times = [record.seconds for record in self.history if record.stage == stage]
-            if times:
-                seconds[stage] = sum(times) / len(times)
+                    self._tell(f"{stage:9} {name:4}  {scores[stage][name]}")
+        seconds = {stage: sum(times) / len(times) for stage, times in self.seconds.items()}
         result = TrainResult(self.out, self.config, tuple(self.history), scores, seconds)
-        told = asdict(result)
-        write_record(self.out / METRICS, {key: told[key] for key in ("scores", "seconds_per_epoch")})
+        write_record(self.out / METRICS, {"scores": asdict(result)["scores"]})
         return result
 
     def _seed(self, draw: _Draw, *key: int) -> int:

@@ -19,11 +19,14 @@ from .evaluate import read_sentences
 
 FOLDER = "hls"
 
+BUILT_IN = "voice"
+"""The corpus that every installation has."""
+
 RUNS = 4
 """Runs in the vectors: C simulation with `ap_int` takes about a second each."""
 
 
-def write_hls_project(build: Path, made: EngineBuild, data: str | None) -> None:
+def write_hls_project(build: Path, made: EngineBuild, data: str | None, usual: str | None = None) -> None:
     """Writes `BUILD/hls/`.
 
     Args:
@@ -31,6 +34,7 @@ def write_hls_project(build: Path, made: EngineBuild, data: str | None) -> None:
         made: its program.
         data: where the sentences come from; None for the data that the model was trained on, or random token ids
             if that is not there.
+        usual: where that data lies, if it is known. A build does not say, unless it is the built-in corpus.
 
     Raises:
         UserError: `data` can't be read.
@@ -41,7 +45,7 @@ def write_hls_project(build: Path, made: EngineBuild, data: str | None) -> None:
     engine.init(made.image)
     runs = []
     together = made.program.sentences
-    chosen = _sentences(graph, data, RUNS * together, made.program.max_length)
+    chosen = _sentences(graph, data, usual, RUNS * together, made.program.max_length)
     for start in range(0, len(chosen), together):
         part = chosen[start : start + together]
         packet = run_packet(made.inputs, [(s.tokens, s.segments) for s in part], made.stream)
@@ -50,13 +54,14 @@ def write_hls_project(build: Path, made: EngineBuild, data: str | None) -> None:
     write_project(build / FOLDER, to_bytes(made.program), made.image, made.engine, runs)
 
 
-def _sentences(graph: Graph, data: str | None, count: int, longest: int) -> list[Sentence]:
+def _sentences(graph: Graph, data: str | None, usual: str | None, count: int, longest: int) -> list[Sentence]:
     """The shortest sentence, the longest that fits, and others."""
     if data is None:
         provenance = graph.metadata.provenance.get("data", {})
-        source = provenance.get("source") if isinstance(provenance, dict) else None
+        if usual is None and isinstance(provenance, dict) and provenance.get("name") == BUILT_IN:
+            usual = BUILT_IN
         try:
-            found = read_sentences(graph, str(source), "test", None) if source else []
+            found = [] if usual is None else read_sentences(graph, usual, "test", None)
         except UserError:
             found = []
     else:
