@@ -120,7 +120,7 @@ def read_engine(folder: Path) -> EngineBuild:
         program = from_bytes(contents[PROGRAM_FILE], record.engine)
         check_record(record, program)
     except RecordError as error:
-        raise UserError(f"{path} is damaged: {error}; compile the model again.") from None
+        raise UserError(f"{path} can't be used: {error}; compile the model again.") from None
     return EngineBuild(program, contents[IMAGE_FILE], contents[STREAM_FILE], record)
 
 
