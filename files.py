@@ -28,12 +28,12 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 
 
 def replace_atomic(path: Path, write: Callable[[Path], Any]) -> None:
-    """Calls `write(temporary)` with a path beside `path`, then renames it to `path`.
+    """Calls `write(temporary)` with a path next to `path` and of its suffix, then renames it to `path`.
 
     For libraries that want a file name rather than bytes. The temporary file is removed when `write` raises.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -78,7 +78,7 @@ _KINDS = (
 
 
 @contextmanager
-def locked_folder(path: Path, user: str) -> Iterator[None]:
+def locked_folder(path: Path, user: str, *, wait: bool = False) -> Iterator[None]:
     """Holds a lock on the folder `path` that no other process gets; the kernel lets go of it when this one ends.
 
     The folder is made when missing. It is removed again, with the parents that were made for it, if it is still empty
@@ -87,13 +87,14 @@ def locked_folder(path: Path, user: str) -> Iterator[None]:
     Args:
         path: the folder. It may be empty, and what is in it does not matter: the lock is on the folder itself.
         user: who holds such a lock, for the message, for instance "training".
+        wait: for the end of whoever holds the lock, rather than refuse.
 
     Raises:
         UserError: another process, or another call in this one, holds the lock.
         OSError: the folder can't be made or opened.
     """
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
-    handle = _open_locked(path, user)
+    handle = _open_locked(path, user, wait)
     try:
         yield
     finally:
@@ -105,14 +106,14 @@ def locked_folder(path: Path, user: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _open_locked(path: Path, user: str) -> int:
+def _open_locked(path: Path, user: str, wait: bool) -> int:
     """A descriptor of the folder that `path` names, locked."""
     while True:
         path.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
                 raise UserError(
                     f"another {user} is at work in {path}; wait for its end, or give another folder."
@@ -187,9 +188,3 @@ def sha256(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def cache_folder(kind: str) -> Path:
-    """Where what takes long to build is kept: `$XDG_CACHE_HOME/narrowgauge/KIND`, or that in `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "narrowgauge" / kind

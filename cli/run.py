@@ -29,7 +29,8 @@ def add_parser(commands: Commands) -> None:
         "--waves",
         type=Path,
         metavar="FILE",
-        help="with --on rtl: waveforms of all signals (FST), and FILE.gtkw with the names of the instructions",
+        help="with --on rtl: waveforms of all signals, in a .fst file (small; needs headers of zlib and lz4) or a "
+        ".vcd file; in a .gtkw file next to it the names of the instructions",
     )
     parser.add_argument(
         "--strict", action="store_true", help="refuse a sentence that is too long; don't cut it"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
+import importlib.metadata
 import importlib.util
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
+from .. import toolchain
+from ..compilecache import compiled, execute
 from ..errors import UserError
-from ..files import cache_folder
 from ..hw.isa import Parameters
 from .header import SOURCES, config_header
 
@@ -59,7 +57,7 @@ def build_library(parameters: Parameters, native: bool) -> Path:
         native: native types of the same range instead of `ap_int`: the same integers, many times faster.
 
     Raises:
-        UserError: there is no g++, or the `ap_int` headers are missing.
+        UserError: there is no g++, the `ap_int` headers are missing, or see `compilecache.compiled`.
     """
     return _cached([CSIM / "shim.cpp"], parameters, native, ("-shared", "-fPIC"), "engine.so")
 
@@ -72,7 +70,7 @@ def build_testbench(name: str, parameters: Parameters, native: bool) -> Path:
         parameters, native: see `build_library`.
 
     Raises:
-        UserError: there is no g++, or the `ap_int` headers are missing.
+        UserError: there is no g++, the `ap_int` headers are missing, or see `compilecache.compiled`.
     """
     top = "engine.cpp" if name == "engine" else f"{name}_top.cpp"
     return _cached([SOURCES / f"tb_{name}.cpp", SOURCES / top], parameters, native, (), f"tb_{name}")
@@ -83,23 +81,15 @@ def _cached(
 ) -> Path:
     options = [*flags(native), *extra]
     config = config_header(parameters)
-    digest = hashlib.sha256("\0".join([config, *options, *map(str, units), name]).encode())
-    for folder in (SOURCES, CSIM):
-        for path in sorted(folder.iterdir()):
-            digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
-    target = cache_folder("hls") / digest.hexdigest()[:24] / name
-    if target.is_file():
-        return target
-    compiler = shutil.which("g++")
-    if compiler is None:
-        raise UserError("g++ is missing; install it to run the C++ engine.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as work:
+    compiler = toolchain.compiler("run the C++ engine")
+
+    def make(work: Path) -> None:
         Path(work, "config.h").write_text(config, encoding="utf-8")
-        made = Path(work, name)
-        command = [compiler, *options, f"-I{work}", *map(str, units), "-o", str(made)]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode:
-            raise RuntimeError(f"{' '.join(command)}\n{result.stderr[-4000:]}")
-        made.replace(target)
-    return target
+        execute([compiler, *options, f"-I{work}", *map(str, units), "-o", name], work)
+
+    headers = [] if native else [importlib.metadata.version("hls4ml")]
+    # Where the sources lie does not matter, what they are does.
+    kinds = [option for option in options if not option.startswith("-I")]
+    key = [config, *kinds, *headers, *(unit.name for unit in units), toolchain.version(compiler)]
+    files = [path for folder in (SOURCES, CSIM) for path in sorted(folder.iterdir()) if path.is_file()]
+    return compiled("hls", name, key, files, make)

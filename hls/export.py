@@ -175,7 +175,9 @@ AP_INCLUDE ?= $(shell $(PYTHON) -c 'import importlib.util as u; s = u.find_spec(
     print(s.submodule_search_locations[0] + "/templates/vivado/ap_types" if s else "")' 2>/dev/null)
 ifeq ($(wildcard $(AP_INCLUDE)/ap_int.h),)
 TYPES := -DNG_NATIVE_TYPES
+USED := native types, which give the same integers (no ap_int.h: install hls4ml, or set AP_INCLUDE to its folder)
 else
+USED := ap_int types of $(AP_INCLUDE)
 # The constructors of the ap_int headers read a member before they set it.
 TYPES := -isystem $(AP_INCLUDE) -Wno-uninitialized -Wno-maybe-uninitialized
 endif
@@ -187,6 +189,7 @@ HEADERS := $(wildcard src/*.hpp src/*.h csim/*.h)
 .DEFAULT_GOAL := csim
 
 csim: $(UNITS:%=build/tb_%)
+	$(info csim: with $(USED))
 	@set -e; for unit in $(UNITS); do build/tb_$$unit vectors; done
 
 build/tb_engine: src/tb_engine.cpp src/engine.cpp $(HEADERS)

@@ -15,7 +15,7 @@ from ..hw.program import ProgramError
 from ..hw.silicon import PLAIN, Silicon
 from . import coverage
 from .engine import OnWrite
-from .verilate import Watch, build_library
+from .verilate import Watch, build_library, waves_in
 
 _REGISTERS = {register.name: register.address for register in isa.registers()}
 
@@ -25,7 +25,7 @@ class RtlEngine:
 
     Args:
         parameters: what the engine is built with.
-        waves: a file for waveforms of all signals, in the format FST.
+        waves: a file for waveforms of all signals, .fst or .vcd; see `verilate.waves_in`.
         silicon: what it is made of; no result and no cycle depends on it.
 
     Attributes:
@@ -36,7 +36,7 @@ class RtlEngine:
         counters: of the last command, by name.
 
     Raises:
-        UserError: Verilator is missing, or what it needs for waveforms.
+        UserError: Verilator, g++ or make is missing, or what waveforms need.
     """
 
     def __init__(self, parameters: Parameters, waves: Path | None = None, silicon: Silicon = PLAIN) -> None:
@@ -48,7 +48,9 @@ class RtlEngine:
         self.limit = 20_000_000
         self.counters: dict[str, int] = {}
         counts = coverage.folder()
-        watch = Watch.WAVES if waves is not None else Watch.COVERAGE if counts is not None else Watch.NOTHING
+        watch = (
+            waves_in(waves) if waves is not None else Watch.COVERAGE if counts is not None else Watch.NOTHING
+        )
         self._counts = counts if watch is Watch.COVERAGE else None
         lib = ctypes.CDLL(str(build_library(parameters, watch, silicon)))
         lib.ng_new.restype = ctypes.c_void_p

@@ -26,7 +26,7 @@ class RtlLevel(ProgramLevel):
         compiled: its program.
         engine: what the engine is built with; see `HlsLevel` for what it is if None.
         stalls: whether the streams stall at random, in every run in another way.
-        waves: a file for waveforms of all signals, in the format FST.
+        waves: a file for waveforms of all signals, .fst or .vcd.
 
     Raises:
         ProgramError: program or image are not sound.

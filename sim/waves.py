@@ -16,7 +16,7 @@ _HEADING = "@200"
 
 
 def write_names(waves: Path, build: EngineBuild) -> None:
-    """Writes `NAME.gtkw` beside `NAME.fst` and, for each unit, `NAME.UNIT.txt` with its instructions and their layers.
+    """Writes `NAME.gtkw` next to the waveforms, and for each unit `NAME.UNIT.txt`: its instructions and their layers.
 
     `gtkwave NAME.gtkw` shows the instructions of the three units and the streams. The opcodes have their names in the
     FST file itself, for any viewer.

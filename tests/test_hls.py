@@ -336,6 +336,11 @@ def test_a_project_passes_its_own_simulation(native: bool, tmp_path: Path) -> No
     assert "engine: 2 of 2 runs pass" in result.stdout
     assert result.stdout.count("tests pass") == 3
     assert ("-DNG_NATIVE_TYPES" in result.stdout) == native
+    assert (
+        f"csim: with {'native types, which' if native else f'ap_int types of {ap_include()}'}"
+        in result.stdout
+    )
+    assert ("install hls4ml" in result.stdout) == native
 
 
 # Not optimized: these programs are small, and compiling is most of the time.

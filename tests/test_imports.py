@@ -19,7 +19,19 @@ else:
 LINT = (
     "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True, no_logo=True))"
 )
-LAYERS = ("errors", "files", "fixedpoint", "graph", "model", "hw", "hls", "sim", "cli")
+LAYERS = (
+    "errors",
+    "files",
+    "compilecache",
+    "toolchain",
+    "fixedpoint",
+    "graph",
+    "model",
+    "hw",
+    "hls",
+    "sim",
+    "cli",
+)
 
 
 def lint(folder: Path, parent: Path | None = None) -> subprocess.CompletedProcess[str]:

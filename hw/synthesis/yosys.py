@@ -16,8 +16,9 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from ...compilecache import cache_folder
 from ...errors import UserError
-from ...files import cache_folder, read_json, write_json
+from ...files import read_json, write_json
 from ..sources import sources
 from .design import Design, Module, read_design
 from .levels import Levels, longest_path

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...files import cache_folder
+from ...compilecache import execute, plain_path
 from .. import coverage
-from ..verilate import RTL, Watch, environment
+from ..verilate import RTL, Watch, verilated, waves_in
 
 HERE = Path(__file__).resolve().parent
 
@@ -45,57 +40,44 @@ def sources(top: str, *checks: str) -> list[Path]:
     return list(found.values())
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Only one process at a time builds in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _run(command: list[str], cwd: Path) -> None:
-    done = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}\n{(done.stdout + done.stderr)[-6000:]}")
-
-
 def _options(top: str, watch: Watch) -> list[str]:
     """Options of every build: of these the objects of Verilator's run-time library depend on `watch` alone."""
     from cocotb_tools import config
 
+    libraries = plain_path(Path(config.libs_dir))
     return [
-        *("verilator", "--cc", "--exe", "--prefix", "Vtop", "--Mdir", "obj", "--top-module", top, "-o", f"../{top}"),
-        *("--vpi", "--public-flat-rw", "--assert", "--x-assign", "unique", "--x-initial", "unique"),
-        *("--timescale", "1ns/1ps", "-Wno-fatal", "-Wno-lint"),
+        *("--prefix", "Vtop", "--top-module", top, "--vpi", "--public-flat-rw", "--assert"),
+        *(
+            "--x-assign",
+            "unique",
+            "--x-initial",
+            "unique",
+            "--timescale",
+            "1ns/1ps",
+            "-Wno-fatal",
+            "-Wno-lint",
+        ),
         *watch.value,
-        *("-LDFLAGS", f"-Wl,-rpath,{config.libs_dir} -L{config.libs_dir} -lcocotbvpi_verilator"),
-    ]  # fmt: skip
+        *("-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"),
+    ]
 
 
-def _run_time(watch: Watch) -> list[Path]:
-    """Objects of Verilator's run-time library and VPI, compiled once for all benches."""
-    import cocotb
+def _run_time(watch: Watch) -> Path:
+    """Verilator's run-time library with its VPI as one object, compiled once for all benches."""
 
-    verilator = shutil.which("verilator", path=environment()["PATH"])
-    assert verilator is not None
-    include = Path(verilator).resolve().parents[1] / "include"
-    key = hashlib.sha256(f"{include} {cocotb.__version__} {watch.name}".encode())
-    key.update((include / "verilated_config.h").read_bytes())
-    folder = cache_folder("benches") / f"run-time-{key.hexdigest()[:16]}"
-    with _locked(folder):
-        if not (folder / "done").is_file():
-            (folder / "ng_none.sv").write_text("module ng_none (input logic clk_i); endmodule\n")
-            _run([*_options("ng_none", watch), "--build", "-j", "2", "ng_none.sv", _main()], folder)
-            (folder / "done").touch()
-    return sorted((folder / "obj").glob("verilated*.o"))
+    def join(work: Path) -> None:
+        objects = sorted(str(path.relative_to(work)) for path in (work / "obj").glob("verilated*.o"))
+        execute(["g++", "-r", "-o", "run_time.o", *objects], work)
+
+    options = [*_options("ng_none", watch), "-j", "2"]
+    return verilated("benches", "run_time.o", options, [HERE / "ng_none.sv", _main()], "", join)
 
 
-def _main() -> str:
+def _main() -> Path:
     """The main program of cocotb's simulations with Verilator."""
     from cocotb_tools import config
 
-    return str(config.share_dir / "lib" / "verilator" / "verilator.cpp")
+    return Path(config.share_dir) / "lib" / "verilator" / "verilator.cpp"
 
 
 def build(
@@ -114,27 +96,13 @@ def build(
         watch: what is recorded.
 
     Raises:
-        UserError: Verilator is missing.
-        RuntimeError: the sources don't compile; the message has Verilator's output.
+        UserError: Verilator, g++ or make is missing, or the sources don't compile.
     """
-    files = sources(top, *checks)
-    objects = _run_time(watch)
-    digest = hashlib.sha256(repr((top, sorted(parameters.items()), str(objects[0].parent))).encode())
-    for file in (*files, Path(__file__)):
-        digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
-    folder = cache_folder("benches") / f"{top}-{digest.hexdigest()[:16]}"
-    with _locked(folder):
-        if not (folder / top).is_file():
-            values = [f"-G{name}={value}" for name, value in parameters.items()]
-            # The run-time library is linked, not compiled; its precompiled headers want an option of this package.
-            make = "VM_GLOBAL_FAST= OPT_FAST=-O1 OPT_SLOW=-O0 CFG_CXXFLAGS_PCH_I=-include"
-            _run(
-                [*_options(top, watch), *values, "--build", "-j", "1", "-MAKEFLAGS", make, _main()]
-                + [str(path) for path in (*objects, *files)],
-                folder,
-            )
-            shutil.rmtree(folder / "obj")
-    return folder
+    values = [f"-G{name}={value}" for name, value in parameters.items()]
+    # The run-time library is linked, not compiled.
+    make = "VM_GLOBAL_FAST= OPT_FAST=-O1 OPT_SLOW=-O0"
+    files = [_main(), _run_time(watch), *sources(top, *checks)]
+    return verilated("benches", top, [*_options(top, watch), *values, "-j", "1"], files, make).parent
 
 
 def run_bench(
@@ -155,7 +123,7 @@ def run_bench(
         seed: of the bench's random numbers and of the registers' values before reset; None takes that of `SEED`.
         top: the top module, where that is a wrapper; else `module` itself.
         checks: modules beside the benches that bind themselves to the design.
-        waves: file to which all signals are written (FST); compiles another simulation.
+        waves: file to which all signals are written, .fst or .vcd; compiles another simulation.
         environ: further variables of the bench's environment.
 
     Raises:
@@ -170,7 +138,7 @@ def run_bench(
     name = top or module
     values = dict(parameters or {})
     counts = coverage.folder()
-    watch = Watch.WAVES if waves is not None else Watch.COVERAGE if counts is not None else Watch.NOTHING
+    watch = waves_in(waves) if waves is not None else Watch.COVERAGE if counts is not None else Watch.NOTHING
     folder = build(name, values, checks=checks, watch=watch)
     plusargs = [f"+verilator+seed+{seed}", "+verilator+rand+reset+2"]
     if watch is Watch.COVERAGE and counts is not None:

