@@ -7,6 +7,7 @@ folder whose path has plain characters only (`cache_folder`), and what lies else
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import platform
@@ -221,6 +222,21 @@ def _no_room(folder: Path, error: OSError) -> UserError:
         f"{folder} can't be compiled in ({error.strerror or error}); "
         "free some space, or set XDG_CACHE_HOME to another folder."
     )
+
+
+def load(library: Path) -> ctypes.CDLL:
+    """A shared library of the cache.
+
+    Raises:
+        UserError: the system refuses it, for instance in a folder from which nothing may be executed.
+    """
+    try:
+        return ctypes.CDLL(str(library))
+    except OSError as error:
+        raise UserError(
+            f"{library.name} can't be loaded ({printable(str(error))}); remove {library.parent}, "
+            "or set XDG_CACHE_HOME to a folder from which programs can be run."
+        ) from None
 
 
 def execute(

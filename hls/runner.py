@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..compilecache import load
 from ..errors import UserError
 from ..fixedpoint import IntArray
 from ..hw.isa import BEAT_BYTES, SENTENCES, Command, Error, Memory, Parameters, Unit
@@ -49,7 +51,7 @@ class HlsEngine:
         self.where: tuple[Unit, int] | None = None
         self._most_steps = most_steps
         self._stopped = False
-        self._library = _library(str(build_library(parameters, native)))
+        self._library = _library(build_library(parameters, native))
         self._engine = self._library.ng_create()
         self._close = weakref.finalize(self, self._library.ng_destroy, self._engine)
         lanes = parameters.lanes
@@ -181,9 +183,9 @@ class HlsEngine:
             )
 
 
-def _library(path: str) -> ctypes.CDLL:
+def _library(path: Path) -> ctypes.CDLL:
     """The shared library with the types of its functions."""
-    library = ctypes.CDLL(path)
+    library = load(path)
     library.ng_create.restype = ctypes.c_void_p
     library.ng_create.argtypes = []
     library.ng_destroy.restype = None

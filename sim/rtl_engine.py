@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..compilecache import load
 from ..hw import isa
 from ..hw.isa import Error, Memory, Parameters, Unit
 from ..hw.program import ProgramError
@@ -52,7 +53,7 @@ class RtlEngine:
             waves_in(waves) if waves is not None else Watch.COVERAGE if counts is not None else Watch.NOTHING
         )
         self._counts = counts if watch is Watch.COVERAGE else None
-        lib = ctypes.CDLL(str(build_library(parameters, watch, silicon)))
+        lib = load(build_library(parameters, watch, silicon))
         lib.ng_new.restype = ctypes.c_void_p
         lib.ng_record.restype = ctypes.c_void_p
         lib.ng_records.restype = lib.ng_cycles.restype = ctypes.c_uint64

@@ -23,6 +23,7 @@ from narrowgauge.errors import UserError
 from narrowgauge.hls.build import build_library as hls_library
 from narrowgauge.sim import verilate
 from narrowgauge.sim.benches import runner
+from narrowgauge.sim.rtl_engine import RtlEngine
 from narrowgauge.sim.verilate import Watch, waves_in
 
 from .engine_programs import SMALL
@@ -176,6 +177,11 @@ def test_a_full_disk_is_told() -> None:
 
     with pytest.raises(UserError, match=r"No space left on device.*XDG_CACHE_HOME"):
         compiled("test", "x.so", [], [], make)
+
+
+def test_a_library_that_the_system_refuses_is_told() -> None:
+    with pytest.raises(UserError, match=r"x\.so can't be loaded .*XDG_CACHE_HOME"):
+        compilecache.load(Maker().get())
 
 
 def test_options_of_an_outer_make_stay_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,7 +387,7 @@ def test_a_verilator_from_path_counts_if_it_is_new_enough(only: Path, said: str,
     if fits:
         assert toolchain.find_verilator().command == (str(path),)
     else:
-        with pytest.raises(UserError, match=r"must be 5\.036 or later, got"):
+        with pytest.raises(UserError, match=r"must be 5\.036 or later, got version"):
             toolchain.find_verilator()
     assert (toolchain.numbers(toolchain.verilator_version() or "") >= (5, 36)) == fits
 
@@ -428,6 +434,9 @@ def test_the_suffix_says_the_format_of_waveforms(only: Path) -> None:
             continue
         with pytest.raises(UserError) as caught:
             waves_in(Path("out.fst"))
+        assert str(caught.value) == sentence.format(missing)
+        with pytest.raises(UserError) as caught:
+            RtlEngine(SMALL, Path("out.fst"))
         assert str(caught.value) == sentence.format(missing)
     (only / "g++").unlink()
     assert toolchain.missing_headers(["zlib.h"]) == ["zlib.h"]

@@ -72,6 +72,12 @@ def test_a_write_onto_a_folder_fails_and_leaves_nothing(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_library_sees_the_suffix_of_the_file(tmp_path: Path) -> None:
+    seen: list[Path] = []
+    replace_atomic(tmp_path / "waves.vcd", seen.append)
+    assert seen[0].suffix == ".vcd" and seen[0].parent == tmp_path
+
+
 def test_missing_parents_are_made(tmp_path: Path) -> None:
     write_atomic(tmp_path / "a" / "b" / "file", "text")
     assert (tmp_path / "a" / "b" / "file").read_text(encoding="utf-8") == "text"

