@@ -45,7 +45,7 @@ def main() -> None:
             "tensor train, integers",
             evaluate_build(args.build, args.data),
             integers.parameters,
-            integers.bytes,
+            integers.sizes.constants,
         ),
     ]
     table = Table(title=f"{args.data}, test split: {rows[0][1].sentences} sentences", title_justify="left")

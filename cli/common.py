@@ -105,7 +105,8 @@ def console() -> Console:
             # rich would exit with 1, which means "not equal" here; `main` knows better.
             raise
 
-    output = Output()
+    # Names of models, layers and labels are text, whatever brackets and colons are in them.
+    output = Output(markup=False, emoji=False)
     if not output.is_terminal:
         output.width = 200
     return output

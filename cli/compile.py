@@ -111,12 +111,13 @@ def compile_and_report(build: Path, args: argparse.Namespace, usual: str | None 
 
 
 def _report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
-    from ..hw.isa import MEMORIES, Memory, Unit
+    from ..hw.compiler.compile import memory_bits
+    from ..hw.isa import Unit
     from ..hw.timing import simulate
 
     program = made.program
     lanes = program.parameters.lanes
-    size = sum(program.parameters.depth(memory) * MEMORIES[memory].bits(lanes) for memory in Memory)
+    size = memory_bits(program.parameters)
     counts = {
         name: len(part) for name, part in zip(("array", "vector", "stream"), program.lists()[1:], strict=True)
     }
@@ -130,11 +131,13 @@ def _report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
             "layers": _busy_by_layer(made, line),
         }
     print(
-        f"The program has {sum(counts.values())} instructions for N = {lanes} and needs {size // 8:,} bytes on chip, "
-        f"{len(made.image):,} of them loaded once."
+        f"The program has {sum(counts.values())} instructions for N = {lanes} and needs {size // 8:,} bytes on chip; "
+        f"weights.bin, {len(made.image):,} bytes, is loaded once."
     )
     if made.stream:
-        print(f"Constants of {len(made.stream):,} bytes find no room and are streamed in with every run.")
+        print(
+            f"Constants that find no room, stream.bin, {len(made.stream):,} bytes, are streamed in with every run."
+        )
     each = ", ".join(f"{length}: {c['cycles']:,} ({c['array_busy']:.1%})" for length, c in cycles.items())
     print(f"Cycles by tokens, by the cost model (array busy): {each}.")
     return {

@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import printable
 from .common import Commands, add_command, console, is_build, write_report
+from .sizes import show_sizes, sizes_report
 
 if TYPE_CHECKING:
     from ..graph.describe import Description, LayerSize
@@ -25,52 +27,51 @@ def run(args: argparse.Namespace) -> int:
     if is_build(args.model):
         from ..graph.onnx_io import read_build
 
-        graph = read_build(args.model)
+        build, graph = args.model, read_build(args.model)
     else:
         from ..model.export import freeze_run
 
-        _, graph = freeze_run(args.model)
+        build, (_, graph) = None, freeze_run(args.model)
     description = describe(graph)
+    sizes = sizes_report(description.sizes, build)
     write_report(
         args,
         {
             "name": description.name,
             "parameters": description.parameters,
-            "bytes": description.bytes,
-            "dense_fp32_bytes": description.dense_bytes,
-            "lowrank_bytes": description.lowrank_bytes,
+            "sizes": sizes,
             "layers": description.layers,
         },
     )
     show(description)
+    show_sizes(sizes)
+    show_pointless(description)
     return 0
 
 
 def show(description: Description) -> None:
-    """Prints a description as a table, and says which tensor trains buy nothing."""
+    """Prints a description as a table."""
     from rich.table import Table
 
-    table = Table(title=f"{description.name}: layers", title_justify="left")
+    name = printable(description.name)
+    table = Table(title=f"{name}: layers, {description.parameters:,} numbers", title_justify="left")
     for heading in ("layer", "format", "shape", "modes", "ranks", "bits"):
         table.add_column(heading, overflow="fold")
-    for heading in ("numbers", "bytes", "dense FP32 / this", "low rank / this"):
+    for heading in ("numbers", "bytes in model.onnx", "dense FP32 / this", "low rank / this"):
         table.add_column(heading, justify="right")
     for layer in description.layers:
         table.add_row(*_cells(layer))
-    output = console()
-    output.print(table)
-    output.print(
-        f"{description.parameters:,} numbers in {description.bytes:,} bytes: "
-        f"{description.dense_bytes / description.bytes:.1f} times smaller than dense FP32 "
-        f"({description.dense_bytes:,} bytes), {description.lowrank_bytes / description.bytes:.2f} times "
-        f"smaller than low rank at the same middle ranks and widths ({description.lowrank_bytes:,} bytes)."
-    )
+    console().print(table)
+
+
+def show_pointless(description: Description) -> None:
+    """Says which tensor trains buy nothing."""
     for layer in description.layers:
         if layer.pointless:
-            output.print(
-                f"{layer.name}: its {layer.parameters:,} numbers are no fewer than the "
-                f"{layer.merged_parameters:,} of its merged factors, so this tensor train buys nothing; make "
-                "it low rank, or give it smaller ranks."
+            print(
+                f"{layer.name}: its {layer.bytes:,} bytes are no fewer than the {layer.lowrank_bytes:,} of its two "
+                "merged factors at the same mean width, so this tensor train buys nothing; make it low rank, or give "
+                "it smaller ranks."
             )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .common import Commands, add_command, write_report
 from .compile import add_engine_options, compile_and_report
+from .sizes import show_sizes, sizes_report
 
 
 def add_parser(commands: Commands) -> None:
@@ -32,12 +33,11 @@ def run(args: argparse.Namespace) -> int:
         f"No accumulator overflows: the widest of a linear layer, {report.widest_value}, "
         f"needs {report.widest} of 32 bits."
     )
-    print(
-        f"{report.parameters:,} numbers in {report.bytes:,} bytes; dense FP32 takes {report.dense_bytes:,}."
-    )
     source = read_record(args.run_dir / DATA).get("source")
     usual = source if isinstance(source, str) else None
     engine = None if args.no_engine else compile_and_report(args.out, args, usual)
-    write_report(args, {**vars(report), "engine": engine})
+    sizes = sizes_report(report.sizes, report.build)
+    show_sizes(sizes)
+    write_report(args, {**vars(report), "sizes": sizes, "engine": engine})
     print(f"The export is in {report.build}.")
     return 0

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .graph import Graph, node_constants
 from .nodes import Embedding, LayerNorm, Linear, Node, Table, TTMEmbedding
+from .storage import stored_bytes
 
 _BIAS_BYTES = 4
+
+
+@dataclass(frozen=True)
+class ModelSizes:
+    """Bytes of a model.
+
+    Attributes:
+        cores: of cores, dense weights and tables of embeddings, packed as `model.onnx` holds them.
+        constants: of all constants as `model.onnx` holds them: cores, biases, LayerNorms and tables.
+        dense_fp32: what the dense model would take in FP32; it has no tables.
+        lowrank: what the constants would take with low-rank layers of the same middle ranks and mean widths.
+    """
+
+    cores: int
+    constants: int
+    dense_fp32: int
+    lowrank: int
 
 
 @dataclass(frozen=True)
@@ -23,10 +42,12 @@ class LayerSize:
         modes: one entry a core: the mode of a tensor train, (rows, features) of a tensor-train matrix.
         bits: width of each core.
         parameters: numbers stored, bias included.
-        bytes: cores packed at their widths; biases and LayerNorm's beta 4 bytes, gamma 2, tables 1 or 2 an entry.
+        bytes: as `model.onnx` holds them: cores packed; biases and LayerNorm's beta 4 bytes, gamma 2, tables 1 or 2 an
+            entry.
         dense_parameters: of the dense layer in its place.
         merged_parameters: of its two merged factors, bias included; equal to `parameters` where nothing is merged.
-        lowrank_bytes: of a low-rank layer with the layer's middle rank at the cores' mean width.
+        lowrank_bytes: of a low-rank layer with the layer's middle rank at the cores' mean width: of the merged factors
+            of a tensor train.
     """
 
     name: str
@@ -48,57 +69,50 @@ class LayerSize:
 
     @property
     def pointless(self) -> bool:
-        """Whether a tensor train holds at least as many numbers as its two merged factors: it buys nothing."""
-        return self.kind.startswith("tt ") and self.parameters >= self.merged_parameters
+        """Whether a tensor train takes as many bytes as its two merged factors, or more: it buys nothing."""
+        return self.kind.startswith("tt ") and self.bytes >= self.lowrank_bytes
 
 
 @dataclass(frozen=True)
 class Description:
-    """The layers of a model and their sums."""
+    """The layers of a model, and its sizes as a whole."""
 
     name: str
     layers: tuple[LayerSize, ...]
+    sizes: ModelSizes
 
     @property
     def parameters(self) -> int:
         """Numbers stored in all layers."""
         return sum(layer.parameters for layer in self.layers)
 
-    @property
-    def bytes(self) -> int:
-        """Bytes of all layers, packed."""
-        return sum(layer.bytes for layer in self.layers)
-
-    @property
-    def dense_bytes(self) -> int:
-        """Bytes of the dense model in FP32 (it has no tables)."""
-        return sum(layer.dense_bytes for layer in self.layers)
-
-    @property
-    def lowrank_bytes(self) -> int:
-        """Bytes of the model with low-rank layers of the same ranks and widths."""
-        return sum(layer.lowrank_bytes for layer in self.layers)
-
 
 def describe(graph: Graph) -> Description:
     """The description of a frozen model, one row a node that holds constants."""
-    rows = tuple(_row(graph, node) for node in graph.nodes if node_constants(node))
-    return Description(graph.metadata.name, rows)
-
-
-def _packed(graph: Graph, name: str) -> int:
-    value = graph.values[name]
-    return math.ceil(
-        graph.constants[name].size
-        * (value.fmt.bits if value.fmt.bits <= 8 else 8 * value.fmt.dtype.itemsize)
-        / 8
+    layers = tuple(_row(graph, node) for node in graph.nodes if node_constants(node))
+    sizes = ModelSizes(
+        _stored(graph, {core for node in graph.nodes for core in _cores(node)}),
+        _stored(graph, graph.constants),
+        sum(layer.dense_bytes for layer in layers),
+        sum(layer.lowrank_bytes for layer in layers),
     )
+    return Description(graph.metadata.name, layers, sizes)
+
+
+def _cores(node: Node) -> tuple[str, ...]:
+    if isinstance(node, Linear | TTMEmbedding):
+        return node.cores
+    return (node.table,) if isinstance(node, Embedding) else ()
+
+
+def _stored(graph: Graph, names: Iterable[str]) -> int:
+    return sum(stored_bytes(graph.fmt(name), graph.constants[name].size) for name in names)
 
 
 def _row(graph: Graph, node: Node) -> LayerSize:
     constants = node_constants(node)
     numbers = sum(graph.constants[name].size for name in constants)
-    stored = sum(_packed(graph, name) for name in constants)
+    stored = _stored(graph, constants)
     bits = tuple(graph.fmt(name).bits for name in constants)
     name = node.output.removesuffix(".output")
     if isinstance(node, Linear):

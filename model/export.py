@@ -10,7 +10,7 @@ from .. import __version__
 from ..errors import UserError
 from ..graph import Graph, Linear, node_outputs
 from ..graph.bounds import prove
-from ..graph.describe import Description, describe
+from ..graph.describe import Description, ModelSizes, describe
 from ..graph.onnx_io import is_build, write_build
 from ..graph.onnx_write import build_model
 from .checkpoint import DATA, METRICS, Run, load_run, read_record
@@ -25,16 +25,15 @@ class ExportReport:
 
     Attributes:
         build: the folder.
-        parameters, bytes: of the model, its cores packed.
-        dense_bytes: of the dense model in FP32.
+        parameters: numbers stored in all layers.
+        sizes: of the model.
         widest: bits that the largest accumulator of a linear layer can need, sign included; at most 32.
         widest_value: the value that it is requantized to.
     """
 
     build: Path
     parameters: int
-    bytes: int
-    dense_bytes: int
+    sizes: ModelSizes
     widest: int
     widest_value: str
 
@@ -90,8 +89,7 @@ def export_run(run: Path, out: Path) -> ExportReport:
     return ExportReport(
         out,
         description.parameters,
-        description.bytes,
-        description.dense_bytes,
+        description.sizes,
         widest.bits,
         widest.value,
     )

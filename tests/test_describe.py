@@ -72,6 +72,23 @@ def test_a_tensor_train_as_large_as_its_factors_is_called_pointless(rank: int, p
     assert rows["pooler"].pointless is pointless
 
 
+def test_what_a_tensor_train_buys_is_counted_in_packed_bytes() -> None:
+    """With wide outer cores and narrow inner ones, fewer numbers can be more bytes, and more numbers fewer."""
+    for middle, bits, more_numbers, pointless in (
+        (8, 8, False, False),
+        (8, (2, 2, 8, 8, 2, 2), False, True),
+        (16, 8, True, True),
+        (16, (8, 2, 2, 2, 2, 8), True, False),
+    ):
+        linear = LinearConfig(rank=(4, middle, 8, middle, 4), modes=3, bits=bits)  # type: ignore[arg-type]
+        config = ModelConfig(dim=64, layers=0, heads=1, vocab_size=9, labels=2, pooler=linear)
+        graph = freeze(random_model(np.random.default_rng(1), config))
+        row = next(layer for layer in describe(graph).layers if layer.name == "pooler")
+        assert (row.parameters >= row.merged_parameters) is more_numbers
+        assert row.pointless is pointless
+        assert row.pointless is (row.bytes >= row.lowrank_bytes)
+
+
 def test_a_tensor_train_matrix_has_no_merged_factors_to_compare_with() -> None:
     config = ModelConfig(
         dim=12, layers=0, heads=1, vocab_size=40, labels=2, embedding=EmbeddingConfig(rank=9, modes=2)

@@ -15,6 +15,8 @@ import torch
 
 from narrowgauge.cli import main
 from narrowgauge.graph.onnx_io import read_build, write_build
+from narrowgauge.hw.build import read_engine
+from narrowgauge.hw.isa import MEMORIES, Memory
 from narrowgauge.model.checkpoint import load_run, weights_file, write_tensors
 from narrowgauge.model.config import (
     EmbeddingConfig,
@@ -226,8 +228,47 @@ def test_describe(flow: Path, name: str, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["describe", str(flow / name), "--json", str(flow / "describe.json")]) == 0
     report = json.loads((flow / "describe.json").read_text())
     assert report["parameters"] == sum(layer["parameters"] for layer in report["layers"])
-    assert report["bytes"] < report["dense_fp32_bytes"]
+    assert report["sizes"]["cores"] < report["sizes"]["constants"] < report["sizes"]["dense_fp32"]
     assert "encoder.0.attention.query" in capsys.readouterr().out
+
+
+def test_sizes_are_those_of_files_under_the_same_names_everywhere(
+    flow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build = tmp_path / "build"
+    told = {}
+    for name, arguments in (
+        ("export", ["export", str(flow / "run"), "--out", str(build)]),
+        ("build", ["describe", str(build)]),
+        ("run", ["describe", str(flow / "run")]),
+    ):
+        capsys.readouterr()
+        assert main([*arguments, "--json", str(tmp_path / "report.json")]) == 0
+        sizes = json.loads((tmp_path / "report.json").read_text())["sizes"]
+        out = capsys.readouterr().out
+        figures = {**sizes, **sizes["files"]}
+        del figures["files"]
+        printed = (f"{size:,}" for size in figures.values() if size is not None)
+        assert all(size in out for size in printed)
+        told[name] = sizes
+    assert told["export"] == told["build"]
+    files = told["build"]["files"]
+    assert files == {name: (build / name).stat().st_size for name in files}
+    assert set(files) == {"model.onnx", "program.bin", "weights.bin", "stream.bin"}
+    assert told["build"] == {**told["run"], "files": files, "on_chip": told["build"]["on_chip"]}
+    parameters = read_engine(build).program.parameters
+    bits = sum(parameters.depth(memory) * MEMORIES[memory].bits(parameters.lanes) for memory in Memory)
+    assert told["build"]["on_chip"] == bits // 8
+    model = onnx.load(build / "model.onnx")
+    assert told["build"]["constants"] == sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+
+
+def test_a_model_s_name_is_text(flow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph = read_build(flow / "build")
+    for name, shown in (("[bold]x[/red] :smile:", "[bold]x[/red] :smile:"), ("a\x1b[2Jb\n", "a\\x1b[2Jb\\n")):
+        write_build(replace(graph, metadata=replace(graph.metadata, name=name)), tmp_path / "build")
+        assert main(["describe", str(tmp_path / "build")]) == 0
+        assert capsys.readouterr().out.startswith(f"{shown}: layers")
 
 
 def refused(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -133,7 +133,7 @@ def compile_graph(
     try:
         found = tried(False)
         if frugal or (engine is not None and not _fits(found.program.parameters, engine)):
-            found = min(found, tried(True), key=lambda attempt: _bits(attempt.program.parameters))
+            found = min(found, tried(True), key=lambda attempt: memory_bits(attempt.program.parameters))
     except isa.FieldError as error:
         raise UserError(
             f"a layer is too large for an instruction of the engine ({error}); make it smaller."
@@ -251,8 +251,8 @@ def _program(
     )
 
 
-def _bits(needs: Parameters) -> int:
-    """Bits of all memories."""
+def memory_bits(needs: Parameters) -> int:
+    """Bits of all memories of an engine, or of what a program needs of them."""
     return sum(needs.depth(memory) * isa.MEMORIES[memory].bits(needs.lanes) for memory in Memory)
 
 
