@@ -108,8 +108,8 @@ class Verilator:
     root: Path | None
 
     def variables(self) -> dict[str, str]:
-        """Variables that it needs: its folder, and this interpreter first in PATH."""
-        found = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
+        """Variables that it needs: its folder, and a Python in PATH, after what is there: g++ must be the same."""
+        found = {"PATH": os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])}
         if self.root is not None:
             found["VERILATOR_ROOT"] = str(self.root)
         home = os.environ.get("HOME", "")
@@ -164,7 +164,7 @@ def _verilators() -> list[tuple[str, Path]]:
     for place in (spec.submodule_search_locations or ()) if spec else ():
         program = Path(place) / "bin" / "verilator_bin"
         if program.is_file():
-            found.append((_package_version("verilator"), program))
+            found.append((package_version("verilator"), program))
     path = shutil.which("verilator")
     if path is not None:
         found.append((_told_verilator(path), Path(path)))
@@ -199,7 +199,8 @@ def reads_slang(yosys: Sequence[str]) -> bool:
     return "read_slang [" in told([*yosys, "-Q", "-T", "-p", "help read_slang"], seconds=600)
 
 
-def _package_version(name: str) -> str:
+def package_version(name: str) -> str:
+    """The version of an installed distribution, "" if there is none."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

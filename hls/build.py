@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 from pathlib import Path
 
@@ -87,7 +86,7 @@ def _cached(
         Path(work, "config.h").write_text(config, encoding="utf-8")
         execute([compiler, *options, f"-I{work}", *map(str, units), "-o", name], work)
 
-    headers = [] if native else [importlib.metadata.version("hls4ml")]
+    headers = [] if native else [toolchain.package_version("hls4ml")]
     # Where the sources lie does not matter, what they are does.
     kinds = [option for option in options if not option.startswith("-I")]
     key = [config, *kinds, *headers, *(unit.name for unit in units), toolchain.version(compiler)]
