@@ -42,6 +42,7 @@ from .nodes import (
 )
 from .onnx_blocks import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, TYPES, carrier
 from .onnx_functions import functions, linear_op_type
+from .onnx_text import input_text, model_text, output_text
 from .storage import is_packed, pack
 
 FORMAT_VERSION = 2
@@ -86,10 +87,15 @@ def build_model(graph: Graph) -> ModelProto:
     if graph.segments:
         inputs.insert(1, (SEGMENTS, (BATCH, QUERIES)))
     outputs = tuple(dict.fromkeys(graph.outputs.values()))
+    for name in outputs:
+        values[name].doc_string = output_text(graph, name)
     body = onnx.helper.make_graph(
         nodes,
         PRODUCER,
-        [onnx.helper.make_tensor_value_info(name, TensorProto.INT64, dims) for name, dims in inputs],
+        [
+            onnx.helper.make_tensor_value_info(name, TensorProto.INT64, dims, doc_string=input_text(name))
+            for name, dims in inputs
+        ],
         [values[name] for name in outputs],
         [_constant(graph.values[name], graph.constants[name]) for name in constants],
         value_info=[info for name, info in values.items() if name not in outputs],
@@ -101,6 +107,7 @@ def build_model(graph: Graph) -> ModelProto:
         ir_version=IR_VERSION,
         producer_name=PRODUCER,
         producer_version=__version__,
+        doc_string=model_text(graph),
     )
     header = Header(
         {name: graph.values[name] for name in (*constants, *values)},

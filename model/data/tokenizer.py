@@ -154,9 +154,14 @@ class Tokenizer(ABC):
                 break
         return tokens
 
-    def _record(self) -> dict[str, Any]:
-        """How text is cut, for `to_json`; the pattern is there for readers that are not narrowgauge."""
-        return {"words": self.splitter, "word_pattern": WORD_PATTERNS[self.splitter]}
+    def record(self) -> dict[str, Any]:
+        """How text is read, for `to_json`; most of it is there for readers that are not narrowgauge."""
+        return {
+            "words": self.splitter,
+            "word_pattern": WORD_PATTERNS[self.splitter],
+            "longest_word": LONGEST_WORD,
+            "specials": dict(zip(SPECIALS, (PAD, self.unk_id, self.cls_id, self.sep_id), strict=True)),
+        }
 
     def _ids_of(self, word: str) -> tuple[int, ...]:
         if len(word) > LONGEST_WORD:
@@ -210,7 +215,7 @@ class WordTokenizer(Tokenizer):
     def to_json(self) -> dict[str, Any]:
         """Kind and vocabulary, for `tokenizer_from_json`."""
         tokens = list(self._tokens[len(SPECIALS) :])
-        return {"kind": "word", **self._record(), "lowercase": self.lowercase, "tokens": tokens}
+        return {"kind": "word", **self.record(), "lowercase": self.lowercase, "tokens": tokens}
 
     def _word_ids(self, word: str) -> tuple[int, ...]:
         index = self._ids.get(_normal(word, self.lowercase), UNK)
@@ -297,7 +302,7 @@ class WordPieceTokenizer(Tokenizer):
 
     def to_json(self) -> dict[str, Any]:
         """Kind and vocabulary, for `tokenizer_from_json`."""
-        return {"kind": "wordpiece", **self._record(), "tokenizer": json.loads(self._backend.to_str())}
+        return {"kind": "wordpiece", **self.record(), "tokenizer": json.loads(self._backend.to_str())}
 
     def _word_ids(self, word: str) -> tuple[int, ...]:
         # The library finds specials inside text; here they are text, not structure.
@@ -325,13 +330,18 @@ def tokenizer_from_json(value: Mapping[str, Any]) -> Tokenizer:
             "train the model again, and export it."
         )
     splitter = next((name for name in WORD_PATTERNS if name == value.get("words")), None)
-    if splitter is None or value.get("word_pattern") != WORD_PATTERNS[splitter]:
+    if splitter is None:
         raise _damaged("it cuts words in a way that this narrowgauge does not know")
     if kind == "word":
-        return _word_tokenizer(value, splitter)
-    if kind == "wordpiece" and isinstance(value.get("tokenizer"), Mapping):
-        return WordPieceTokenizer(value["tokenizer"], splitter=splitter)
-    raise _damaged("it is of no known kind")
+        made: Tokenizer = _word_tokenizer(value, splitter)
+    elif kind == "wordpiece" and isinstance(value.get("tokenizer"), Mapping):
+        made = WordPieceTokenizer(value["tokenizer"], splitter=splitter)
+    else:
+        raise _damaged("it is of no known kind")
+    for key, entry in made.record().items():
+        if value.get(key) != entry:
+            raise _damaged(f"its {key!r} is not what this narrowgauge goes by")
+    return made
 
 
 def _word_tokenizer(value: Mapping[str, Any], splitter: Splitter) -> WordTokenizer:
