@@ -26,6 +26,7 @@ from ..model.metrics import Scores, decode, score_predictions
 from .golden import GoldenModel
 from .levels import make_predictor
 from .rtl_level import RtlLevel
+from .verilate import waves_in
 from .waves import write_names
 
 
@@ -171,6 +172,7 @@ def _run(
         return make_predictor(level, build, graph).predict(inputs)
     if level != "rtl":
         raise UserError("only the RTL has waveforms; leave out --waves or add --on rtl.")
+    waves_in(waves)
     logits: Mapping[str, Sequence[IntArray]] = {}
 
     def record(temporary: Path) -> None:

