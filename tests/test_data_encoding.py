@@ -375,6 +375,8 @@ def test_labels():
         {"intents": []},
         {"intents": "ab", "slots": []},
         {"intents": ["a"], "slots": [["O"]]},
+        {"intents": ["a", "a"], "slots": []},
+        {"intents": {"a": 0}, "slots": []},
     ]
     for value in damaged:
         with pytest.raises(UserError, match="damaged"):

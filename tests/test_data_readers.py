@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from narrowgauge.errors import UserError
-from narrowgauge.model.data import Corpus, Example, load, load_split, split_words
+from narrowgauge.model.data import WORD_PATTERNS, Corpus, Example, load, load_split, readers, split_words
+from narrowgauge.model.data.tokenizer import LONGEST_WORD
 
 SNIPS_LIKE = {
     "seq.in": "play some  jazz \nadd é\u00a0x\u2028y to my list\nplay some jazz\n",
@@ -262,6 +263,20 @@ def test_table_refused(tmp_path, content, parts):
     path = tmp_path / "train.csv"
     path.write_text(content)
     refused(tmp_path, str(path), *parts)
+
+
+def test_the_document_names_what_is_read(root):
+    text = (root / "docs" / "data.md").read_text(encoding="utf-8")
+    pairs = [name for pair in readers._PAIR_COLUMNS for name in pair]
+    splits = [name for names in readers._SPLIT_NAMES.values() for name in names]
+    for name in (*readers._TEXT_COLUMNS, *pairs, *readers._LABEL_COLUMNS, *splits, *WORD_PATTERNS):
+        assert f"`{name}`" in text, name
+    sentence = "leave at 5 a.m., it's late"
+    for splitter in WORD_PATTERNS:
+        assert " · ".join(split_words(sentence, splitter)) in text
+    assert f"at most {readers.MOST_BYTES >> 30} GiB" in text
+    assert f"at most {csv.field_size_limit() >> 10} KiB" in text
+    assert f"more than {LONGEST_WORD} characters" in text
 
 
 def test_small_and_double_tables(tmp_path):

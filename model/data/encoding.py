@@ -76,7 +76,9 @@ class Labels:
         for key in ("intents", "slots"):
             names = value.get(key)
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-                raise UserError("The stored labels are damaged; train or export the model anew.")
+                raise UserError("The stored labels are damaged: they must be strings; train the model again.")
+            if len(set(names)) < len(names):
+                raise UserError("The stored labels are damaged: one is there twice; train the model again.")
             lists.append(tuple(names))
         return cls(*lists)
 
