@@ -9,13 +9,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from narrowgauge.errors import UserError
+from narrowgauge.model.config import RunConfig
 from narrowgauge.model.data import WORD_PATTERNS, Corpus, Example, load, load_split, readers, split_words
 from narrowgauge.model.data.tokenizer import LONGEST_WORD
+from narrowgauge.model.preparation import prepare
 
 SNIPS_LIKE = {
     "seq.in": "play some  jazz \nadd é\u00a0x\u2028y to my list\nplay some jazz\n",
@@ -137,6 +140,17 @@ def test_what_is_held_out_is_told(tmp_path, caplog):
         f"{tmp_path.name} has no dev split: of 1,234 sentences, 123 as dev were held out (seed 0).",
         "train has no dev and no test split: of 1,234 sentences, 123 as dev and 123 as test were held out (seed 0).",
     ]
+
+
+def test_training_tells_and_records_what_was_held_out(tmp_path, caplog):
+    files = {name: content * 10 for name, content in SNIPS_LIKE.items()}
+    with caplog.at_level(logging.INFO, "narrowgauge"):
+        prepared = prepare(
+            RunConfig(), str(sequences(tmp_path / "mine", train=files)), tmp_path / "run", False
+        )
+    assert caplog.messages == ["mine has no dev split: of 30 sentences, 3 as dev were held out (seed 0)."]
+    assert prepared.data["held_out"] == ["dev"]
+    assert prepared.data["sentences"] == {"train": 27, "dev": 3}
 
 
 @pytest.mark.parametrize("place", ["seq.in", "label", "seq.out"])
@@ -393,3 +407,46 @@ def test_public_data_sets(real_data, name, sizes, labels, tags):
     assert (len(corpus.train), len(corpus.dev), len(corpus.test)) == sizes
     assert len({example.label for example in corpus.train}) == labels
     assert len({tag for example in corpus.train for tag in example.slots or ()}) == tags
+
+
+ODD_BYTES = (
+    b"\x00",
+    b"\xff",
+    b"\r",
+    b"\n",
+    b"\t",
+    b",",
+    b'"',
+    b"\xef\xbb\xbf",
+    b"\xe2\x80\xa8",
+    b"",
+    b"text",
+    b" ",
+)
+
+
+@pytest.mark.parametrize("layout", ["seq.in", "seq.out", "label", "train.csv", "train.tsv"])
+@given(seed=st.integers(0, 10**9))
+def test_changed_files_are_read_or_refused_in_a_sentence(layout, seed, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("changed")
+    if layout.startswith("train"):
+        path = folder / layout
+        write_table(path, [["text", "label"], *([f'say "{n}", please', f"c{n}"] for n in range(4))])
+    else:
+        path = sequences(folder, train=SNIPS_LIKE) / "train" / layout
+    rng = np.random.default_rng(seed)
+    content = path.read_bytes()
+    for _ in range(rng.integers(1, 4)):
+        start = rng.integers(len(content) + 1)
+        stop = start + rng.integers(3)
+        content = content[:start] + ODD_BYTES[rng.integers(len(ODD_BYTES))] + content[stop:]
+    path.write_bytes(content)
+    for splitter in (None, *WORD_PATTERNS):
+        try:
+            corpus = load(str(folder), splitter)
+        except UserError as error:
+            assert str(error).isprintable() and len(str(error)) < 300 + len(str(path))
+        else:
+            for example in corpus.train:
+                assert example.words and example.label
+                assert example.slots is None or len(example.slots) == len(example.words)
