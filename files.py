@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import stat
 import tempfile
 from collections import Counter
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
+from .errors import UserError, printable
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -28,10 +29,32 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 
 
 def replace_atomic(path: Path, write: Callable[[Path], Any]) -> None:
-    """Calls `write(temporary)` with a path next to `path` and of its suffix, then renames it to `path`.
+    """Calls `write(temporary)` with a path of the suffix of `path`, and makes what was written there the file `path`.
 
-    For libraries that want a file name rather than bytes. The temporary file is removed when `write` raises.
+    For libraries that want a file name rather than bytes. The temporary file is next to `path` and renamed to it, once
+    its content is on the disk; a link stays a link, and what it points to is replaced. Into a device or a FIFO the
+    content is copied. The temporary file is removed when `write` raises.
+
+    Raises:
+        UserError: `path` is a folder.
     """
+    try:
+        kind = path.stat().st_mode
+    except OSError:
+        # Nothing is there yet; what else may be wrong is found below, with the name that it concerns.
+        kind = stat.S_IFREG
+    if stat.S_ISDIR(kind):
+        raise UserError(f"{path} is a folder; give the name of a file.")
+    # Standard output under its name in /dev may be a regular file: what is in it already must stay.
+    if not stat.S_ISREG(kind) or path.absolute().parts[1] in ("dev", "proc"):
+        with tempfile.TemporaryDirectory() as folder:
+            temporary = Path(folder, path.name)
+            write(temporary)
+            with temporary.open("rb") as source, path.open("ab" if stat.S_ISREG(kind) else "wb") as target:
+                shutil.copyfileobj(source, target)
+        return
+    if path.is_symlink():
+        path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
@@ -42,9 +65,41 @@ def replace_atomic(path: Path, write: Callable[[Path], Any]) -> None:
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
+        synchronize(temporary)
         temporary.replace(path)
+        synchronize(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def synchronize(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def check_target(path: Path, folder: bool = False) -> None:
+    """Checks that `path` can be written, as far as that can be known before: for results that take long to compute.
+
+    Args:
+        path: of a file, or of a folder; parents that are missing will be made.
+        folder: whether it will be a folder.
+
+    Raises:
+        UserError: something of the other kind is there, or a parent is no folder, or can't be written to.
+    """
+    kind, name = "folder" if folder else "file", printable(str(path))
+    try:
+        if path.exists() and path.is_dir() is not folder:
+            raise UserError(f"{name} must be a {kind}; give another name.")
+        place = path if path.exists() else next(p for p in path.absolute().parents if p.exists())
+        if (place != path and not place.is_dir()) or not os.access(place, os.W_OK):
+            raise UserError(f"{name} can't be written; give a name in a folder that you can write to.")
+    except OSError as error:
+        raise UserError(f"{name} can't be written ({error.strerror}); give another name.") from None
 
 
 def readable_file(path: Path, most: int) -> Path:

@@ -7,8 +7,11 @@ equal or below what was asked, 2 bad usage or input.
 
 from __future__ import annotations
 
+import argparse
+import io
 import logging
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Sequence
@@ -16,6 +19,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import LOG, UserError, printable
+from ..files import check_target
 from . import compile, describe, disasm, doctor, eval, export, plan, run, synth, train, verify
 from .common import Parser
 from .requirements import requirement_of
@@ -25,7 +29,19 @@ __all__ = ["build_parser", "main"]
 _COMMANDS = (train, eval, export, compile, verify, run, describe, plan, disasm, synth, doctor)
 
 _LONGEST = 300
-"""Characters of a warning."""
+"""Characters of a message."""
+
+_PACKAGES = {
+    "google": "protobuf",
+    "onnx": "onnx",
+    "onnxruntime": "onnxruntime",
+    "pyo3_runtime": "a package in Rust",
+    "pydantic_core": "pydantic",
+    "safetensors": "safetensors",
+    "safetensors_rust": "safetensors",
+    "tokenizers": "tokenizers",
+}
+"""By the first part of the name of their exceptions' module."""
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -54,6 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: from argparse, with 2 after bad usage and 0 after `--help` and `--version`.
     """
     arguments = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        # A letter that the terminal's encoding lacks is escaped; it must not end a command that has done its work.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     for argument in arguments:
         # Bytes that are no text come as lone surrogates, which can be neither printed nor written to JSON.
         if any("\ud800" <= letter <= "\udfff" for letter in argument):
@@ -64,8 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             # The packages that we use warn with a line of their own source, which says nothing to a user.
             warnings.showwarning = _warn  # type: ignore[assignment]
             _log_to_standard_error()
+            _check_targets(args)
             status: int = args.run(args)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except UserError as error:
         return _complain(str(error))
     except ModuleNotFoundError as error:
@@ -76,21 +98,59 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # The reader left, as in `narrowgauge describe RUN | head`. Python flushes standard output once more
-        # on its way out, and that flush must have somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader left, as in `narrowgauge describe RUN | head`.
+        _drop_output()
         return _BROKEN_PIPE
+    except MemoryError:
+        return _complain("there is not enough memory for this; use a machine with more, or a smaller model.")
     except OSError as error:
-        # After a failed rename the second name is the one that the user gave.
-        path = error.filename2 or error.filename
-        if path is None:
+        _drop_output()
+        return _complain(
+            f"{_os_error(error)}; give a path that can be read and written, with room on the disk."
+        )
+    except BaseException as error:
+        # What other packages raise at bad input is told where it is known what they were asked. This is for the rest.
+        package = type(error).__module__.partition(".")[0]
+        if package not in _PACKAGES:
             raise
-        return _complain(f"{path}: {error.strerror}; give a path that can be read and written.")
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return _complain(
+            f"{_PACKAGES[package]} refused its input: {lines[0]}; check the files that were given."
+        )
     return status
 
 
+def _check_targets(args: argparse.Namespace) -> None:
+    """Finds what can't be written at the end before the work begins."""
+    for name, folder in (("json", False), ("waves", False), ("out", True), ("vivado", True)):
+        target = getattr(args, name, None)
+        if target is not None:
+            check_target(target, folder)
+
+
+def _os_error(error: OSError) -> str:
+    """What went wrong with which file, as far as the error knows it."""
+    if isinstance(error, shutil.Error):
+        # A list of (source, target, reason), or one reason.
+        reason = error.args[0]
+        return str(reason[0][2] if isinstance(reason, list) and reason else reason)
+    # After a failed rename the second name is the one that the user gave.
+    path = error.filename2 or error.filename
+    reason = error.strerror or str(error) or type(error).__name__
+    return reason if path is None else f"{os.fsdecode(path)}: {reason}"
+
+
+def _drop_output() -> None:
+    """Drops what standard output does not take: Python flushes it once more on its way out, and would complain."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _complain(sentence: str) -> int:
-    print(f"narrowgauge: {sentence}", file=sys.stderr)
+    print(f"narrowgauge: {printable(sentence, _LONGEST)}", file=sys.stderr)
     return 2
 
 

@@ -97,7 +97,10 @@ def _at_least(least: int, text: str) -> int:
 
 
 def console() -> Console:
-    """Where tables are printed: standard output, which is taken to be wide where it is no terminal."""
+    """Where tables are printed: standard output, which is taken to be wide where it is no terminal.
+
+    Names that come from files may look like markup; nothing is taken for it.
+    """
     import rich.console
 
     class Output(rich.console.Console):
@@ -105,7 +108,6 @@ def console() -> Console:
             # rich would exit with 1, which means "not equal" here; `main` knows better.
             raise
 
-    # Names of models, layers and labels are text, whatever brackets and colons are in them.
     output = Output(markup=False, emoji=False)
     if not output.is_terminal:
         output.width = 200

@@ -32,8 +32,7 @@ def add_engine_options(parser: Parser) -> None:
         "--lanes",
         type=int,
         choices=(8, 16, 32),
-        default=16,
-        help="N of the engine (default: the board's, or 16)",
+        help="N of the engine, where none is given (default: 16)",
     )
     parser.add_argument(
         "--engine",
@@ -94,19 +93,20 @@ def compile_and_report(build: Path, args: argparse.Namespace, usual: str | None 
 
     if args.board is not None and args.engine is not None:
         raise UserError("the engine is that of --board or of --engine; leave one of them out.")
-    engine = None if args.engine is None else read_parameters(args.engine)
-    if args.board is not None:
-        engine = find_board(args.board).engine
+    if args.lanes is not None and (args.board or args.engine) is not None:
+        raise UserError("the lanes are those of --board or --engine; leave --lanes out.")
+    board = None if args.board is None else find_board(args.board)
+    engine = board.engine if board else None if args.engine is None else read_parameters(args.engine)
     made = compile_build(
         build,
-        lanes=args.lanes,
+        lanes=args.lanes or 16,
         sentences=args.in_flight,
         max_length=args.max_length,
         engine=engine,
         tight=args.tight,
         weight_words=args.weight_words,
     )
-    write_hls_project(build, made, args.vectors, usual)
+    write_hls_project(build, made, args.vectors, usual, board)
     return _report(made, LENGTHS)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
-from .common import Commands, add_command, console, write_report
+from .common import Commands, add_command, console, positive_float, write_report
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ..hw.silicon import Silicon
     from ..hw.synthesis.boards import Board
     from ..hw.synthesis.report import Utilization
+
+_PERIODS = (0.5, 1000.0)
+"""The shortest and longest clock period in ns that `--period` takes."""
 
 _SET = re.compile(r"(?:(xcup|xc7):)?([A-Za-z]\w*)=(\d+)")
 
@@ -65,7 +68,7 @@ def add_parser(commands: Commands) -> None:
         help="synthesize nothing; write a Vivado project that does, for one board (default: pynq-z2)",
     )
     parser.add_argument(
-        "--period", type=float, metavar="NS", help="clock of the Vivado project (default: the board's)"
+        "--period", type=_period, metavar="NS", help="clock of the Vivado project (default: the board's)"
     )
 
 
@@ -93,6 +96,14 @@ def run(args: argparse.Namespace) -> int:
         "cells on it: a proxy for timing, no delay."
     )
     return 0 if board is None or found.fits(board) else 1
+
+
+def _period(text: str) -> float:
+    """An argument type: a clock period in ns that an FPGA can have."""
+    period = positive_float(text)
+    if not _PERIODS[0] <= period <= _PERIODS[1]:
+        raise argparse.ArgumentTypeError(f"'{text}' is not between {_PERIODS[0]:g} and {_PERIODS[1]:g}")
+    return period
 
 
 def _setting(text: str) -> tuple[str | None, str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ..hls.export import Run, write_project
 from ..hw.build import EngineBuild
 from ..hw.host import run_packet
 from ..hw.program import to_bytes
+from ..hw.synthesis.boards import Board
 from .engine import Engine
 from .evaluate import read_sentences
 
@@ -26,7 +28,13 @@ RUNS = 4
 """Runs in the vectors: C simulation with `ap_int` takes about a second each."""
 
 
-def write_hls_project(build: Path, made: EngineBuild, data: str | None, usual: str | None = None) -> None:
+def write_hls_project(
+    build: Path,
+    made: EngineBuild,
+    data: str | None,
+    usual: str | None = None,
+    board: Board | None = None,
+) -> None:
     """Writes `BUILD/hls/`.
 
     Args:
@@ -35,6 +43,7 @@ def write_hls_project(build: Path, made: EngineBuild, data: str | None, usual: s
         data: where the sentences come from; None for the data that the model was trained on, or random token ids
             if that is not there.
         usual: where that data lies, if it is known. A build does not say, unless it is the built-in corpus.
+        board: whose part and clock synthesis aims at; ZCU104's without.
 
     Raises:
         UserError: `data` can't be read.
@@ -51,7 +60,8 @@ def write_hls_project(build: Path, made: EngineBuild, data: str | None, usual: s
         packet = run_packet(made.inputs, [(s.tokens, s.segments) for s in part], made.stream)
         lengths = [len(s.tokens) for s in part]
         runs.append(Run(tuple(lengths), packet, engine.run(packet, lengths)))
-    write_project(build / FOLDER, to_bytes(made.program), made.image, made.engine, runs)
+    aims: dict[str, Any] = {} if board is None else {"part": board.part, "clock_ns": board.period}
+    write_project(build / FOLDER, to_bytes(made.program), made.image, made.engine, runs, **aims)
 
 
 def _sentences(graph: Graph, data: str | None, usual: str | None, count: int, longest: int) -> list[Sentence]:

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from ..fixedpoint import IntArray
@@ -143,13 +142,13 @@ def print_table(results: Sequence[LevelResult], console: Console | None = None) 
     table = Table("level", *right[:2], "result", right[2])
     for result in results:
         table.add_row(
-            escape(result.level),
+            result.level,
             f"{result.tensors:,}",
             f"{result.answers:,}",
-            escape(result.verdict),
+            result.verdict,
             f"{result.seconds:.1f}",
         )
-    (console or Console()).print(table)
+    (console or Console(markup=False, emoji=False)).print(table)
 
 
 class _Tally:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
+import shutil
+import stat
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,9 +17,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 from packaging.requirements import Requirement as PipRequirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+from safetensors import SafetensorError
 
 from narrowgauge import __version__, toolchain
 from narrowgauge.cli import common, doctor, main, verify
@@ -119,6 +124,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["train", "--data", "voice", "--out", "x", "--preset", "voice", "--epochs", "-1"],
         ["train", "--data", "voice", "--out", "x", "--preset", "voice", "--batch-size", "0"],
         ["train", "--data", "voice", "--out", "x", "--preset", "voice", "--lr", "nan"],
+        ["synth", "--vivado", "x", "--period", "nan"],
+        ["synth", "--vivado", "x", "--period", "inf"],
+        ["synth", "--vivado", "x", "--period", "0.1"],
+        ["synth", "--vivado", "x", "--period", "1e9"],
         ["train", "--data", "voice", "--out", "x", "--preset", "voice", "--format", "sparse"],
         ["eval", "x"],
         ["eval", "x", "--data", "voice", "--limit", "0"],
@@ -140,6 +149,12 @@ def test_bad_usage_is_one_line_and_exits_with_2(
     assert captured.out == ""
     assert captured.err.startswith("narrowgauge")
     assert captured.err.count("\n") == 1
+
+
+class Panic(BaseException):
+    """As pyo3 raises it where code in Rust panics."""
+
+    __module__ = "pyo3_runtime"
 
 
 def outcome(
@@ -183,6 +198,130 @@ def test_a_rename_that_fails_is_told_with_the_name_that_was_given(
     error = IsADirectoryError(21, "Is a directory", ".out.tmp", None, "out")
     status, message = outcome(error, monkeypatch, capsys)
     assert (status, message.partition(";")[0]) == (2, "narrowgauge: out: Is a directory")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device; "),
+        (shutil.Error([("a", "b", "[Errno 28] No space left")]), "[Errno 28] No space left; "),
+        (shutil.Error("a and b are the same file"), "a and b are the same file; "),
+        (MemoryError(), "there is not enough memory"),
+        (SafetensorError("header too large\nmore"), "safetensors refused its input: header too large; "),
+        (Fail("bad [/model]"), "onnxruntime refused its input: bad [/model]; "),
+        (Panic("index out of bounds"), "a package in Rust refused its input: index out of bounds; "),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_other_packages_and_the_system_raise_is_told(
+    error: BaseException,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status, said = outcome(error, monkeypatch, capsys)
+    assert status == 2 and said.count("\n") == 1
+    assert said.startswith(f"narrowgauge: {message}")
+
+
+def test_a_message_is_one_printable_line_of_bounded_length(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, said = outcome(UserError("a\nb\x1b[31m" + "c" * 1000), monkeypatch, capsys)
+    assert status == 2 and said.startswith(r"narrowgauge: a\nb\x1b[31m") and len(said) < 330
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_letters_that_the_output_lacks_are_escaped(encoding: str) -> None:
+    script = """
+import sys
+from rich.table import Table
+from narrowgauge.cli import doctor, main
+from narrowgauge.cli.common import console
+def run(args):
+    print("Zürich \u0141ód\u017a")
+    table = Table("name"); table.add_row("\u0141\u00f3d\u017a [/bold] :smile:")
+    console().print(table)
+    return 0
+doctor.run = run
+sys.exit(main(["doctor"]))
+"""
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    result = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=False)
+    assert result.returncode == 0, result.stderr
+    text = result.stdout.decode(encoding)
+    assert r"\u0141" in text and "[/bold] :smile:" in text
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_under_the_output_is_told(unbuffered: str) -> None:
+    script = "import sys; from narrowgauge.cli import main; sys.exit(main(sys.argv[1:]))"
+    for options, output in (([], "/dev/full"), (["--json", "/dev/full"], os.devnull)):
+        with Path(output).open("w") as stream:
+            result = subprocess.run(
+                [sys.executable, "-c", script, "doctor", *options],
+                env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+                stdout=stream,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert result.returncode == 2, result.stderr
+        assert result.stderr.count("\n") == 1 and "No space left on device" in result.stderr
+    assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
+
+
+def test_a_closed_output_is_no_error() -> None:
+    script = (
+        "import sys; from narrowgauge.cli import main; sys.exit(main(['doctor', '--for', 'plots']) and 0)"
+    )
+    result = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -c "{script}" >&-'], capture_output=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["doctor", "--json", "file/report.json"], "can't be written"),
+        (["doctor", "--json", "folder"], "must be a file"),
+        (["doctor", "--json", "x" * 300], "File name too long"),
+        (["run", "build", "x", "--waves", "folder"], "must be a file"),
+        (["export", "run", "--out", "file"], "must be a folder"),
+        (["export", "run", "--out", "file/build"], "can't be written"),
+        (["train", "--data", "voice", "--preset", "voice", "--out", "file"], "must be a folder"),
+        (["synth", "--vivado", "file"], "must be a folder"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value)[:30],
+)
+def test_what_cannot_be_written_is_told_before_the_work(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def work(args: argparse.Namespace) -> int:
+        raise AssertionError("the work has begun")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(importlib.import_module(f"narrowgauge.cli.{arguments[0]}"), "run", work)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "options", [["--board", "kv260", "--lanes", "16"], ["--engine", "e.json", "--lanes", "8"]]
+)
+def test_lanes_of_a_given_engine_cannot_be_chosen(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compile", "build", *options]) == 2
+    assert "leave --lanes out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("file", ["x" * 300, "file/report.json"])

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from narrowgauge.cli import build_parser, main
+from narrowgauge.hw.synthesis.boards import find_board
 from narrowgauge.model.data import Corpus, load
 
 WORDS = {
@@ -139,6 +140,10 @@ def test_the_tour_of_the_readme(root: Path, tmp_path: Path, monkeypatch: pytest.
         elif command in ("verify", "eval"):
             rest += ["--limit", "2"]
         assert main([command, *rest]) == 0, line
+        if command == "compile" and "--board" in rest:
+            board = find_board(rest[rest.index("--board") + 1])
+            project = (tmp_path / rest[0] / "hls" / "hls_config.cfg").read_text()
+            assert f"part={board.part}\n" in project and f"clock={board.period:g}ns\n" in project
         done += 1
     assert done > 10
 

@@ -10,12 +10,14 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from narrowgauge import files
 from narrowgauge.errors import UserError
 from narrowgauge.files import (
     locked_folder,
@@ -67,9 +69,68 @@ def test_a_write_that_fails_leaves_what_was_there(
 
 def test_a_write_onto_a_folder_fails_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").mkdir()
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(UserError, match="file is a folder"):
         write_atomic(tmp_path / "file", "text")
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    target, link, loose = tmp_path / "there" / "file", tmp_path / "link", tmp_path / "loose"
+    target.write_text("old")
+    link.symlink_to(target)
+    loose.symlink_to(tmp_path / "there" / "later")
+    for path in (link, loose):
+        write_atomic(path, "new")
+        assert path.is_symlink() and path.read_text() == "new"
+    assert sorted(p.name for p in (tmp_path / "there").iterdir()) == ["file", "later"]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_what_is_no_regular_file_is_written_into(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    received: list[str] = []
+    reader = threading.Thread(target=lambda: received.append(fifo.read_text()))
+    reader.start()
+    write_atomic(fifo, "text")
+    reader.join(timeout=10)
+    assert received == ["text"] and stat.S_ISFIFO(fifo.stat().st_mode)
+    write_atomic(Path("/dev/null"), "text")
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(Path("/dev/full"), "text" * 10000)
+    for device in ("/dev/null", "/dev/full"):
+        assert stat.S_ISCHR(Path(device).stat().st_mode)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["fifo"]
+
+
+def test_standard_output_by_its_name_keeps_what_is_in_it(tmp_path: Path) -> None:
+    script = """
+from pathlib import Path
+from narrowgauge.files import write_atomic
+print("before", flush=True)
+write_atomic(Path("/dev/stdout"), "text\\n")
+"""
+    for output in (subprocess.PIPE, (tmp_path / "out").open("w+")):
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=output, stderr=subprocess.PIPE, check=True
+        )
+        text = done.stdout if output is subprocess.PIPE else (tmp_path / "out").read_bytes()
+        assert text == b"before\ntext\n"
+
+
+def test_content_is_on_the_disk_before_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(files, "synchronize", lambda path: done.append("folder" if path.is_dir() else "file"))
+    replace = Path.replace
+
+    def rename(path: Path, other: Path) -> Path:
+        done.append("name")
+        return replace(path, other)
+
+    monkeypatch.setattr(Path, "replace", rename)
+    write_atomic(tmp_path / "file", "text")
+    assert done == ["file", "name", "folder"]
 
 
 def test_a_library_sees_the_suffix_of_the_file(tmp_path: Path) -> None:

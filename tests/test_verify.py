@@ -230,7 +230,7 @@ def test_the_table_has_a_row_a_level():
         ),
     ]
     output = io.StringIO()
-    print_table(results, Console(file=output, width=120))
+    print_table(results, Console(file=output, width=120, markup=False, emoji=False))
     rows = [line for line in output.getvalue().splitlines() if "1,200" in line]
     expected = [
         ("golden", "reference"),
