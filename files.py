@@ -188,6 +188,9 @@ def _open_locked(path: Path, user: str, wait: bool) -> int:
         os.close(handle)
 
 
+_MOST_JSON = 1 << 28  # bytes
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` as indented JSON, atomically, with a final newline.
 
@@ -226,14 +229,16 @@ def read_json(path: Path) -> Any:
     """The value in a JSON file, see `parse_json`.
 
     Raises:
-        UserError: the file is missing or is not JSON.
+        UserError: the file is missing, is no regular file of a size that a description may have, or is not JSON.
     """
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
+        return parse_json(readable_file(path, _MOST_JSON).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give the folder that an earlier step wrote.") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}); restore it or make it anew.") from None
+        raise UserError(
+            f"{path} is not valid JSON ({printable(str(error))}); restore it or make it again."
+        ) from None
 
 
 def sha256(path: Path) -> str:

@@ -23,6 +23,10 @@ DATA_HELP = "'voice', a folder, a .tsv or .csv file, or hf:NAME of a Hugging Fac
 """What `--data` takes, in every sub-command that has it."""
 
 
+MOST_THREADS = 1024
+"""More than any machine can use, and few enough to be started."""
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that answers bad usage with one sentence, and takes no abbreviated options."""
 
@@ -61,7 +65,7 @@ def add_data_options(parser: Parser) -> None:
 def add_threads_option(parser: Parser) -> None:
     """Adds `--threads`, for `sim.threads.limited_threads`."""
     parser.add_argument(
-        "--threads", type=positive_int, metavar="N", help="most threads to compute with (default: all cores)"
+        "--threads", type=thread_count, metavar="N", help="most threads to compute with (default: all cores)"
     )
 
 
@@ -73,6 +77,14 @@ def positive_int(text: str) -> int:
 def non_negative_int(text: str) -> int:
     """An argument type: an integer of at least 0."""
     return _at_least(0, text)
+
+
+def thread_count(text: str) -> int:
+    """An argument type: a number of threads, from 1 to `MOST_THREADS`."""
+    value = positive_int(text)
+    if value > MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {MOST_THREADS}, got {value}")
+    return value
 
 
 def positive_float(text: str) -> float:

@@ -14,6 +14,7 @@ from .common import (
     non_negative_int,
     positive_float,
     positive_int,
+    thread_count,
     write_report,
 )
 
@@ -70,7 +71,7 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in RUN")
     parser.add_argument(
-        "--threads", type=positive_int, metavar="N", help="of PyTorch (default: its own choice)"
+        "--threads", type=thread_count, metavar="N", help="of PyTorch (default: its own choice)"
     )
 
 
