@@ -1,14 +1,10 @@
-"""Learning from a trained model: its weights by TT-SVD where the sizes agree, and its logits as soft targets.
-
-Hinton et al., *Distilling the Knowledge in a Neural Network* (arXiv 1503.02531), for the soft targets.
-"""
+"""Learning from a trained model: its weights, by TT-SVD where the sizes agree; its logits are in `losses`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import EmbeddingConfig
@@ -88,15 +84,3 @@ def _ttm_config(module: TTMEmbedding) -> EmbeddingConfig:
 def _set(parameters: nn.ParameterList, values: Iterable[Tensor]) -> None:
     for parameter, value in zip(parameters, values, strict=True):
         parameter.copy_(value.reshape(parameter.shape))
-
-
-def soft_cross_entropy(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Cross entropy with the teacher's probabilities, less their entropy, times the squared temperature.
-
-    Args:
-        logits, teacher: (cases, classes).
-        temperature: that both are divided by; the square keeps the size of gradients.
-    """
-    target = F.log_softmax(teacher / temperature, dim=-1)
-    found = F.log_softmax(logits / temperature, dim=-1)
-    return F.kl_div(found, target, reduction="batchmean", log_target=True) * temperature**2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -83,3 +84,11 @@ def restore_moments(optimizer: torch.optim.AdamW, tensors: Mapping[str, Tensor],
     if any(len(state) != len(_MOMENTS) for state in found.values()):
         raise UserError(f"{path} lacks a part of AdamW's state; restore it or train again.")
     optimizer.load_state_dict({**optimizer.state_dict(), "state": found})
+
+
+def rate(step: int, steps: int, warmup: float) -> float:
+    """Share of the peak learning rate at `step` (from 0) of `steps`: linear up, then a cosine to zero."""
+    rising = round(steps * warmup)
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -52,14 +51,16 @@ from .checkpoint import (
 from .config import RunConfig, TrainingConfig
 from .data import IGNORED, Batch, batches
 from .data.tokenizer import PAD
-from .distillation import inherit, soft_cross_entropy
+from .distillation import inherit
 from .evaluate import evaluate_model, outputs
 from .export import check_exportable
 from .finite import NotFiniteError, check_finite, first_not_finite
+from .losses import cross_entropy, soft_cross_entropy
 from .metrics import Scores
-from .optimizer import make_optimizer, moments, restore_moments
+from .optimizer import make_optimizer, moments, rate, restore_moments
 from .preparation import Start, prepare
 from .quantizer import Mode, calibrate, freeze_scales, scale_parameters, set_mode
+from .reproducible import reproducible
 from .transformer import Transformer
 
 
@@ -165,7 +166,7 @@ def train(options: TrainOptions) -> TrainResult:
     """
     if options.out.exists() and not options.out.is_dir():
         raise UserError(f"{options.out} is not a folder; give another one for the run.")
-    with locked_folder(options.out, "training"), _reproducible(options.threads):
+    with locked_folder(options.out, "training"), reproducible(options.threads):
         return _Training(options).run()
 
 
@@ -433,7 +434,7 @@ class _Training:
         for step, batch in enumerate(order, start=epoch * self.steps):
             if stage == "quantized" and step == freezing:
                 freeze_scales(self.model)
-            factor = _rate(step, steps, self.training.warmup)
+            factor = rate(step, steps, self.training.warmup)
             for group in self.optimizer.param_groups:
                 group["lr"] = group["peak"] * factor
             seen = self._drop_words(batch, words)
@@ -459,9 +460,9 @@ class _Training:
 
     def _loss(self, result: dict[str, Tensor], batch: Batch) -> Tensor:
         smoothing = self.training.label_smoothing
-        loss = _cross_entropy(result["label"], batch.labels, smoothing)
+        loss = cross_entropy(result["label"], batch.labels, smoothing)
         if "slots" in result:
-            loss = loss + self.training.slot_weight * _cross_entropy(result["slots"], batch.slots, smoothing)
+            loss = loss + self.training.slot_weight * cross_entropy(result["slots"], batch.slots, smoothing)
         return loss
 
     def _soft_loss(self, result: dict[str, Tensor], batch: Batch, teacher: Transformer) -> Tensor:
@@ -520,50 +521,3 @@ class _Training:
         """The seed of a stream of random numbers."""
         sequence = np.random.SeedSequence(self.training.seed % 2**64, spawn_key=(draw, *key))
         return int(sequence.generate_state(1)[0])
-
-
-@contextmanager
-def _reproducible(threads: int | None) -> Iterator[None]:
-    """Deterministic algorithms, the threads, and a random state apart; all put back afterwards."""
-    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
-    memory: Any = torch.utils.deterministic
-    fill = memory.fill_uninitialized_memory
-    try:
-        # Gradients of indexed cores are summed by several threads, in any order unless this is set.
-        torch.use_deterministic_algorithms(True)
-        memory.fill_uninitialized_memory = False
-        if threads is not None:
-            torch.set_num_threads(threads)
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        torch.use_deterministic_algorithms(before[0])
-        memory.fill_uninitialized_memory = fill
-        torch.set_num_threads(before[1])
-
-
-def _rate(step: int, steps: int, warmup: float) -> float:
-    """Share of the peak learning rate at `step` (from 0) of `steps`: linear up, then a cosine to zero."""
-    rising = round(steps * warmup)
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
-
-
-def _cross_entropy(logits: Tensor, targets: np.ndarray[Any, Any], smoothing: float) -> Tensor:
-    """Mean cross entropy over the targets that are not negative; 0 where all are.
-
-    Args:
-        logits: (.., classes).
-        targets: (..), negative where there is nothing to learn or nothing known.
-        smoothing: of the targets.
-    """
-    wanted = torch.from_numpy(targets).long().reshape(-1)
-    total = F.cross_entropy(
-        logits.reshape(len(wanted), -1),
-        wanted.clamp(min=-1),
-        ignore_index=-1,
-        reduction="sum",
-        label_smoothing=smoothing,
-    )
-    return total / max(1, int((wanted >= 0).sum()))

@@ -12,8 +12,9 @@ import torch
 from narrowgauge.errors import UserError
 from narrowgauge.model.checkpoint import load_run
 from narrowgauge.model.config import EmbeddingConfig, LinearConfig, ModelConfig, RunConfig, TrainingConfig
-from narrowgauge.model.distillation import inherit, soft_cross_entropy
+from narrowgauge.model.distillation import inherit
 from narrowgauge.model.level import pad
+from narrowgauge.model.losses import soft_cross_entropy
 from narrowgauge.model.training import TrainOptions, train
 from narrowgauge.model.transformer import EncoderLayer, Transformer
 

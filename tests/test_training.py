@@ -33,8 +33,9 @@ from narrowgauge.model.config import (
 )
 from narrowgauge.model.data import IGNORED, UNKNOWN, batches, encode_split, load
 from narrowgauge.model.evaluate import evaluate, evaluate_model, predict
+from narrowgauge.model.losses import cross_entropy
 from narrowgauge.model.metrics import Scores
-from narrowgauge.model.optimizer import make_optimizer
+from narrowgauge.model.optimizer import make_optimizer, rate
 from narrowgauge.model.quantizer import calibrate, scale_parameters
 from narrowgauge.model.training import EpochRecord, TrainOptions, TrainResult, train
 
@@ -365,14 +366,14 @@ def test_weights_thresholds_and_their_decay_are_apart(data: str, tmp_path: Path)
 
 @given(st.integers(1, 200), st.floats(0, 1))
 def test_the_rate_rises_to_its_peak_and_falls_to_nothing(steps: int, warmup: float) -> None:
-    rates = [training_module._rate(step, steps, warmup) for step in range(steps)]
+    rates = [rate(step, steps, warmup) for step in range(steps)]
     peak = round(steps * warmup)
     assert all(0 < rate <= 1 for rate in rates)
     assert rates[:peak] == [(step + 1) / peak for step in range(peak)]
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
     if peak < steps:
         assert rates[peak] == 1.0
-        assert training_module._rate(steps, steps, warmup) == 0.0
+        assert rate(steps, steps, warmup) == 0.0
 
 
 @given(
@@ -386,7 +387,7 @@ def test_the_loss_is_the_mean_over_what_is_known(targets: list[int], seed: int) 
         if target >= 0
     ]
     tensor = torch.tensor(logits, requires_grad=True)
-    loss = training_module._cross_entropy(tensor[None], np.array([targets], np.int32), 0.0)
+    loss = cross_entropy(tensor[None], np.array([targets], np.int32), 0.0)
     loss.backward()
     assert float(loss.detach()) == pytest.approx(sum(known) / max(1, len(known)))
     assert tensor.grad is not None

@@ -1,0 +1,44 @@
+"""What training minimizes: the cross entropy with what is right, and with what a teacher says.
+
+Hinton et al., *Distilling the Knowledge in a Neural Network* (arXiv 1503.02531), for the teacher's soft targets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def cross_entropy(logits: Tensor, targets: np.ndarray[Any, Any], smoothing: float) -> Tensor:
+    """Mean cross entropy over the targets that are not negative; 0 where all are.
+
+    Args:
+        logits: (.., classes).
+        targets: (..), negative where there is nothing to learn or nothing known.
+        smoothing: of the targets.
+    """
+    wanted = torch.from_numpy(targets).long().reshape(-1)
+    total = F.cross_entropy(
+        logits.reshape(len(wanted), -1),
+        wanted.clamp(min=-1),
+        ignore_index=-1,
+        reduction="sum",
+        label_smoothing=smoothing,
+    )
+    return total / max(1, int((wanted >= 0).sum()))
+
+
+def soft_cross_entropy(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Cross entropy with the teacher's probabilities, less their entropy, times the squared temperature.
+
+    Args:
+        logits, teacher: (cases, classes).
+        temperature: that both are divided by; the square keeps the size of gradients.
+    """
+    target = F.log_softmax(teacher / temperature, dim=-1)
+    found = F.log_softmax(logits / temperature, dim=-1)
+    return F.kl_div(found, target, reduction="batchmean", log_target=True) * temperature**2
