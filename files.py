@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
 import math
 import os
-import shutil
 import stat
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,67 +19,144 @@ from typing import Any
 
 from .errors import UserError, printable
 
+_NAME = 50
+"""Characters of a file's name that the name of its temporary file begins with: the whole may be too long for that."""
+
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Writes `data` to `path` so that a reader sees the old content or the new, never a part.
+    """Writes `data` to `path` so that a reader sees the old content or the new, never a part; see `replace_atomic`.
 
-    The parent folder is made when missing. `str` is encoded as UTF-8.
+    `str` is encoded as UTF-8.
     """
     content = data.encode() if isinstance(data, str) else data
     replace_atomic(path, lambda temporary: temporary.write_bytes(content))
 
 
 def replace_atomic(path: Path, write: Callable[[Path], Any]) -> None:
-    """Calls `write(temporary)` with a path of the suffix of `path`, and makes what was written there the file `path`.
+    """Calls `write(temporary)` with a path of `path`'s suffix, and brings what it wrote to `path`.
 
-    For libraries that want a file name rather than bytes. The temporary file is next to `path` and renamed to it, once
-    its content is on the disk; a link stays a link, and what it points to is replaced. Into a device or a FIFO the
-    content is copied. The temporary file is removed when `write` raises.
+    For libraries that want a file name rather than bytes. A regular file, or one that is yet to be, is replaced as a
+    whole, once its new content is on the disk; missing parents are made. Only what a link leads to is replaced, never
+    the link. A device or a FIFO is written to. The temporary file is removed when `write` raises.
 
     Raises:
-        UserError: `path` is a folder.
+        UserError: `path` is a folder or a socket.
+        OSError: it can't be written.
     """
-    try:
-        kind = path.stat().st_mode
-    except OSError:
-        # Nothing is there yet; what else may be wrong is found below, with the name that it concerns.
-        kind = stat.S_IFREG
-    if stat.S_ISDIR(kind):
-        raise UserError(f"{path} is a folder; give the name of a file.")
-    # Standard output under its name in /dev may be a regular file: what is in it already must stay.
-    if not stat.S_ISREG(kind) or path.absolute().parts[1] in ("dev", "proc"):
+    if _is_special(path):
         with tempfile.TemporaryDirectory() as folder:
-            temporary = Path(folder, path.name)
+            temporary = Path(folder, f"content{path.suffix}")
             write(temporary)
-            with temporary.open("rb") as source, path.open("ab" if stat.S_ISREG(kind) else "wb") as target:
-                shutil.copyfileobj(source, target)
+            with _naming(path, temporary):
+                _write_to_special(path, temporary.read_bytes())
         return
-    if path.is_symlink():
-        path = path.resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(
+        dir=target.parent, prefix=f".{target.name[:_NAME]}.", suffix=target.suffix[:_NAME]
+    )
     os.close(handle)
     temporary = Path(name)
     try:
-        write(temporary)
-        # mkstemp gives 0600; a result file gets what any other new file would get.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        synchronize(temporary)
-        temporary.replace(path)
-        synchronize(path.parent)
+        with _naming(path, temporary):
+            write(temporary)
+            temporary.chmod(_mode(target))
+            synchronize(temporary)
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+    synchronize(target.parent)
+
+
+@contextmanager
+def _naming(path: Path, temporary: Path) -> Iterator[None]:
+    """An OSError that names no file, as that of a full disk, or the temporary one, names `path`."""
+    try:
+        yield
+    except OSError as error:
+        # After a failed rename the second name is the one that the user gave.
+        if error.errno is None or (error.filename2 or error.filename) not in (
+            None,
+            temporary,
+            str(temporary),
+        ):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _mode(path: Path) -> int:
+    """The permissions of a file; where there is none, those that a new one gets: mkstemp gives 0600."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
 
 
 def synchronize(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    """Waits until a file's content, or a folder's names, are on the disk.
+
+    Raises:
+        OSError: they can't be written.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
+    except OSError as error:
+        # Some file systems have no such thing for folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(handle)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether `path` is written to, not replaced: a device, a FIFO, or a file that is one of the standard streams.
+
+    Raises:
+        UserError: it is a folder, or nothing that can be written.
+    """
+    kind = _kind(path)
+    if kind in (None, "a regular file"):
+        # What the shell sends standard output to: replaced, it would lose what was printed.
+        return _own_stream(path) is not None
+    if kind not in ("a device", "a FIFO"):
+        raise UserError(f"{path} is {kind}; give a file.")
+    return True
+
+
+def _write_to_special(path: Path, content: bytes) -> None:
+    """Writes to a device or a FIFO, or to a standard stream, after what was printed."""
+    own = _own_stream(path)
+    if own is not None:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    # Not "wb": a device is not made, and not cut to length.
+    handle = os.dup(own) if own is not None else os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    with os.fdopen(handle, "wb") as out:
+        out.write(content)
+
+
+def _own_stream(path: Path) -> int | None:
+    """The descriptor of the standard stream that `path`, for instance /dev/stdout, is; None where it is none."""
+    for descriptor in (1, 2):
+        try:
+            if os.path.samestat(path.stat(), os.fstat(descriptor)):
+                return descriptor
+        except OSError:
+            pass
+    return None
+
+
+def _kind(path: Path) -> str | None:
+    """What `path` is, links followed; None where there is nothing."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    return next((name for is_kind, name in _KINDS if is_kind(mode)), "of an unknown kind")
 
 
 def check_target(path: Path, folder: bool = False) -> None:
@@ -95,8 +173,16 @@ def check_target(path: Path, folder: bool = False) -> None:
     try:
         if path.exists() and path.is_dir() is not folder:
             raise UserError(f"{name} must be a {kind}; give another name.")
-        place = path if path.exists() else next(p for p in path.absolute().parents if p.exists())
-        if (place != path and not place.is_dir()) or not os.access(place, os.W_OK):
+        if not folder and _is_special(path):
+            place = path
+        else:
+            # A file is replaced, which takes the right to write to its folder.
+            real = Path(os.path.realpath(path))
+            ways = (real, *real.parents) if folder else real.parents
+            place = next(way for way in ways if os.path.lexists(way))
+            if not place.is_dir():
+                raise UserError(f"{name} can't be written, {place} is no folder; give another name.")
+        if not os.access(place, os.W_OK):
             raise UserError(f"{name} can't be written; give a name in a folder that you can write to.")
     except OSError as error:
         raise UserError(f"{name} can't be written ({error.strerror}); give another name.") from None
@@ -114,8 +200,7 @@ def readable_file(path: Path, most: int) -> Path:
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        kind = next((name for is_kind, name in _KINDS if is_kind(found.st_mode)), "of an unknown kind")
-        raise UserError(f"{path} is {kind}; give a regular file.")
+        raise UserError(f"{path} is {_kind(path)}; give a regular file.")
     if found.st_size > most:
         raise UserError(
             f"{path} must have at most {most:,} bytes and has {found.st_size:,}; give another file."
@@ -124,6 +209,7 @@ def readable_file(path: Path, most: int) -> Path:
 
 
 _KINDS = (
+    (stat.S_ISREG, "a regular file"),
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a FIFO"),
     (stat.S_ISCHR, "a device"),
@@ -188,9 +274,6 @@ def _open_locked(path: Path, user: str, wait: bool) -> int:
         os.close(handle)
 
 
-_MOST_JSON = 1 << 28  # bytes
-
-
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` as indented JSON, atomically, with a final newline.
 
@@ -198,6 +281,10 @@ def write_json(path: Path, value: Any) -> None:
         ValueError: a number in it is not finite.
     """
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+_MOST_JSON = 1 << 30
+"""Bytes of a JSON file: the record of a program that fills an engine has some megabytes."""
 
 
 def parse_json(text: str) -> Any:
@@ -229,16 +316,14 @@ def read_json(path: Path) -> Any:
     """The value in a JSON file, see `parse_json`.
 
     Raises:
-        UserError: the file is missing, is no regular file of a size that a description may have, or is not JSON.
+        UserError: the file is missing, is not JSON, or is no file for `readable_file`.
     """
     try:
         return parse_json(readable_file(path, _MOST_JSON).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give the folder that an earlier step wrote.") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"{path} is not valid JSON ({printable(str(error))}); restore it or make it again."
-        ) from None
+        raise UserError(f"{path} is not valid JSON ({error}); restore it or make it anew.") from None
 
 
 def sha256(path: Path) -> str:

@@ -78,14 +78,24 @@ def add_engine_options(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compiles, writes the HLS project, and prints sizes and cycles."""
-    write_report(args, compile_and_report(args.build, args))
+    from ..hw.build import new_build
+
+    with new_build(args.build) as folder:
+        made = compile_into(folder, args.build, args)
+    write_report(args, engine_report(made, LENGTHS))
     return 0
 
 
-def compile_and_report(build: Path, args: argparse.Namespace, usual: str | None = None) -> dict[str, Any]:
-    """Writes program, weights and HLS project of a build, prints what they are, and returns it for JSON.
+def compile_into(
+    folder: Path, build: Path, args: argparse.Namespace, usual: str | None = None
+) -> EngineBuild:
+    """Compiles the model of a build, and writes model, program, weights and HLS project into a folder.
 
-    Without `--vectors`, test sentences come from `usual`, see `write_hls_project`.
+    Args:
+        folder: where to; it may be that of the build.
+        build: folder of the build.
+        args: what `add_engine_options` added.
+        usual: where test sentences come from without `--vectors`, see `write_hls_project`.
     """
     from ..hw.build import compile_build, read_parameters
     from ..hw.synthesis.boards import find_board
@@ -99,6 +109,7 @@ def compile_and_report(build: Path, args: argparse.Namespace, usual: str | None 
     engine = board.engine if board else None if args.engine is None else read_parameters(args.engine)
     made = compile_build(
         build,
+        into=folder,
         lanes=args.lanes or 16,
         sentences=args.in_flight,
         max_length=args.max_length,
@@ -106,11 +117,12 @@ def compile_and_report(build: Path, args: argparse.Namespace, usual: str | None 
         tight=args.tight,
         weight_words=args.weight_words,
     )
-    write_hls_project(build, made, args.vectors, usual, board)
-    return _report(made, LENGTHS)
+    write_hls_project(folder, made, args.vectors, usual, board)
+    return made
 
 
-def _report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
+def engine_report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
+    """Prints what a program is and how long it takes at these lengths; the same, and more, for JSON."""
     from ..hw.compiler.compile import memory_bits
     from ..hw.isa import Unit
     from ..hw.timing import simulate

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from .common import Commands, add_command, write_report
-from .compile import add_engine_options, compile_and_report
+from .compile import LENGTHS, add_engine_options, compile_into, engine_report
 from .sizes import show_sizes, sizes_report
 
 
@@ -25,19 +25,23 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exports, proves that no accumulator overflows, and prints where the export is."""
+    from ..hw.build import new_build
     from ..model.checkpoint import DATA, read_record
     from ..model.export import export_run
 
-    report = export_run(args.run_dir, args.out)
+    made = None
+    with new_build(args.out) as folder:
+        report = export_run(args.run_dir, folder)
+        if not args.no_engine:
+            source = read_record(args.run_dir / DATA).get("source")
+            made = compile_into(folder, folder, args, source if isinstance(source, str) else None)
     print(
         f"No accumulator overflows: the widest of a linear layer, {report.widest_value}, "
         f"needs {report.widest} of 32 bits."
     )
-    source = read_record(args.run_dir / DATA).get("source")
-    usual = source if isinstance(source, str) else None
-    engine = None if args.no_engine else compile_and_report(args.out, args, usual)
-    sizes = sizes_report(report.sizes, report.build)
+    engine = None if made is None else engine_report(made, LENGTHS)
+    sizes = sizes_report(report.sizes, args.out)
     show_sizes(sizes)
-    write_report(args, {**vars(report), "sizes": sizes, "engine": engine})
-    print(f"The export is in {report.build}.")
+    write_report(args, {"build": args.out, **vars(report), "sizes": sizes, "engine": engine})
+    print(f"The export is in {args.out}.")
     return 0

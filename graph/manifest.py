@@ -16,7 +16,7 @@ from onnx import ModelProto
 
 from .. import __version__
 from ..errors import UserError, printable
-from ..files import read_json
+from ..files import read_json, write_json
 from .bounds import Bound
 from .check import MAX_NAME
 from .graph import Graph, node_constants, node_outputs
@@ -155,6 +155,18 @@ def read_manifest(folder: Path) -> Manifest:
                 f"{path} must name files within the folder, got '{printable(name)}'; export the model again."
             )
     return manifest
+
+
+def seal_build(folder: Path) -> None:
+    """Lets the manifest of a build name every file in its folder but itself, with size and checksum.
+
+    Raises:
+        UserError: the manifest can't be read.
+    """
+    manifest = read_manifest(folder)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST_FILE)
+    files = {path.relative_to(folder).as_posix(): FileEntry.of(path.read_bytes()) for path in paths}
+    write_json(folder / MANIFEST_FILE, manifest_json(manifest.model_copy(update={"files": files})))
 
 
 def check_manifest(found: Manifest, graph: Graph, model: ModelProto) -> None:

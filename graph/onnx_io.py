@@ -20,6 +20,7 @@ from .manifest import (
     make_manifest,
     manifest_json,
     read_manifest,
+    seal_build,
 )
 from .onnx_read import MOST_BYTES, parse_model
 from .onnx_write import build_model
@@ -32,6 +33,7 @@ __all__ = [
     "read_build",
     "read_manifest",
     "read_model",
+    "seal_build",
     "write_build",
     "write_model",
 ]

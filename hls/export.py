@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,38 +50,35 @@ def write_project(
     part: str = PART,
     clock_ns: float = CLOCK_NS,
 ) -> None:
-    """Writes the project as a whole: a reader sees the old folder or the new one.
+    """Writes the project.
 
     Args:
-        out: the folder; an earlier project there is replaced.
+        out: the folder; made, with its parents, and not there yet.
         program, image: what PROGRAM and INIT take.
         parameters: what the engine is built with.
         runs: sentences with their results.
         part, clock_ns: what synthesis aims at.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as work:
-        made = Path(work, "new")
-        made.mkdir()
-        for folder, name in ((SOURCES, "src"), (CSIM, "csim")):
-            shutil.copytree(folder, made / name, ignore=shutil.ignore_patterns("shim.cpp"))
-        _write(made / "src" / "config.h", config_header(parameters))
-        vectors = made / "vectors"
-        vectors.mkdir()
-        (vectors / "program.bin").write_bytes(program)
-        (vectors / "image.bin").write_bytes(image)
-        (vectors / "runs.bin").write_bytes(pack_runs(runs))
-        for unit, data in unit_vectors(parameters).items():
-            (vectors / f"{unit}.bin").write_bytes(data)
-        _write(made / "Makefile", _MAKEFILE)
-        for unit in UNITS:
-            name = "hls_config.cfg" if unit == "engine" else f"hls_config_{unit}.cfg"
-            _write(made / name, _config(unit, part, clock_ns))
-        _write(made / "run_hls.tcl", _TCL.format(part=part, clock=f"{clock_ns:g}"))
-        old = Path(work, "old")
-        if out.exists():
-            out.replace(old)
-        made.replace(out)
+    out.mkdir(parents=True)
+    for folder, name in ((SOURCES, "src"), (CSIM, "csim")):
+        shutil.copytree(
+            folder, out / name, ignore=shutil.ignore_patterns("shim.cpp"), copy_function=shutil.copyfile
+        )
+        # The sources may be of a package that is installed read-only.
+        (out / name).chmod(out.stat().st_mode)
+    _write(out / "src" / "config.h", config_header(parameters))
+    vectors = out / "vectors"
+    vectors.mkdir()
+    (vectors / "program.bin").write_bytes(program)
+    (vectors / "image.bin").write_bytes(image)
+    (vectors / "runs.bin").write_bytes(pack_runs(runs))
+    for unit, data in unit_vectors(parameters).items():
+        (vectors / f"{unit}.bin").write_bytes(data)
+    _write(out / "Makefile", _MAKEFILE)
+    for unit in UNITS:
+        name = "hls_config.cfg" if unit == "engine" else f"hls_config_{unit}.cfg"
+        _write(out / name, _config(unit, part, clock_ns))
+    _write(out / "run_hls.tcl", _TCL.format(part=part, clock=f"{clock_ns:g}"))
 
 
 def pack_runs(runs: Sequence[Run]) -> bytes:

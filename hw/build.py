@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import read_json, readable_file, write_atomic
+from ..files import read_json, write_atomic
+from ..folders import is_ours, replaced_folder
 from ..graph import Graph
-from ..graph.onnx_io import MODEL_FILE, model_bytes, read_build
+from ..graph.onnx_io import MANIFEST_FILE, MODEL_FILE, is_build, model_bytes, read_build, seal_build
 from .compiler.compile import Compiled, Options, compile_graph
 from .host import IndexColumn, Output
 from .isa import Parameters
@@ -26,11 +29,12 @@ STREAM_FILE = "stream.bin"
 ENGINE_FILE = "engine.json"
 FILES = (PROGRAM_FILE, IMAGE_FILE, STREAM_FILE, ENGINE_FILE)
 
+HLS_FOLDER = "hls"
+CONTENT = frozenset({MODEL_FILE, MANIFEST_FILE, *FILES, HLS_FOLDER})
+"""Names of all that a build's folder holds."""
+
 _SUMMED = (PROGRAM_FILE, IMAGE_FILE, STREAM_FILE, MODEL_FILE)
 """The files whose checksums `engine.json` holds."""
-
-_MOST_BYTES = 1 << 30
-"""Of a JSON file: the program of a model that fills an engine has some megabytes of views."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,28 @@ class EngineBuild:
         return self.record.peak
 
 
+@contextmanager
+def new_build(path: Path) -> Iterator[Path]:
+    """A folder to write a build into, which takes the place of `path` as a whole at the end, see `replaced_folder`.
+
+    Its manifest then names every file in it. Of an older build there, what is no part of a build is kept.
+
+    Args:
+        path: a build, an empty folder, or one that is yet to be.
+
+    Raises:
+        UserError: `path` holds something else, or another process is writing to it.
+    """
+    with replaced_folder(path, "export or compile", CONTENT) as folder:
+        # Temporary files are what an earlier narrowgauge left in a folder when it was stopped.
+        if not is_build(path) and any(
+            entry.name in CONTENT or not is_ours(entry.name, CONTENT) for entry in path.iterdir()
+        ):
+            raise UserError(f"{path} exists and is not a build; give another folder.")
+        yield folder
+        seal_build(folder)
+
+
 def write_engine(folder: Path, compiled: Compiled, model: bytes) -> None:
     """Writes the files, `engine.json` last: it has the checksums of the others and of the model.
 
@@ -115,7 +141,7 @@ def read_engine(folder: Path) -> EngineBuild:
             f"{folder} has no program for the engine; make one with `narrowgauge compile {folder}`."
         )
     try:
-        record = parse_record(read_json(readable_file(path, _MOST_BYTES)), _SUMMED)
+        record = parse_record(read_json(path), _SUMMED)
         contents = {name: _read(folder / name, entry) for name, entry in record.files.items()}
         program = from_bytes(contents[PROGRAM_FILE], record.engine)
         check_record(record, program)
@@ -138,17 +164,20 @@ def compile_build(
     engine: Parameters | None = None,
     tight: bool = False,
     weight_words: int | None = None,
+    into: Path | None = None,
 ) -> EngineBuild:
-    """Compiles the model of a build and writes the engine's files beside it.
+    """Compiles the model of a build and writes the engine's files.
 
     Args:
         folder: of the build.
         lanes, sentences, max_length, engine, weight_words: see `compile_graph`.
         tight: without `engine`, for the smallest engine that runs the model: memory is saved before time.
+        into: the folder to write to; None for that of the build. The model is copied to another one.
 
     Raises:
         UserError: the build can't be read, or the model does not fit.
     """
+    into = into or folder
     compiled = compile_graph(
         read_build(folder),
         lanes=lanes,
@@ -158,8 +187,11 @@ def compile_build(
         frugal=tight,
         weight_words=weight_words,
     )
-    write_engine(folder, compiled, (folder / MODEL_FILE).read_bytes())
-    return read_engine(folder)
+    if into != folder:
+        for name in (MODEL_FILE, MANIFEST_FILE):
+            shutil.copyfile(folder / name, into / name)
+    write_engine(into, compiled, (into / MODEL_FILE).read_bytes())
+    return read_engine(into)
 
 
 def recompile(folder: Path, graph: Graph) -> tuple[str, ...]:
@@ -204,7 +236,7 @@ def read_parameters(path: Path) -> Parameters:
         UserError: the file can't be read or describes no engine.
     """
     try:
-        return parse_parameters(read_json(readable_file(path, _MOST_BYTES)), partial=True)
+        return parse_parameters(read_json(path), partial=True)
     except OSError as error:
         raise UserError(
             f"{path} can't be read ({error.strerror}); give the parameters of an engine."

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import readable_file
 from ..fixedpoint import ACC_BITS
 from . import isa
 from .isa import Error, Instruction, Memory, Parameters, Unit
@@ -16,6 +17,7 @@ from .isa import Error, Instruction, Memory, Parameters, Unit
 _HEADER = struct.Struct(f"<{len(isa.HEADER)}I")
 _NAMES = tuple(name for name, _ in isa.HEADER)
 _WIDTH = isa.INSTRUCTION_BITS // 8
+_MOST_BYTES = 1 << 28
 
 
 class ProgramError(UserError):
@@ -177,7 +179,7 @@ def read_program(path: Path, engine: Parameters | None = None) -> Program:
         UserError: it can't be read.
     """
     try:
-        data = path.read_bytes()
+        data = readable_file(path, _MOST_BYTES).read_bytes()
     except OSError as error:
         raise UserError(
             f"{path} can't be read ({error.strerror}); export the model with `narrowgauge export`."

@@ -11,7 +11,7 @@ from ..errors import UserError
 from ..graph import Graph, Linear, node_outputs
 from ..graph.bounds import prove
 from ..graph.describe import Description, ModelSizes, describe
-from ..graph.onnx_io import is_build, write_build
+from ..graph.onnx_io import write_build
 from ..graph.onnx_write import build_model
 from .checkpoint import DATA, METRICS, Run, load_run, read_record
 from .config import to_dict
@@ -24,14 +24,12 @@ class ExportReport:
     """What an export wrote.
 
     Attributes:
-        build: the folder.
         parameters: numbers stored in all layers.
         sizes: of the model.
         widest: bits that the largest accumulator of a linear layer can need, sign included; at most 32.
         widest_value: the value that it is requantized to.
     """
 
-    build: Path
     parameters: int
     sizes: ModelSizes
     widest: int
@@ -72,22 +70,19 @@ def check_exportable(model: Transformer) -> None:
     build_model(graph)
 
 
-def export_run(run: Path, out: Path) -> ExportReport:
-    """Freezes the run in `run`, proves that no accumulator overflows, and writes the build `out`.
+def export_run(run: Path, folder: Path) -> ExportReport:
+    """Freezes the run in `run`, proves that no accumulator overflows, and writes the model into a build's folder.
 
     Raises:
-        UserError: the run can't be read, `out` holds something else, or an accumulator can overflow.
+        UserError: the run can't be read, or an accumulator can overflow.
     """
-    if out.exists() and not (out.is_dir() and (is_build(out) or not any(out.iterdir()))):
-        raise UserError(f"{out} exists and is not a build; give another folder for the export.")
     _, graph = freeze_run(run)
     bounds = prove(graph)
-    write_build(graph, out, bounds)
+    write_build(graph, folder, bounds)
     description: Description = describe(graph)
     linear = (name for node in graph.nodes if isinstance(node, Linear) for name in node_outputs(node))
     widest = max((bounds[name] for name in linear), key=lambda bound: bound.magnitude)
     return ExportReport(
-        out,
         description.parameters,
         description.sizes,
         widest.bits,

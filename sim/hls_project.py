@@ -12,14 +12,12 @@ from ..graph import Graph
 from ..graph.level import Sentence
 from ..graph.onnx_io import read_build
 from ..hls.export import Run, write_project
-from ..hw.build import EngineBuild
+from ..hw.build import HLS_FOLDER, EngineBuild
 from ..hw.host import run_packet
 from ..hw.program import to_bytes
 from ..hw.synthesis.boards import Board
 from .engine import Engine
 from .evaluate import read_sentences
-
-FOLDER = "hls"
 
 BUILT_IN = "voice"
 """The corpus that every installation has."""
@@ -35,10 +33,10 @@ def write_hls_project(
     usual: str | None = None,
     board: Board | None = None,
 ) -> None:
-    """Writes `BUILD/hls/`.
+    """Writes `BUILD/hls/`, into a folder that has none.
 
     Args:
-        build: the folder.
+        build: the folder, with the model.
         made: its program.
         data: where the sentences come from; None for the data that the model was trained on, or random token ids
             if that is not there.
@@ -61,7 +59,7 @@ def write_hls_project(
         lengths = [len(s.tokens) for s in part]
         runs.append(Run(tuple(lengths), packet, engine.run(packet, lengths)))
     aims: dict[str, Any] = {} if board is None else {"part": board.part, "clock_ns": board.period}
-    write_project(build / FOLDER, to_bytes(made.program), made.image, made.engine, runs, **aims)
+    write_project(build / HLS_FOLDER, to_bytes(made.program), made.image, made.engine, runs, **aims)
 
 
 def _sentences(graph: Graph, data: str | None, usual: str | None, count: int, longest: int) -> list[Sentence]:

@@ -1,4 +1,4 @@
-"""A small build with words and labels, made without training: random weights, a vocabulary of the data."""
+"""A small run and a small build with words and labels, made without training: random weights, the words of the data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from narrowgauge.graph import Graph
 from narrowgauge.graph.onnx_io import read_build, write_build
 from narrowgauge.hw.build import compile_build
-from narrowgauge.model.config import EmbeddingConfig, LinearConfig, ModelConfig
+from narrowgauge.model.checkpoint import DATA, weights_file, write_description, write_record, write_tensors
+from narrowgauge.model.config import EmbeddingConfig, LinearConfig, ModelConfig, RunConfig
 from narrowgauge.model.data import Labels, WordTokenizer, load
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.transformer import Transformer
@@ -46,7 +47,27 @@ def small_build(root: Path, seed: int = 0, **compiling: int) -> SmallBuild:
         seed: of weights and sentences.
         compiling: further options of `compile_build`.
     """
-    data = root / "data"
+    tokenizer, labels, config = _parts(root / "data", seed)
+    model = random_model(np.random.default_rng(seed), config)
+    write_build(freeze(model, "small", tokenizer.to_json(), labels.to_json()), root / "build")
+    compile_build(root / "build", lanes=LANES, **compiling)  # type: ignore[arg-type]
+    return SmallBuild(root / "build", root / "data", model, read_build(root / "build"))
+
+
+def small_run(root: Path, seed: int = 0) -> Path:
+    """Makes `root/run`, what training on `root/data` would leave, with random weights; see `small_build`."""
+    tokenizer, labels, config = _parts(root / "data", seed)
+    run = root / "run"
+    run.mkdir()
+    write_description(run, RunConfig(name="small", model=config), tokenizer, labels)
+    write_record(run / DATA, {"name": "data", "source": str(root / "data")})
+    model = random_model(np.random.default_rng(seed), config)
+    write_tensors(weights_file(run, "quantized"), model.state_dict(), {"stage": "quantized"})
+    return run
+
+
+def _parts(data: Path, seed: int) -> tuple[WordTokenizer, Labels, ModelConfig]:
+    """Writes sentences; their words and labels, and a configuration with all kinds of layers for them."""
     for split, count in (("train", 40), ("dev", 4), ("test", 6)):
         write_split(data / split, seed + count, count)
     corpus = load(str(data))
@@ -69,7 +90,4 @@ def small_build(root: Path, seed: int = 0, **compiling: int) -> SmallBuild:
         feedforward=LinearConfig(rank=3, modes=2, plan="cores"),
         pooler=LinearConfig(kind="lowrank", rank=3),
     )
-    model = random_model(np.random.default_rng(seed), config)
-    write_build(freeze(model, "small", tokenizer.to_json(), labels.to_json()), root / "build")
-    compile_build(root / "build", lanes=LANES, **compiling)  # type: ignore[arg-type]
-    return SmallBuild(root / "build", data, model, read_build(root / "build"))
+    return tokenizer, labels, config

@@ -22,6 +22,7 @@ LINT = (
 LAYERS = (
     "errors",
     "files",
+    "folders",
     "compilecache",
     "toolchain",
     "fixedpoint",
