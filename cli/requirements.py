@@ -88,7 +88,7 @@ class Tool:
         if path is None:
             return None
         if self.flag:
-            return next(iter(_VERSION.findall(toolchain.told([path, self.flag], seconds=20))), "")
+            return next(iter(_VERSION.findall(toolchain.output_of([path, self.flag], seconds=20))), "")
         # Vendor tools are installed under a folder that is named after their version.
         return next(reversed(_VERSION.findall(str(Path(path).resolve()))), "")
 
@@ -110,7 +110,7 @@ class SlangYosys:
         """See `Probe.find`."""
         for command in toolchain.native_yosys():
             if toolchain.reads_slang(command):
-                return next(iter(_VERSION.findall(toolchain.told([*command, "-V"]))), "")
+                return next(iter(_VERSION.findall(toolchain.output_of([*command, "-V"]))), "")
         return None
 
 

@@ -80,7 +80,7 @@ def _cached(
 ) -> Path:
     options = [*flags(native), *extra]
     config = config_header(parameters)
-    compiler = toolchain.compiler("run the C++ engine")
+    compiler = toolchain.find_compiler("run the C++ engine")
 
     def make(work: Path) -> None:
         Path(work, "config.h").write_text(config, encoding="utf-8")
@@ -89,6 +89,6 @@ def _cached(
     headers = [] if native else [toolchain.package_version("hls4ml")]
     # Where the sources lie does not matter, what they are does.
     kinds = [option for option in options if not option.startswith("-I")]
-    key = [config, *kinds, *headers, *(unit.name for unit in units), toolchain.version(compiler)]
+    key = [config, *kinds, *headers, *(unit.name for unit in units), toolchain.version_text(compiler)]
     files = [path for folder in (SOURCES, CSIM) for path in sorted(folder.iterdir()) if path.is_file()]
     return compiled("hls", name, key, files, make)

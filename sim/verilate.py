@@ -84,8 +84,8 @@ def verilated(
         UserError: Verilator, g++ or make is missing, or a tool failed.
     """
     verilator = find_verilator()
-    compiler = toolchain.compiler("simulate the RTL")
-    toolchain.tool("make", "simulate the RTL")
+    compiler = toolchain.find_compiler("simulate the RTL")
+    toolchain.find_tool("make", "simulate the RTL")
     named = _named(files)
 
     def build(work: Path) -> None:
@@ -95,7 +95,7 @@ def verilated(
         if finish is not None:
             finish(work)
 
-    key = [*options, make, verilator.key(), toolchain.version(compiler)]
+    key = [*options, make, verilator.key(), toolchain.version_text(compiler)]
     return compiled(kind, name, key, files, build)
 
 

@@ -79,8 +79,8 @@ def find_yosys() -> Yosys:
         candidates.append((sys.executable, "-c", run))
     for command in candidates:
         if toolchain.reads_slang(command):
-            told = subprocess.run([*command, "-V"], capture_output=True, text=True, check=False).stdout
-            return Yosys(command, re.sub(r" \(.*", "", told.strip().splitlines()[-1]))
+            version = toolchain.output_of([*command, "-V"], seconds=600).splitlines()[-1]
+            return Yosys(command, re.sub(r" \(.*", "", version))
     raise UserError(f"synthesis needs yosys with its front end slang; {_HOW}.")
 
 
