@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from ..sim.ladder import verify
+    from ..sim.ladder import VerifyOptions, verify
     from ..sim.threads import limited_threads
     from ..sim.verify import print_table
 
@@ -59,17 +59,17 @@ def run(args: argparse.Namespace) -> int:
         Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress,
     ):
         task = progress.add_task("comparing", total=None)
-        report = verify(
-            args.build,
-            args.data,
+        options = VerifyOptions(
+            build=args.build,
+            data=args.data,
             run=args.run_dir,
             split=args.split,
             limit=args.limit,
             levels=levels,
             stalls=args.stalls,
-            again=not args.no_recompile,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            recompile=not args.no_recompile,
         )
+        report = verify(options, lambda done, total: progress.update(task, completed=done, total=total))
     write_report(args, {"equal": report.equal, "verdict": report.verdict, **vars(report)})
     print_table(report.levels, console())
     print(_recompiled(report.recompiled, levels))
@@ -78,13 +78,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _recompiled(files: Sequence[str] | None, levels: Sequence[str]) -> str:
-    """What came of compiling the model again."""
+    """The result of compiling the model again, as a line."""
+    from ..sim.levels import ENGINE_LEVELS
+
     if files:
         return f"program recompiled: NOT EQUAL: {', '.join(files)}; compile the model again"
     if files is not None:
         return "program recompiled: equal bytes"
-    asked = {"program", "hls", "rtl"}.intersection(levels)
-    return f"program not recompiled: {'--no-recompile' if asked else 'no level runs it'}"
+    runs = set(ENGINE_LEVELS).intersection(levels)
+    return f"program not recompiled: {'--no-recompile' if runs else 'no level runs it'}"
 
 
 def _present(args: argparse.Namespace) -> tuple[str, ...]:

@@ -19,6 +19,30 @@ from .verify import LevelResult, verify_levels
 
 
 @dataclass(frozen=True)
+class VerifyOptions:
+    """What is verified.
+
+    Attributes:
+        build: folder of an export.
+        data: where the sentences come from, see `model.data.load`.
+        run: the training run that the build was frozen from: for the level torch.
+        split, limit: which sentences, and how many of them at most.
+        levels: names in `LEVELS`; the golden model runs in any case.
+        stalls: let the streams of the RTL stall at random.
+        recompile: compile the model again, where a level runs its program, and compare the bytes.
+    """
+
+    build: Path
+    data: str
+    run: Path | None = None
+    split: str = "test"
+    limit: int | None = None
+    levels: Sequence[str] = LEVELS
+    stalls: bool = False
+    recompile: bool = True
+
+
+@dataclass(frozen=True)
 class VerifyReport:
     """What a verification found.
 
@@ -26,8 +50,8 @@ class VerifyReport:
         build: the folder.
         sentences: how many were run.
         levels: one result a level, the reference first.
-        recompiled: the files that are not what the compiler makes of the model; None where that was not looked at,
-            because it was not wanted or no level runs a program.
+        recompiled: the files that are not what the compiler makes of the model; None where they were not compared,
+            because that was not wanted or no level runs a program.
     """
 
     build: Path
@@ -42,54 +66,40 @@ class VerifyReport:
 
     @property
     def verdict(self) -> str:
-        """What came out, in words for the reader."""
+        """The result in words."""
         if self.equal:
             return "equal at every level"
         different = self.recompiled or any(level.first_difference is not None for level in self.levels)
         return "NOT EQUAL" if different else "NOT COMPARED"
 
 
-def verify(
-    build: Path,
-    data: str,
-    *,
-    run: Path | None = None,
-    split: str = "test",
-    limit: int | None = None,
-    levels: Sequence[str] = LEVELS,
-    stalls: bool = False,
-    again: bool = True,
-    progress: Callable[[int, int], Any] | None = None,
-) -> VerifyReport:
-    """Runs sentences of `data` at every level and compares all tensors and all answers with `==`.
+def verify(options: VerifyOptions, progress: Callable[[int, int], Any] | None = None) -> VerifyReport:
+    """Runs sentences at every level and compares all tensors and all answers with `==`.
 
     Args:
-        build: folder of an export.
-        data: where the sentences come from, see `model.data.load`.
-        run: the training run that the build was frozen from: for the level torch.
-        split, limit: which sentences, and how many of them at most.
-        levels: names in `LEVELS`; the golden model runs in any case.
-        stalls: let the streams of the RTL stall at random.
-        again: compile the model again, where a level runs its program, and compare the bytes.
+        options: what is compared.
         progress: called with (sentences done, sentences to do), counted over all levels.
 
     Raises:
         UserError: build, run or data can't be read, there is no sentence, or the run is not the build's.
     """
+    build = options.build
     graph = read_build(build)
     frontend = Frontend.of(graph)
-    others = [name for name in levels if name != "golden"]
+    others = [name for name in options.levels if name != "golden"]
     recompiled = None
-    if again and any(name in ENGINE_LEVELS for name in others):
+    if options.recompile and any(name in ENGINE_LEVELS for name in others):
         recompiled = recompile(build, graph)
     chosen = [
         GoldenModel(graph),
-        *(make_level(name, build, graph, run=run, stalls=stalls) for name in others),
+        *(make_level(name, build, graph, run=options.run, stalls=options.stalls) for name in others),
     ]
-    encoded = frontend.read(data, split, limit)
+    encoded = frontend.read(options.data, options.split, options.limit)
     inputs = sentences(encoded, graph.segments)
     if not inputs:
-        raise UserError(f"there is no sentence in the split {split} of {data}; give at least one to compare.")
+        raise UserError(
+            f"there is no sentence in the split {options.split} of {options.data}; give at least one to compare."
+        )
     done = 0
 
     def advance(count: int) -> None:

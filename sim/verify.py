@@ -86,7 +86,7 @@ class LevelResult:
 
     @property
     def verdict(self) -> str:
-        """What came out, in words for the reader."""
+        """The result in words."""
         if self.first_difference is not None:
             return f"NOT EQUAL: {self.first_difference}"
         if self.missing:
@@ -137,7 +137,7 @@ def verify_levels(
 
 
 def print_table(results: Sequence[LevelResult], console: Console | None = None) -> None:
-    """Prints one row a level: its name, what was compared, what came out, and seconds."""
+    """Prints one row a level: its name, what was compared, the result, and seconds."""
     right = [Column(name, justify="right") for name in ("tensors", "answers", "seconds")]
     table = Table("level", *right[:2], "result", right[2])
     for result in results:
@@ -261,7 +261,7 @@ class _Tally:
             self._note(Difference(name, sentence, (), found.shape, shape))
             return False
         if expected is not None and expected.shape != shape:
-            # The reference's result tells of it; here there was nothing to compare with.
+            # The reference's own row reports the shape; here there is nothing to compare with.
             self._missing.add(name)
             return False
         if expected is not None and not np.array_equal(found, expected):

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from narrowgauge.cli import main
+from narrowgauge.errors import UserError
 
 SECONDS = 60
-"""After so long a command hangs. What is swept here takes a second."""
+"""A command that takes longer hangs; those that are swept here take a second."""
 
 MOST_LETTERS = 300
 """Of an error message."""
@@ -141,6 +142,13 @@ def mutated_bytes(rng: random.Random, content: bytes, word: int = 8) -> tuple[st
     else:
         changed = rng.randbytes(len(content))
     return f"{kind} at {at}", changed
+
+
+def assert_one_sentence(error: UserError) -> None:
+    """It is one printable sentence that the command line shows whole."""
+    text = str(error)
+    assert text.isprintable() and text.endswith("."), text
+    assert len(f"narrowgauge: {text}\n") <= MOST_LETTERS, text
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from narrowgauge.model.quantizer import MAX_LOG2, Mode, Quantizer
 from narrowgauge.model.training import EpochRecord, train
 
 from .models import random_config, random_model
+from .mutations import assert_one_sentence
 from .test_training import CONFIG, changed, options, write_split
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*sentences are longer.*:UserWarning")
@@ -72,11 +73,6 @@ def extreme(rng: np.random.Generator) -> RunConfig:
     )
     model = replace(random_config(rng), vocab_size=0, labels=0, tags=0)
     return RunConfig(model=model, training=training)
-
-
-def assert_one_sentence(error: UserError) -> None:
-    text = str(error)
-    assert text.isprintable() and len(text) < 300 and text.endswith("."), text
 
 
 def assert_sound(out: Path) -> None:

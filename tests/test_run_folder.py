@@ -26,7 +26,7 @@ from narrowgauge.model.config import write_config
 from narrowgauge.model.finite import NotFiniteError
 from narrowgauge.model.training import TrainResult, train
 
-from .test_divergence import assert_one_sentence
+from .mutations import assert_one_sentence
 from .test_training import CONFIG, MODEL, changed, options, write_split
 
 CHECKPOINTS = ("float.safetensors", "quantized.safetensors", LAST)

@@ -42,12 +42,13 @@ from narrowgauge.model.level import TorchLevel
 from narrowgauge.sim import ladder
 from narrowgauge.sim.evaluate import read_sentences
 from narrowgauge.sim.golden import GoldenModel
+from narrowgauge.sim.ladder import VerifyOptions
 from narrowgauge.sim.levels import ENGINE_LEVELS
 from narrowgauge.sim.onnx_level import OnnxLevel
 from narrowgauge.sim.program_level import ProgramLevel
 
 from .builds import SmallBuild, small_build
-from .mutations import MOST_LETTERS, Outcome, mutated_bytes, mutated_json, outcome, time_limit
+from .mutations import Outcome, assert_one_sentence, mutated_bytes, mutated_json, outcome, time_limit
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -433,21 +434,21 @@ class Sweep:
             written(self._build, name, content)
         else:
             (self._build.folder / name).write_bytes(content)
-        again = rng.random() < 0.5
+        recompile = rng.random() < 0.5
         try:
             with time_limit():
-                self._look(again)
+                self._look(recompile)
         except Exception as error:
             raise AssertionError(f"{name}: {what}") from error
 
-    def _look(self, again: bool) -> None:
+    def _look(self, recompile: bool) -> None:
         try:
-            report = ladder.verify(
-                self._build.folder, str(self._build.data), levels=("golden", "program"), again=again
+            options = VerifyOptions(
+                self._build.folder, str(self._build.data), levels=("golden", "program"), recompile=recompile
             )
+            report = ladder.verify(options)
         except UserError as error:
-            text = str(error)
-            assert text.isprintable() and len(text) <= MOST_LETTERS - len("narrowgauge: \n"), text
+            assert_one_sentence(error)
             self.counts["refused"] += 1
             return
         if not report.equal:
@@ -459,7 +460,7 @@ class Sweep:
         assert program.answers == len(self._sentences)
         same = self._same()
         self.counts["the same" if same else "equal integers"] += 1
-        if again:
+        if recompile:
             assert same, "called equal"
         # Without compiling again: what was called equal was equal, and so is what `run` says.
         try:
