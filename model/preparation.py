@@ -42,9 +42,9 @@ class Preparation:
     """All that a training needs to know before its first step.
 
     Attributes:
-        start: anew, after the last complete epoch in the folder, or from its float checkpoint.
+        start: from nothing, after the last complete epoch in the folder, or from its float checkpoint.
         config: with the sizes of the data.
-        tokenizer, labels: of the training split, or, unless it starts anew, of the folder.
+        tokenizer, labels: of the training split where it starts from nothing, else of the folder.
         splits: those that have sentences.
         data: the record of the data for the folder: name, source, counts, digest.
     """
@@ -102,11 +102,9 @@ def prepare(config: RunConfig, source: str, out: Path, resume: bool) -> Preparat
 
 
 def _start(config: RunConfig, out: Path, resume: bool) -> Start:
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is not a folder; give another one for the run.")
     names = {path.name for path in out.iterdir()} if out.exists() else set()
     if CONFIG not in names:
-        # What an interrupted start left is written again; names with a dot are temporary or of no program's concern.
+        # Files that an interrupted start left are written again; names with a dot are temporary or of other programs.
         foreign = sorted(name for name in names - FILES if not name.startswith("."))
         if foreign:
             raise UserError(
