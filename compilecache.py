@@ -1,7 +1,7 @@
-"""Compiles once and keeps what came of it: one build at a time, in folders of ours, and only what is whole is loaded.
+"""A cache of compiled files: each is built once, in a folder that only this user can write, and loaded only if whole.
 
-A path may have spaces or worse in it, and Verilator hands paths to make and to a shell. So everything is built below a
-folder whose path has plain characters only (`cache_folder`), and what lies elsewhere is named by a link there
+A path may have spaces or worse in it, and Verilator hands paths to make and to a shell. So everything is built in a
+folder whose path has plain characters only (`cache_folder`), and files elsewhere are named by links in it
 (`plain_path`).
 """
 
@@ -26,7 +26,7 @@ from .files import locked_folder, sha256, write_atomic
 _PLAIN = re.compile(r"/[A-Za-z0-9._/+-]*")
 _LOG = "build.log"
 
-# What would change a build behind our back: options for make and compilers.
+# Variables that would change a build unseen: options for make and compilers.
 _IGNORED = {"GNUMAKEFLAGS", "MAKEFILES", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
 _IGNORED |= {"CC", "CFLAGS", "CPPFLAGS", "CXX", "CXXFLAGS", "LDFLAGS", "LDLIBS"}
 
@@ -37,7 +37,7 @@ class ToolError(Exception):
     Attributes:
         tool: its name.
         output: what it printed.
-        signal: that ended it, or 0.
+        signal: the signal that ended it, or 0.
     """
 
     def __init__(self, tool: str, output: str, signal: int) -> None:
@@ -46,13 +46,13 @@ class ToolError(Exception):
 
 
 def cache_folder(kind: str) -> Path:
-    """Where what takes long to make is kept: `narrowgauge/KIND` in `$XDG_CACHE_HOME` or `~/.cache`.
+    """The folder for files that take long to make: `narrowgauge/KIND` in `$XDG_CACHE_HOME` or `~/.cache`.
 
     It belongs to this user, nobody else may write there, and its path has only letters, digits and `. _ + - /`. Where
-    neither folder can be had so, it is in a folder of this user in the system's folder for temporary files.
+    neither folder can be used, it is a folder of this user among the system's temporary files.
 
     Raises:
-        UserError: no such folder can be had.
+        UserError: no folder can be used.
     """
     for folder in _candidates():
         try:
@@ -80,7 +80,7 @@ def _candidates() -> Iterator[Path]:
     if Path(home).is_absolute():
         yield (Path(home) / ".cache" / "narrowgauge").resolve()
     for temporary in filter(None, (os.environ.get("TMPDIR"), "/tmp", "/var/tmp")):
-        # Anybody may write there: the last part must be a folder, and no link that somebody laid.
+        # Anybody may write there: the last part must be a folder, not a link that somebody else made.
         yield Path(temporary).resolve() / f"narrowgauge-{os.geteuid()}"
 
 
@@ -112,7 +112,7 @@ def plain_path(path: Path) -> Path:
         if link.is_symlink() and link.readlink() == whole:
             return link
         for old in link.parent.iterdir():
-            # What it led to is gone.
+            # Links whose target no longer exists.
             if old.is_symlink() and not old.exists():
                 old.unlink(missing_ok=True)
         with tempfile.TemporaryDirectory(dir=link.parent) as work:
@@ -124,7 +124,7 @@ def plain_path(path: Path) -> Path:
 
 
 def machine() -> str:
-    """What the processor and the C library are: what was compiled for others may not run here."""
+    """The processor and the C library, for keys of caches: a file compiled for others may not run here."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -170,7 +170,7 @@ def compiled(
 
 def _make(target: Path, make: Callable[[Path], None]) -> None:
     folder = target.parent
-    # What a process left that was killed, and what is not whole.
+    # Remains of a killed process, and files that are not whole.
     for entry in folder.iterdir():
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
     with tempfile.TemporaryDirectory(dir=folder) as work:

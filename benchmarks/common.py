@@ -31,10 +31,8 @@ def corpus_sentences() -> tuple[str, ModelConfig, list[Sentence]]:
     shared = Path(os.environ.get("NARROWGAUGE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
     source = str(shared / "snips") if (shared / "snips").is_dir() else "voice"
     corpus = load(source)
-    tokenizer, labels = (
-        WordTokenizer.train(corpus.train, splitter=corpus.splitter),
-        Labels.from_examples(corpus.train),
-    )
+    tokenizer = WordTokenizer.train(corpus.train, splitter=corpus.splitter)
+    labels = Labels.from_examples(corpus.train)
     config = replace(
         preset("paper-2enc").model,
         vocab_size=tokenizer.vocab_size,

@@ -69,7 +69,7 @@ class LayerSize:
 
     @property
     def pointless(self) -> bool:
-        """Whether a tensor train takes as many bytes as its two merged factors, or more: it buys nothing."""
+        """Whether a tensor train takes no fewer bytes than its two merged factors: it saves nothing."""
         return self.kind.startswith("tt ") and self.bytes >= self.lowrank_bytes
 
 

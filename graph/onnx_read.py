@@ -177,13 +177,15 @@ def _tensor(tensor: TensorProto) -> npt.NDArray[Any]:
     if dtype is None or len(tensor.dims) > MAX_AXES or any(d < 1 for d in tensor.dims):
         raise _defect(f"the constant {_quoted(tensor.name)} is not a tensor of narrow integers")
     if len(tensor.raw_data) != math.prod(tensor.dims) * dtype.itemsize:
-        raise _defect(f"the constant {_quoted(tensor.name)} has not as many integers as its shape states")
+        raise _defect(
+            f"the constant {_quoted(tensor.name)} does not have the number of integers that its shape states"
+        )
     data = np.frombuffer(tensor.raw_data, dtype).reshape(tuple(tensor.dims))
     return data.astype(dtype.newbyteorder("="))
 
 
 def _node(call: NodeProto, known: Collection[str]) -> Node:
-    """The node of a call of a known function; what the call's attributes say beside it is left to `_compare`."""
+    """The node of a call of a known function; its other attributes are left to `_compare`."""
     inputs, outputs = tuple(call.input), tuple(call.output)
     op_type = call.op_type
     body = function(op_type) if call.domain == DOMAIN and op_type in known else None

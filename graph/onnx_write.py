@@ -61,7 +61,7 @@ Attributes = dict[str, Any]
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says in JSON, beside its nodes and constants; see `Graph` for the attributes."""
+    """What a file says in JSON, in addition to its nodes and constants; see `Graph` for the attributes."""
 
     values: dict[str, Value]
     outputs: dict[str, str]

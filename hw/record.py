@@ -1,6 +1,6 @@
-"""What `engine.json` says, as types: strictly read, so that what does not fit its program is never used.
+"""What `engine.json` says, as types: strictly read, so that a record that does not fit its program is refused.
 
-Reading needs numpy alone, as everything does that a board runs; that is why no schema library is used here.
+Reading needs numpy alone, like all code that runs on a board: so no schema library is used here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _NAME = 256
 """Letters of the longest name of a value or a buffer."""
 
 _INDEX = 1 << 24
-"""An index, or a step of one, in a value: no model has so many features."""
+"""Largest index, or step of one, in a value: no model has that many features."""
 
 _BYTES = 1 << 40
 _MOST_AXES = 4

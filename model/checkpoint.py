@@ -213,7 +213,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def load_weights(model: nn.Module, path: Path) -> dict[str, Any]:
-    """Puts the weights of a checkpoint into `model` and returns the state beside them.
+    """Puts the weights of a checkpoint into `model` and returns the state that is stored with them.
 
     Raises:
         UserError: the file can't be read, or holds other tensors or shapes than the model.

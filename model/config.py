@@ -101,7 +101,7 @@ class EmbeddingConfig:
         rank: Rank of the tensor-train matrix, one for all inner bonds or one for each.
         vocab_modes: Modes of the vocabulary; their product is at least its size, the rest is padding. Empty: balanced
             ones.
-        dim_modes: Modes of the features, as many; empty: balanced ones.
+        dim_modes: Modes of the features, one for each mode of the vocabulary. Empty: balanced ones.
         modes: How many cores, where modes are not given.
         bits: Width of the cores, one for all or one for each; a table takes the first.
     """
@@ -119,7 +119,7 @@ class ModelConfig:
     """A BERT-style encoder with its heads.
 
     Attributes:
-        dim: Features of a token, at most as many as one LayerNorm covers.
+        dim: Features of a token; the limit is what one LayerNorm covers.
         layers: Encoder layers.
         heads: Attention heads; divides `dim`.
         ffn: Features inside the feed-forward block.
@@ -206,7 +206,7 @@ class TrainingConfig:
         calibration: How thresholds are set before the quantization-aware stage.
         percentile: Percentile of the magnitudes that the calibration `percentile` takes.
         calibration_batches: Batches that calibration sees.
-        frozen_share: Last share of the quantization-aware steps, in which the thresholds stand still.
+        frozen_share: Last share of the quantization-aware steps, in which the thresholds do not change.
         seed: Seed of everything random.
     """
 

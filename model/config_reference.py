@@ -57,8 +57,8 @@ _HEAD = f"""\
 *Generated from `model/config.py` by `python -m narrowgauge.model.config_reference`; edits are lost.*
 
 The option `--config FILE` of `narrowgauge train` takes a `.toml` file, or JSON under any other name. Every key may be
-left out.
-A key that is not below, a value of another type or out of range, and a key that stands twice are refused.
+left out. A key that is not listed below, a value of another type or out of range, and a key that is given twice are
+refused.
 
 `RUN/config.json`, which training writes, is such a file too: it holds the configuration of the run with all keys, and
 `--config RUN/config.json` trains in the same way once more. The presets of `--preset NAME` are configurations of this

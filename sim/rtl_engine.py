@@ -97,7 +97,7 @@ class RtlEngine:
         self._lib.ng_write(self._model, _REGISTERS[register], value)
 
     def write_later(self, cycle: int, register: str, value: int) -> None:
-        """Writes a register while the next command is under way.
+        """Writes a register during the next command.
 
         Args:
             cycle: after the command's start, not below that of the write before it. A write after the end is lost.

@@ -169,7 +169,7 @@ void ng_write(void* handle, std::uint32_t address, std::uint32_t value) {
     m.top.s_axi_awvalid_i = m.top.s_axi_wvalid_i = 0;
 }
 
-// Writes a register in the course of the next command, so many cycles after its start; in ascending order of cycles.
+// Writes a register during the next command, `cycle` cycles after its start. Calls must be in ascending order of cycles.
 void ng_write_later(void* handle, std::uint64_t cycle, std::uint32_t address, std::uint32_t value) {
     static_cast<Model*>(handle)->writes.push_back({cycle, address, value});
 }

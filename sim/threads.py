@@ -12,13 +12,13 @@ _allowed: int | None = None
 
 
 def thread_count() -> int:
-    """The threads that a computation may use: those of `limited_threads`, or as many as there are cores."""
+    """The threads that a computation may use: the limit of `limited_threads`, or the number of cores."""
     return _allowed or os.cpu_count() or 1
 
 
 @contextmanager
 def limited_threads(count: int | None) -> Iterator[None]:
-    """While it is open, nothing in this process computes with more than `count` threads; None sets no limit.
+    """Within it, nothing in this process computes with more than `count` threads; None sets no limit.
 
     Libraries that are loaded already are limited by threadpoolctl where it is installed; those that are loaded later
     (PyTorch) read the limit from the environment; the golden model and onnxruntime ask `thread_count`.

@@ -71,10 +71,8 @@ def _parts(data: Path, seed: int) -> tuple[WordTokenizer, Labels, ModelConfig]:
     for split, count in (("train", 40), ("dev", 4), ("test", 6)):
         write_split(data / split, seed + count, count)
     corpus = load(str(data))
-    tokenizer, labels = (
-        WordTokenizer.train(corpus.train, splitter=corpus.splitter),
-        Labels.from_examples(corpus.train),
-    )
+    tokenizer = WordTokenizer.train(corpus.train, splitter=corpus.splitter)
+    labels = Labels.from_examples(corpus.train)
     linear = LinearConfig(rank=3, modes=2)
     config = ModelConfig(
         dim=16,

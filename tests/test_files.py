@@ -247,7 +247,7 @@ def test_what_is_written_is_what_is_parsed(value: object) -> None:
 )
 def test_a_name_twice_in_an_object_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "value.json").write_text(text)
-    with pytest.raises(UserError, match="'a' stands twice"):
+    with pytest.raises(UserError, match="'a' is used twice"):
         read_json(tmp_path / "value.json")
 
 

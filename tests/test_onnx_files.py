@@ -388,7 +388,7 @@ STRUCTURAL: dict[str, tuple[Callable[[ModelProto], Any], str | None]] = {
         lambda m: _dims(_core(m), [0, 1 << 62, 1 << 62], b""),
         "narrow integers",
     ),
-    "huge axes": (lambda m: _dims(_core(m), [1 << 62, 1 << 62], b""), "as many integers"),
+    "huge axes": (lambda m: _dims(_core(m), [1 << 62, 1 << 62], b""), "number of integers"),
     "huge dims": (
         lambda m: _header(m, lambda h: h["values"]["embedding.sum"].update(dims=["T", 1 << 62])),
         "below",
@@ -451,7 +451,7 @@ STRUCTURAL: dict[str, tuple[Callable[[ModelProto], Any], str | None]] = {
     "an unsigned constant": (lambda m: _set(_bias(m), data_type=TensorProto.UINT32), "dtype"),
     "another shape of constant": (lambda m: _bias(m).dims.append(1), "shape"),
     "a shape below 0": (lambda m: _core(m).dims.__setitem__(0, -1), "narrow integers"),
-    "a short constant": (lambda m: _set(_core(m), raw_data=b""), "as many integers"),
+    "a short constant": (lambda m: _set(_core(m), raw_data=b""), "number of integers"),
     "a constant out of range": (
         lambda m: _set(_gamma(m), raw_data=b"\x7f" * len(_gamma(m).raw_data)),
         "outside its format",

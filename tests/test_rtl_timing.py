@@ -1,4 +1,4 @@
-"""Every counter of the RTL against the cost model, exactly: a cycle more or less in either of them shows.
+"""Every counter of the RTL against the cost model, exactly: a difference of one cycle in either is found.
 
 The model leaves out what it says it leaves out, and a few cycles in which an instruction is fetched, or a command
 begins and ends. What remains between it and the hardware is listed here as numbers: for each kind of instruction, and

@@ -50,7 +50,7 @@ void engine(std::uint32_t control, std::uint32_t timeout, std::uint32_t sentence
 #pragma HLS aggregate variable=state.program compact=bit            // an instruction a row
 #pragma HLS array_partition variable=state.header complete          // checked all at once
 #pragma HLS array_partition variable=state.array.tile.acc complete dim=0  // N * N accumulators, each a register
-    // As they are at the start: the host may write the registers while the command is under way.
+    // Copies from the start: the host may write the registers during the command.
     const std::uint32_t command = control, run_timeout = timeout, run_sentences = sentences;
     const std::uint32_t lengths[isa::SENTENCES] = {length0, length1};
     const Fault found = ng::control<Config>(state, command, run_timeout, run_sentences, lengths, in, out, memories);

@@ -219,7 +219,7 @@ Fault run(EngineState<C>& state, StreamState& packet, std::uint32_t sentences,
 
 /// A write into the register CONTROL, while idle or in the error state, with the packet that goes with the command.
 /// In the error state a command is not taken; bit 31 ends that state. `timeout`, `sentences` and `lengths` are the
-/// registers as they are at this write: copies, which no later write changes.
+/// registers at the time of this write: copies, which no later write changes.
 /// \tparam C the configuration.
 /// \return the error state, or that there is none.
 template <class C>

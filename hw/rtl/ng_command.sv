@@ -1,8 +1,8 @@
 // Executes the commands PROGRAM, INIT and RUN as a whole.
 //
 // What this does: reads and checks a program, lets the units run, finds deadlocks, collects faults, checks both CRCs, drops
-// the rest of a packet after an error; holds SENTENCES, LENGTH and TIMEOUT as they were when the command started. What it
-// does not: execute instructions, hold what the host writes (ng_regs).
+// the rest of a packet after an error; holds SENTENCES, LENGTH and TIMEOUT as they were when the command started.
+// Limits: it does not execute instructions, nor hold what the host writes (ng_regs).
 module ng_command #(
   parameter int unsigned    Lanes     = 8,
   parameter int unsigned    ProgDepth = 64,
@@ -60,7 +60,7 @@ module ng_command #(
   logic has_program_q, has_image_q, is_init_q, done_q, error_q, ended_q, run_q;
   logic [7:0] code_q;
   logic [31:0] where_q, crc_q, image_crc_q, idle_q;
-  // The host may write its registers at any time; a command goes by what they held when it started.
+  // The host may write its registers at any time; a command uses the values that they had when it started.
   logic [31:0] run_timeout_q;
   logic [1:0] run_sentences_q;
   logic [1:0][LengthBits-1:0] run_lengths_q;

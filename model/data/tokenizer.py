@@ -340,7 +340,7 @@ def tokenizer_from_json(value: Mapping[str, Any]) -> Tokenizer:
         raise _damaged("it is of no known kind")
     for key, entry in made.record().items():
         if value.get(key) != entry:
-            raise _damaged(f"its {key!r} is not what this narrowgauge goes by")
+            raise _damaged(f"its {key!r} is not the one of this narrowgauge")
     return made
 
 

@@ -128,7 +128,7 @@ class Bench:
         dut.in_data_i.value, dut.in_last_i.value = word, last
         found = self.sentences, self.timeout, pack(self.lengths, 32)
         if not starts:
-            # A command goes by what they held at its start.
+            # A command uses what they held at its start.
             found = self.rng.choice((0, 1, 2, 3)), self.rng.choice((0, 1, 2, 99)), self.rng.getrandbits(64)
         dut.sentences_i.value, dut.timeout_i.value, dut.lengths_i.value = found
         await FallingEdge(dut.clk_i)

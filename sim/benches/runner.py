@@ -23,7 +23,7 @@ _PACKAGES = ("ng_isa_pkg", "ng_pkg")
 
 
 def sources(top: str, *checks: str) -> list[Path]:
-    """The files that `top` and `checks` need, packages first: modules of the RTL, or some beside the benches."""
+    """The files that `top` and `checks` need, packages first: modules of the RTL, or of this folder."""
     found: dict[str, Path] = {}
 
     def visit(name: str) -> None:
@@ -47,16 +47,8 @@ def _options(top: str, watch: Watch) -> list[str]:
     libraries = plain_path(Path(config.libs_dir))
     return [
         *("--prefix", "Vtop", "--top-module", top, "--vpi", "--public-flat-rw", "--assert"),
-        *(
-            "--x-assign",
-            "unique",
-            "--x-initial",
-            "unique",
-            "--timescale",
-            "1ns/1ps",
-            "-Wno-fatal",
-            "-Wno-lint",
-        ),
+        *("--x-assign", "unique", "--x-initial", "unique"),
+        *("--timescale", "1ns/1ps", "-Wno-fatal", "-Wno-lint"),
         *watch.value,
         *("-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"),
     ]
@@ -92,7 +84,7 @@ def build(
     Args:
         top: the top module.
         parameters: of the top module.
-        checks: modules beside the benches that bind themselves to the design.
+        checks: modules in this folder that bind themselves to the design.
         watch: what is recorded.
 
     Raises:
@@ -122,7 +114,7 @@ def run_bench(
         parameters: values of the parameters of the top module; the bench sees them in the simulated design.
         seed: of the bench's random numbers and of the registers' values before reset; None takes that of `SEED`.
         top: the top module, where that is a wrapper; else `module` itself.
-        checks: modules beside the benches that bind themselves to the design.
+        checks: modules in this folder that bind themselves to the design.
         waves: file to which all signals are written, .fst or .vcd; compiles another simulation.
         environ: further variables of the bench's environment.
 

@@ -28,7 +28,7 @@ class Step:
         stop: "clear" or "reset" to end the command before its time; nothing is expected of it then.
         after: cycles from the command to that.
         stall: chance in a cycle that a channel stands still, all channels alike.
-        writes: registers that the host writes while the command is under way, with the values: half of them before
+        writes: registers that the host writes during the command, with the values: half of them before
             the packet comes, so before the command can end, the others while it comes.
     """
 
