@@ -16,8 +16,8 @@ from narrowgauge.model.data import Labels, WordTokenizer, load
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.transformer import Transformer
 
+from .corpora import write_rooms
 from .models import random_model
-from .test_flow import write_split
 
 LANES = 8
 
@@ -69,7 +69,7 @@ def small_run(root: Path, seed: int = 0) -> Path:
 def _parts(data: Path, seed: int) -> tuple[WordTokenizer, Labels, ModelConfig]:
     """Writes sentences; their words and labels, and a configuration with all kinds of layers for them."""
     for split, count in (("train", 40), ("dev", 4), ("test", 6)):
-        write_split(data / split, seed + count, count)
+        write_rooms(data / split, seed + count, count)
     corpus = load(str(data))
     tokenizer = WordTokenizer.train(corpus.train, splitter=corpus.splitter)
     labels = Labels.from_examples(corpus.train)

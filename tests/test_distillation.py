@@ -18,8 +18,8 @@ from narrowgauge.model.losses import soft_cross_entropy
 from narrowgauge.model.training import TrainOptions, train
 from narrowgauge.model.transformer import EncoderLayer, Transformer
 
+from .corpora import write_rooms, write_splits
 from .models import random_sentences
-from .test_flow import write_split
 
 
 def config(kind: str, rank: int) -> ModelConfig:
@@ -76,11 +76,9 @@ def test_soft_cross_entropy_is_least_at_the_teacher() -> None:
 
 
 def test_training_with_a_teacher(tmp_path: Path) -> None:
-    for seed, (split, count) in enumerate((("train", 48), ("dev", 12), ("test", 12))):
-        write_split(tmp_path / "data" / split, seed, count)
-    write_split(tmp_path / "other" / "train", 9, 5)
-    for split in ("dev", "test"):
-        write_split(tmp_path / "other" / split, 9, 5)
+    write_splits(tmp_path / "data", write_rooms, 48, 12, 12)
+    for split in ("train", "dev", "test"):
+        write_rooms(tmp_path / "other" / split, 9, 5)
     training = TrainingConfig(epochs=2, qat_epochs=0, batch_size=8)
     data = str(tmp_path / "data")
 

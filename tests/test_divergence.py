@@ -26,9 +26,10 @@ from narrowgauge.model.freeze import freeze
 from narrowgauge.model.quantizer import MAX_LOG2, Mode, Quantizer
 from narrowgauge.model.training import EpochRecord, train
 
+from .corpora import write_splits, write_verbs
 from .models import random_config, random_model
 from .mutations import assert_one_sentence
-from .test_training import CONFIG, changed, options, write_split
+from .test_training import CONFIG, changed, options
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*sentences are longer.*:UserWarning")
 
@@ -36,10 +37,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*sentences are longer.*:UserWar
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A few sentences: an epoch is two steps."""
-    folder = tmp_path_factory.mktemp("data") / "few"
-    for seed, (split, count) in enumerate((("train", 15), ("dev", 5), ("test", 5))):
-        write_split(folder / split, count, seed)
-    return str(folder)
+    return write_splits(tmp_path_factory.mktemp("data") / "few", write_verbs, 15, 5, 5)
 
 
 def extreme(rng: np.random.Generator) -> RunConfig:

@@ -29,42 +29,14 @@ from narrowgauge.model.config import (
 from narrowgauge.model.metrics import score_predictions
 from narrowgauge.sim.evaluate import Frontend, evaluate, predict
 
-ROOMS = ("kitchen", "hall", "cellar", "attic", "old barn")
-TEMPLATES = (
-    ("light", "switch on the light in the {}"),
-    ("light", "make the {} bright"),
-    ("music", "play a song in the {}"),
-    ("music", "i want music in the {} now"),
-)
-
-
-def write_split(folder: Path, seed: int, count: int) -> None:
-    """Sentences with an intent and a room each, in the layout seq.in, seq.out, label."""
-    rng = np.random.default_rng(seed)
-    lines: list[tuple[str, str, str]] = []
-    for _ in range(count):
-        intent, template = TEMPLATES[rng.integers(len(TEMPLATES))]
-        room = ROOMS[rng.integers(len(ROOMS))]
-        words, tags = [], []
-        for word in template.split():
-            if word == "{}":
-                words += room.split()
-                tags += ["B-room"] + ["I-room"] * (len(room.split()) - 1)
-            else:
-                words.append(word)
-                tags.append("O")
-        lines.append((" ".join(words), " ".join(tags), intent))
-    folder.mkdir(parents=True)
-    for name, column in zip(("seq.in", "seq.out", "label"), zip(*lines, strict=True), strict=True):
-        (folder / name).write_text("\n".join(column) + "\n")
+from .corpora import ROOMS, write_rooms, write_splits
 
 
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data, configuration, a trained run and its build."""
     root = tmp_path_factory.mktemp("flow")
-    for seed, (split, count) in enumerate((("train", 80), ("dev", 20), ("test", 30))):
-        write_split(root / "data" / split, seed, count)
+    write_splits(root / "data", write_rooms, 80, 20, 30)
     linear = LinearConfig(rank=4, modes=2)
     config = RunConfig(
         model=ModelConfig(
@@ -489,11 +461,13 @@ def test_labels_that_training_never_saw_count_as_errors(flow: Path) -> None:
 
 
 def test_the_file_is_sound_onnx_with_all_parts(flow: Path) -> None:
-    model = onnx.load(flow / "build" / "model.onnx")
+    build = flow / "build"
+    model = onnx.load(build / "model.onnx")
     onnx.checker.check_model(model, full_check=True)
     assert {call.domain for call in model.graph.node} == {"narrowgauge"}
-    manifest = json.loads((flow / "build" / "manifest.json").read_text())
-    assert set(manifest["files"]) == {"model.onnx"}
+    manifest = json.loads((build / "manifest.json").read_text())
+    written = {str(path.relative_to(build)) for path in build.rglob("*") if path.is_file()}
+    assert set(manifest["files"]) == written - {"manifest.json"}
     assert manifest["bounds"]
 
 

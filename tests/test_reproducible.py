@@ -18,7 +18,8 @@ from narrowgauge.graph.onnx_io import read_build
 from narrowgauge.model.checkpoint import LOG_FILE, read_tensors, write_tensors
 from narrowgauge.model.config import write_config
 
-from .test_training import CONFIG, changed, write_split
+from .corpora import write_splits, write_verbs
+from .test_training import CONFIG, changed
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -40,8 +41,7 @@ for arguments in json.loads(sys.argv[1]):
 
 def train_and_export(folder: Path, tokenizer: str, hash_seed: str | None) -> None:
     """Both commands, with data in the folder; in a process of their own where a seed of hashes is given."""
-    for seed, (split, count) in enumerate((("train", 20), ("dev", 6), ("test", 6))):
-        write_split(folder / "data" / split, count, seed)
+    write_splits(folder / "data", write_verbs, 20, 6, 6)
     kind = replace(CONFIG.tokenizer, kind=tokenizer, vocab_size=60)  # type: ignore[arg-type]
     write_config(replace(changed(epochs=1, qat_epochs=1), tokenizer=kind), folder / "config.toml")
     data, config, run, build = (str(folder / name) for name in ("data", "config.toml", "run", "build"))

@@ -26,8 +26,9 @@ from narrowgauge.model.config import write_config
 from narrowgauge.model.finite import NotFiniteError
 from narrowgauge.model.training import TrainResult, train
 
+from .corpora import write_splits, write_verbs
 from .mutations import assert_one_sentence
-from .test_training import CONFIG, MODEL, changed, options, write_split
+from .test_training import CONFIG, MODEL, changed, options
 
 CHECKPOINTS = ("float.safetensors", "quantized.safetensors", LAST)
 RECORDS = ("config.json", "tokenizer.json", "labels.json", "data.json")
@@ -35,10 +36,7 @@ RECORDS = ("config.json", "tokenizer.json", "labels.json", "data.json")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("data") / "few"
-    for seed, (split, count) in enumerate((("train", 12), ("dev", 4), ("test", 4))):
-        write_split(folder / split, count, seed)
-    return str(folder)
+    return write_splits(tmp_path_factory.mktemp("data") / "few", write_verbs, 12, 4, 4)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import random
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -39,6 +38,8 @@ from narrowgauge.model.optimizer import make_optimizer, rate
 from narrowgauge.model.quantizer import calibrate, scale_parameters
 from narrowgauge.model.training import EpochRecord, TrainOptions, TrainResult, train
 
+from .corpora import write_verbs
+
 EPOCHS, QAT_EPOCHS = 2, 2
 
 LAYER = LinearConfig(rank=2, modes=2)
@@ -70,37 +71,13 @@ TRAINING = TrainingConfig(
 CONFIG = RunConfig(name="tiny", model=MODEL, training=TRAINING)
 
 
-def write_split(folder: Path, sentences: int, seed: int, unheard: bool = False) -> None:
-    """Sentences "VERB a .. b the THING x .. y" whose intent is the verb and whose slot is the thing."""
-    generator = random.Random(seed)
-    lines: dict[str, list[str]] = {"seq.in": [], "seq.out": [], "label": []}
-    for _ in range(sentences):
-        verb = generator.choice(["play", "stop", "find"])
-        thing = generator.choice(["song", "lamp"])
-        words = [verb, *generator.choices("abcd", k=generator.randint(0, 3)), "the", thing]
-        tags = ["O"] * (len(words) - 1) + [f"B-{thing}"]
-        if generator.random() < 0.5:
-            words.append("please" + generator.choice("xyz"))
-            tags.append(f"I-{thing}")
-        lines["seq.in"].append(" ".join(words))
-        lines["seq.out"].append(" ".join(tags))
-        lines["label"].append(verb)
-    if unheard:
-        lines["seq.in"].append("dance " * 20)
-        lines["seq.out"].append("B-dance " * 20)
-        lines["label"].append("dance")
-    folder.mkdir(parents=True)
-    for name, rows in lines.items():
-        (folder / name).write_text("\n".join(rows) + "\n")
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A directory of data; test ends in a sentence that is too long, of an unheard label and tags."""
     folder = tmp_path_factory.mktemp("data") / "tiny"
-    write_split(folder / "train", 20, 1)
-    write_split(folder / "dev", 10, 2)
-    write_split(folder / "test", 11, 3, unheard=True)
+    write_verbs(folder / "train", 1, 20)
+    write_verbs(folder / "dev", 2, 10)
+    write_verbs(folder / "test", 3, 11, unheard=True)
     return str(folder)
 
 
