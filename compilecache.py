@@ -119,7 +119,7 @@ def plain_path(path: Path) -> Path:
             Path(work, name).symlink_to(whole)
             Path(work, name).replace(link)
     except OSError as error:
-        raise _no_room(link.parent, error) from None
+        raise _unusable(link.parent, error) from None
     return link
 
 
@@ -156,15 +156,15 @@ def compiled(
         digest.update(f"\0{source.name}\0".encode() + source.read_bytes())
     folder = cache_folder(kind) / f"{Path(name).stem}-{digest.hexdigest()[:24]}"
     target = folder / name
-    if _sound(target):
+    if _is_whole(target):
         return target
     try:
         _owned(folder)
         with locked_folder(folder, "build", wait=True):
-            if not _sound(target):
+            if not _is_whole(target):
                 _make(target, make)
     except OSError as error:
-        raise _no_room(folder, error) from None
+        raise _unusable(folder, error) from None
     return target
 
 
@@ -183,9 +183,9 @@ def _make(target: Path, make: Callable[[Path], None]) -> None:
                 f"{error.tool} could not compile {target.stem} ({_reason(error)}); its output is in {log}."
             ) from None
         made = Path(work, target.name)
-        total = Path(work, "sha256")
-        total.write_text(sha256(made), encoding="utf-8")
-        for file, place in ((total, _sum(target)), (made, target)):
+        checksum = Path(work, "sha256")
+        checksum.write_text(sha256(made), encoding="utf-8")
+        for file, place in ((checksum, _checksum_file(target)), (made, target)):
             file.chmod(0o700)
             file.replace(place)
 
@@ -197,27 +197,27 @@ def _reason(error: ToolError) -> str:
     return printable(next((line for line in lines if "error" in line.lower()), (lines or ["no message"])[-1]))
 
 
-def _sum(target: Path) -> Path:
+def _checksum_file(target: Path) -> Path:
     return target.with_name(f"{target.name}.sha256")
 
 
-def _sound(target: Path) -> bool:
-    """Whether a file of the cache is whole and nobody but this user can have written it."""
+def _is_whole(target: Path) -> bool:
+    """Whether a file of the cache has its checksum, and nobody but this user can have written it."""
     try:
         for path, is_kind in (
             (target.parent, stat.S_ISDIR),
             (target, stat.S_ISREG),
-            (_sum(target), stat.S_ISREG),
+            (_checksum_file(target), stat.S_ISREG),
         ):
             found = path.lstat()
             if not is_kind(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
                 return False
-        return _sum(target).read_text(encoding="utf-8") == sha256(target)
+        return _checksum_file(target).read_text(encoding="utf-8") == sha256(target)
     except (OSError, ValueError):
         return False
 
 
-def _no_room(folder: Path, error: OSError) -> UserError:
+def _unusable(folder: Path, error: OSError) -> UserError:
     return UserError(
         f"{folder} can't be compiled in ({error.strerror or error}); "
         "free some space, or set XDG_CACHE_HOME to another folder."

@@ -27,7 +27,7 @@ from narrowgauge.model.finite import NotFiniteError
 from narrowgauge.model.training import TrainResult, train
 
 from .corpora import write_splits, write_verbs
-from .mutations import assert_one_sentence
+from .mutations import assert_one_sentence, mutated_bytes
 from .test_training import CONFIG, MODEL, changed, options
 
 CHECKPOINTS = ("float.safetensors", "quantized.safetensors", LAST)
@@ -57,30 +57,13 @@ def read_all(run: Path, data: str) -> None:
 
 
 def damaged(content: bytes, rng: random.Random) -> bytes:
-    """A file with some of its bytes changed, cut off, doubled, moved or replaced."""
-    found = bytearray(content)
-    at = rng.randrange(len(found))
-    # The descriptions stand at the beginning of a file.
-    at = at if rng.random() < 0.3 else min(at, rng.randrange(1500))
-    match rng.randrange(7):
-        case 0:
-            found[at] ^= 1 << rng.randrange(8)
-        case 1:
-            found[at : at + rng.randrange(1, 20)] = bytes(
-                rng.randrange(256) for _ in range(rng.randrange(20))
-            )
-        case 2:
-            del found[at:]
-        case 3:
-            del found[at : at + rng.randrange(1, 100)]
-        case 4:
-            found[at:at] = found[max(0, at - rng.randrange(1, 200)) : at]
-        case 5:
-            found += bytes(rng.randrange(256) for _ in range(rng.randrange(1, 100)))
-        case _:
-            digits = [place for place in range(min(len(found), 3000)) if chr(found[place]).isdigit()]
-            found[rng.choice(digits or [at])] = rng.choice(b"0123456789-eE.")
-    return bytes(found)
+    """A file with one change, mostly near its beginning, where the descriptions are: often in a number."""
+    head = len(content) if rng.random() < 0.3 else min(len(content), 1500)
+    digits = [place for place in range(head) if chr(content[place]).isdigit()]
+    if digits and rng.random() < 0.2:
+        at = rng.choice(digits)
+        return content[:at] + bytes([rng.choice(b"0123456789-eE.")]) + content[at + 1 :]
+    return mutated_bytes(rng, content[:head])[1] + content[head:]
 
 
 def fuzz(run: Path, data: str, cases: range) -> int:
