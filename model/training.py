@@ -242,7 +242,7 @@ class _Training:
             check_finite(self.model.state_dict().items())
         except NotFiniteError as error:
             raise UserError(
-                f"{path} can't be started from, {error.fact}; give a run that was trained with a lower learning rate."
+                f"{path} can't be used as a start, {error.fact}; give a run trained with a lower learning rate."
             ) from None
         return taken
 
@@ -259,7 +259,7 @@ class _Training:
                     self._epoch(stage, epoch, epochs)
             if epochs and not weights_file(self.out, stage).exists():
                 raise UserError(
-                    f"no epoch of the {stage} stage can be exported, and the last one not because "
+                    f"no epoch of the {stage} stage can be exported, the last one because "
                     f"{self._obstacle(stage)}; {self._advice(stage)}."
                 )
         return self._finish()
@@ -276,7 +276,7 @@ class _Training:
             ) from None
 
     def _advice(self, stage: Stage) -> str:
-        """What to change when a stage came to nothing."""
+        """What to change after a stage without a usable epoch."""
         training = self.training
         if stage == "quantized":
             rates = f"--qat-lr (now {training.qat_lr:g}) or training.scale_lr (now {training.scale_lr:g})"

@@ -155,7 +155,7 @@ class ProgramLevel:
 
 
 def _present(names: Iterable[str], found: Sequence[Mapping[str, IntArray]]) -> dict[str, list[IntArray]]:
-    """By name what every sentence has."""
+    """By name, what every sentence has a value for."""
     return {name: [one[name] for one in found] for name in names if all(name in one for one in found)}
 
 
@@ -169,8 +169,8 @@ def _check_views(graph: Graph, views: Sequence[View]) -> None:
     for value, rank in dict.fromkeys((view.value, len(view.origin)) for view in views):
         if dims.get(value) != rank:
             raise UserError(
-                f"engine.json shows {value[:60]!r} as a value of {rank} dimensions, which the model has not; "
-                "compile it again."
+                f"engine.json must show values of the model with their dimensions, got {value[:60]!r} with {rank}; "
+                "compile the model again."
             )
 
 

@@ -277,7 +277,9 @@ def test_weights_that_overflow_are_told_wherever_they_are_used(data: str, tmp_pa
     with pytest.raises(NotFiniteError, match="a logit of 'label' is not finite"):
         evaluate(run, data)
     dense = replace(CONFIG, model=CONFIG.model.with_kind("dense"))
-    with pytest.raises(UserError, match=r"can't be started from, the weight of .* is not finite") as caught:
+    with pytest.raises(
+        UserError, match=r"can't be used as a start, the weight of .* is not finite"
+    ) as caught:
         train(options(data, other, dense, start=run))
     assert_one_sentence(caught.value)
     wider = replace(CONFIG, model=replace(CONFIG.model, ffn=16))
