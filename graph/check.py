@@ -46,8 +46,13 @@ from .nodes import (
 LENGTHS = "lengths"
 """The input, in files, that says how many tokens each sentence has."""
 
-RESERVED = (TOKENS, SEGMENTS, POSITIONS, LENGTHS)
-"""Names of inputs, which no value may have."""
+TABLES = {
+    (bits, signed): f"integers.{'s' if signed else 'u'}{bits}" for bits in (2, 4) for signed in (True, False)
+}
+"""Names, in files, of the integers in each byte, by the width of packed constants and whether they are signed."""
+
+RESERVED = (TOKENS, SEGMENTS, POSITIONS, LENGTHS, *TABLES.values())
+"""Names of inputs and helpers, which no value may have."""
 
 PACKED = ".packed"
 """What the name of a packed constant's bytes ends in, in files; no value has such a name."""
@@ -131,7 +136,8 @@ def _defect(name: str, what: str) -> UserError:
 def _check_value(name: str, value: Value) -> None:
     if name != value.name or name in RESERVED or name.endswith(PACKED):
         raise _defect(
-            name, f"the value's name must be its own and neither end in {PACKED} nor be one of {RESERVED}"
+            name,
+            f"its name must be its own, must not end in {PACKED} and must not be that of an input or table",
         )
     if not name.isprintable() or not 1 <= len(name) <= MAX_NAME:
         raise _defect(name, f"a name must have 1 to {MAX_NAME} printable characters")

@@ -72,25 +72,39 @@ def carrier(a: Format, b: Format, inner: int) -> int:
 
 
 @script(_ng, default_opset=op)
-def Unpack(packed: TensorType, bits: int, lo: int, to: int, shape: Sequence[int]) -> TensorType:
-    """A constant of `bits` bits an integer, 2 or 4, from the bytes that hold it; `lo` is its smallest integer.
+def ByteTable(bits: int, lo: int, to: int) -> TensorType:
+    """The integers in each byte, (256, 8 / bits), for constants of `bits` bits an integer, 2 or 4, from `lo` on.
 
-    The integers follow each other row-major, in two's complement, the first in the lowest bits of the first byte;
-    the bits that the last one leaves of its byte are 0.
+    They are in two's complement, the first in the lowest bits.
     """
-    rest = op.Constant(value_ints=[-1])
-    start = op.Constant(value_ints=[0])
+    zero = op.Constant(value_int=0)
+    one = op.Constant(value_int=1)
     width = op.Constant(value_int=bits)
-    places = op.Cast(op.Range(op.Constant(value_int=0), op.Constant(value_int=8), width), to=_UINT8)
-    shifted = op.Cast(op.BitShift(op.Unsqueeze(packed, rest), places, direction="RIGHT"), to=_INT32)
-    one = op.Cast(op.Constant(value_int=1), to=_UINT64)
-    codes = op.Cast(op.BitShift(one, op.Cast(width, to=_UINT64), direction="LEFT"), to=_INT32)
-    smallest = op.Cast(op.Constant(value_int=lo), to=_INT32)
+    places = op.Cast(op.Range(zero, op.Constant(value_int=8), width), to=_UINT64)
+    numbers = op.Unsqueeze(op.Range(zero, op.Constant(value_int=256), one), op.Constant(value_ints=[-1]))
+    shifted = op.Cast(op.BitShift(op.Cast(numbers, to=_UINT64), places, direction="RIGHT"), to=_INT64)
+    codes = op.BitShift(op.Cast(one, to=_UINT64), op.Cast(width, to=_UINT64), direction="LEFT")
+    smallest = op.Constant(value_int=lo)
     # The one integer from `lo` on, of 2^bits in a row, that has these lowest bits.
-    integers = op.Add(op.Mod(op.Sub(shifted, smallest), codes), smallest)
+    integers = op.Add(op.Mod(op.Sub(shifted, smallest), op.Cast(codes, to=_INT64)), smallest)
+    return op.Cast(integers, to=to)
+
+
+@script(_ng, default_opset=op)
+def Unpack(packed: TensorType, table: TensorType, shape: Sequence[int]) -> TensorType:
+    """A constant from the bytes that hold it, row-major; `table` is the `ByteTable` of its format."""
+    rows = op.Gather(table, op.Cast(packed, to=_INT32), axis=0)
+    return op.Reshape(rows, op.Constant(value_ints=shape))
+
+
+@script(_ng, default_opset=op)
+def UnpackPart(packed: TensorType, table: TensorType, shape: Sequence[int]) -> TensorType:
+    """As `Unpack`, for a constant that leaves bits of its last byte, which are 0."""
+    rows = op.Gather(table, op.Cast(packed, to=_INT32), axis=0)
+    flat = op.Reshape(rows, op.Constant(value_ints=[-1]))
     dims = op.Constant(value_ints=shape)
-    flat = op.Slice(op.Reshape(integers, rest), start, op.ReduceProd(dims, keepdims=1))
-    return op.Reshape(op.Cast(flat, to=to), dims)
+    part = op.Slice(flat, op.Constant(value_ints=[0]), op.ReduceProd(dims, keepdims=1))
+    return op.Reshape(part, dims)
 
 
 @script(_ng, default_opset=op)
@@ -315,7 +329,21 @@ def First(x: TensorType) -> TensorType:
 BLOCKS = {
     block.name: block
     for block in (
-        *(Unpack, ShiftRound, Requantize, Align, Product, Merge, Apply, Expand, Digit, CoreSlice, FirstSlice),
+        *(
+            ByteTable,
+            Unpack,
+            UnpackPart,
+            ShiftRound,
+            Requantize,
+            Align,
+            Product,
+            Merge,
+            Apply,
+            Expand,
+            Digit,
+            CoreSlice,
+            FirstSlice,
+        ),
         *(SliceProduct, SplitHeads, Positions, Embedding, IntLayerNorm, Scores, IntSoftmax, Context, Table),
         First,
     )

@@ -40,15 +40,12 @@ from .nodes import (
 )
 from .onnx_blocks import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, TYPES
 from .onnx_functions import function, variant
-from .onnx_write import FORMAT_VERSION, PRODUCER, UNPACK, Header, build_model, stored_name
+from .onnx_write import FORMAT_VERSION, HELPERS, PRODUCER, Header, build_model, stored_name
 from .storage import is_packed, unpack
 
 _MESSAGE, _STRING = FieldDescriptor.TYPE_MESSAGE, FieldDescriptor.TYPE_STRING
 _DTYPES = {element: np.dtype(name).newbyteorder("<") for name, element in TYPES.items()}
 _HEADER = pydantic.TypeAdapter(Header)
-_HELPERS = ((DOMAIN, "Positions"), (DOMAIN, UNPACK))
-"""Functions that the graph calls and that are no operators of it."""
-
 _VERSION = re.compile(r"[0-9A-Za-z.+!-]{1,40}")
 """Versions of Python packages. Any one may have written a file of this format."""
 
@@ -72,7 +69,7 @@ def parse_model(content: bytes) -> tuple[Graph, ModelProto]:
     _check_versions(model)
     known = _functions(model)
     constants = _constants(model, header.values)
-    calls = [node for node in model.graph.node if (node.domain, node.op_type) not in _HELPERS]
+    calls = [node for node in model.graph.node if node.domain != DOMAIN or node.op_type not in HELPERS]
     nodes = tuple(_node(call, known) for call in calls)
     graph = Graph(nodes, header.values, constants, header.outputs, header.metadata, header.segments)
     expected = build_model(graph)

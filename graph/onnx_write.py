@@ -4,7 +4,7 @@ Every value of the graph is a named value of the model, with a leading "batch" a
 sentence. Inputs, all int64: `tokens` (batch, T), `segments` (batch, T) where the model reads them, and
 `lengths` (batch). The shorter sentences of a batch are padded at their end with any token; what comes out
 there means nothing. Constants of 2 and 4 bits are stored packed, see `storage`, and unpacked by a call of
-`Unpack` each.
+`Unpack` or `UnpackPart` each, which read the integers of a byte from the `ByteTable` of their format.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from .. import __version__
 from ..errors import UserError, printable
-from ..fixedpoint import NORM_FRAC
-from .check import LENGTHS, PACKED, check_graph, check_shift
+from ..fixedpoint import NORM_FRAC, Format
+from .check import LENGTHS, PACKED, TABLES, check_graph, check_shift
 from .graph import QUERIES, Graph, Metadata, Value, node_constants, node_outputs
 from .nodes import (
     POSITIONS,
@@ -50,8 +50,8 @@ FORMAT_VERSION = 2
 
 PRODUCER = "narrowgauge"
 
-UNPACK = "Unpack"
-"""Op type of the calls that give the packed constants."""
+HELPERS = ("Positions", "ByteTable", "Unpack", "UnpackPart")
+"""Functions that are called outside of any node of the graph."""
 
 BATCH = "batch"
 """The symbolic dimension of the sentences in a batch."""
@@ -79,7 +79,9 @@ def build_model(graph: Graph) -> ModelProto:
     values = value_infos(graph)
     writer = _Writer(graph)
     constants = dict.fromkeys(name for node in graph.nodes for name in node_constants(node))
-    nodes = [writer.unpack(name) for name in constants if is_packed(graph.fmt(name))]
+    packed = [name for name in constants if is_packed(graph.fmt(name))]
+    nodes = [writer.byte_table(fmt) for fmt in dict.fromkeys(_width(graph.fmt(name)) for name in packed)]
+    nodes += [writer.unpack(name) for name in packed]
     nodes += [writer.node(node) for node in graph.nodes]
     if any(isinstance(n, Embedding | TTMEmbedding) and n.index == POSITIONS for n in graph.nodes):
         nodes.insert(0, onnx.helper.make_node("Positions", [TOKENS], [POSITIONS], domain=DOMAIN))
@@ -193,22 +195,23 @@ class _Writer:
             return _call("Table", [node.input, node.table], node, {"function": node.function})
         return _call("First", [node.input], node)
 
+    def byte_table(self, fmt: Format) -> NodeProto:
+        """The function call that gives the integers in each byte, for all constants of this width."""
+        attributes: Attributes = {"bits": fmt.bits, "lo": fmt.lo, "to": TYPES[fmt.dtype.name]}
+        name = table_name(fmt)
+        return onnx.helper.make_node("ByteTable", [], [name], name=name, domain=DOMAIN, **attributes)
+
     def unpack(self, name: str) -> NodeProto:
         """The function call that gives a packed constant."""
         value = self.graph.values[name]
-        attributes: Attributes = {
-            "bits": value.fmt.bits,
-            "lo": value.fmt.lo,
-            "to": TYPES[value.fmt.dtype.name],
-            "shape": value.dims,
-        }
+        whole = self.graph.constants[name].size * value.fmt.bits % 8 == 0
         return onnx.helper.make_node(
-            UNPACK,
-            [stored_name(value)],
+            "Unpack" if whole else "UnpackPart",
+            [stored_name(value), table_name(value.fmt)],
             [name],
             name=name,
             domain=DOMAIN,
-            **attributes,
+            shape=value.dims,
         )
 
     def linear(self, node: Linear) -> NodeProto:
@@ -272,6 +275,15 @@ def _call(
 def stored_name(value: Value) -> str:
     """The name of the initializer that holds a constant: its own, where it need not be unpacked."""
     return value.name + PACKED if is_packed(value.fmt) else value.name
+
+
+def table_name(fmt: Format) -> str:
+    """The name of the integers in each byte, for constants of this width."""
+    return TABLES[fmt.bits, fmt.signed]
+
+
+def _width(fmt: Format) -> Format:
+    return Format(fmt.bits, 0, fmt.signed)
 
 
 def _constant(value: Value, data: npt.NDArray[Any]) -> TensorProto:

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
+from narrowgauge.errors import UserError
 from narrowgauge.fixedpoint import (
     GAMMA_BITS,
     NORM_FRAC,
@@ -27,7 +28,8 @@ from narrowgauge.graph import Graph, Softmax, Table
 from narrowgauge.graph.level import Sentence
 from narrowgauge.graph.onnx_blocks import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, TYPES, carrier
 from narrowgauge.graph.onnx_functions import function, functions
-from narrowgauge.graph.onnx_io import model_bytes
+from narrowgauge.graph.onnx_io import MODEL_FILE, model_bytes, read_model
+from narrowgauge.sim.levels import make_predictor
 from narrowgauge.sim.onnx_level import OnnxLevel
 
 from .graphs import random_graph, random_sentences
@@ -104,6 +106,44 @@ def test_lengths_mixed_in_one_batch_with_any_padding():
         for name, batch in zip(names, results, strict=True):
             valid = batch[row][: lengths[row]] if graph.values[name].dims[0] == "T" else batch[row]
             assert np.array_equal(valid, expected[name])
+
+
+def test_what_onnxruntime_does_not_take_is_one_sentence():
+    graph = random_graph(np.random.default_rng(3), layers=0)
+    sound = onnx.load_from_string(model_bytes(graph))
+    recursive = next(body for body in sound.functions if body.name == "Align")
+    recursive.node.append(onnx.helper.make_node("Align", ["a"], ["b"], domain=DOMAIN))
+    other = onnx.load_from_string(model_bytes(graph))
+    other.graph.node[-1].op_type = "x\n\x1b[31m" * 50
+    short = onnx.load_from_string(model_bytes(graph))
+    short.graph.initializer[0].raw_data = b""
+    for content in (
+        b"",
+        b"no model",
+        *(model.SerializeToString() for model in (recursive, other, short)),
+    ):
+        level = OnnxLevel(content, graph, threads=1)
+        with pytest.raises(UserError, match="onnxruntime can't execute") as error:
+            level.predict(random_sentences(np.random.default_rng(0), graph, 2))
+        assert str(error.value).isprintable() and len(str(error.value)) < 300
+
+
+def test_onnxruntime_is_given_the_model_that_is_written_again(tmp_path, monkeypatch):
+    graph = random_graph(np.random.default_rng(3), layers=0)
+    # The same message in other bytes: the producer's name comes first, then all, in which it stands again.
+    content = b"\x12\x0bnarrowgauge" + model_bytes(graph)
+    given = []
+    (tmp_path / MODEL_FILE).write_bytes(content)
+    read = read_model(tmp_path / MODEL_FILE)
+    session = onnxruntime.InferenceSession
+
+    def record(model: bytes, *arguments: Any, **options: Any) -> Any:
+        given.append(model)
+        return session(model, *arguments, **options)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", record)
+    make_predictor("onnx", tmp_path, read).predict(random_sentences(np.random.default_rng(0), graph, 1))
+    assert given == [model_bytes(graph)] != [content]
 
 
 # Single functions
