@@ -15,21 +15,19 @@ import shutil
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 from .. import __version__
 from ..errors import LOG, UserError, printable
 from ..files import check_target
 from . import compile, describe, disasm, doctor, eval, export, plan, run, synth, train, verify
-from .common import Parser
+from .common import LONGEST, Parser
 from .requirements import requirement_of
 
 __all__ = ["build_parser", "main"]
 
 _COMMANDS = (train, eval, export, compile, verify, run, describe, plan, disasm, synth, doctor)
-
-_LONGEST = 300
-"""Characters of a message."""
 
 _PACKAGES = {
     "google": "protobuf",
@@ -70,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: from argparse, with 2 after bad usage and 0 after `--help` and `--version`.
     """
     arguments = sys.argv[1:] if argv is None else argv
+    if sys.stderr is None:
+        # It was closed (`2>&-`): what is told there must not come out on standard output.
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115, it stays open as long as the process
     for stream in (sys.stdout, sys.stderr):
         # A letter that the terminal's encoding lacks is escaped; it must not end a command that has done its work.
         if isinstance(stream, io.TextIOWrapper):
@@ -99,12 +100,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader left, as in `narrowgauge describe RUN | head`.
-        _drop_output()
+        _drop(sys.stdout)
         return _BROKEN_PIPE
     except MemoryError:
         return _complain("there is not enough memory for this; use a machine with more, or a smaller model.")
     except OSError as error:
-        _drop_output()
+        _drop(sys.stdout)
         return _complain(
             f"{_os_error(error)}; give a path that can be read and written, with room on the disk."
         )
@@ -140,17 +141,22 @@ def _os_error(error: OSError) -> str:
     return reason if path is None else f"{os.fsdecode(path)}: {reason}"
 
 
-def _drop_output() -> None:
-    """Drops what standard output does not take: Python flushes it once more on its way out, and would complain."""
+def _drop(stream: TextIO | None) -> None:
+    """Drops what a stream does not take: Python flushes it once more on its way out, and would complain."""
+    if stream is None:
+        return
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        stream.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _complain(sentence: str) -> int:
-    print(f"narrowgauge: {printable(sentence, _LONGEST)}", file=sys.stderr)
+    try:
+        print(f"narrowgauge: {printable(sentence, LONGEST)}", file=sys.stderr)
+    except OSError:
+        # Nobody can be told; the exit status still is that of bad input.
+        _drop(sys.stderr)
     return 2
 
 
@@ -159,7 +165,7 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         kind = "warning: " if record.levelno >= logging.WARNING else ""
-        print(f"narrowgauge: {kind}{printable(record.getMessage(), _LONGEST)}", file=sys.stderr)
+        print(f"narrowgauge: {kind}{printable(record.getMessage(), LONGEST)}", file=sys.stderr)
 
 
 _LINES = _Lines()

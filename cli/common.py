@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from ..errors import UserError
+from ..errors import UserError, printable
 from ..files import write_json
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ DATA_HELP = "'voice', a folder, a .tsv or .csv file, or hf:NAME of a Hugging Fac
 """What `--data` takes, in every sub-command that has it."""
 
 
+LONGEST = 300
+"""Characters of a message."""
+
 MOST_THREADS = 1024
 """More than any machine can use, and few enough to be started."""
 
@@ -35,7 +39,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints one line to standard error and exits with 2."""
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help.\n")
+        self.exit(2, f"{self.prog}: {printable(message, LONGEST - 60)}; see {self.prog} --help.\n")
 
 
 def add_command(
@@ -134,7 +138,8 @@ def is_build(path: Path) -> bool:
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a folder; give one that `narrowgauge train` or `export` wrote.")
-    return (path / "model.onnx").is_file()
+    # A build that has lost one of them is no run: what reads it says what is missing.
+    return any(os.path.lexists(path / name) for name in ("model.onnx", "manifest.json"))
 
 
 def write_report(args: argparse.Namespace, report: Any) -> None:

@@ -333,7 +333,7 @@ def read_config(path: Path) -> RunConfig:
     if not path.exists():
         raise UserError(f"the configuration {path} does not exist; give a .toml or .json file.")
     try:
-        text = readable_file(path, _MOST_BYTES).read_text(encoding="utf-8")
+        text = readable_file(path, _MOST_BYTES).read_text(encoding="utf-8-sig")
         value = tomllib.loads(text) if path.suffix == ".toml" else parse_json(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} can't be read ({printable(str(error))}); correct it.") from None

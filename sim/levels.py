@@ -78,6 +78,8 @@ def make_level(
     loaded = load_run(run, "quantized")
     if loaded.tokenizer.to_json() != dict(graph.metadata.tokenizer):
         raise UserError(f"{run} has another vocabulary than {build}; give the run that it was exported from.")
+    if loaded.labels.to_json() != dict(graph.metadata.labels):
+        raise UserError(f"{run} has other labels than {build}; give the run that it was exported from.")
     if _structure(freeze(loaded.model)) != _structure(graph):
         raise UserError(f"{run} is another model than {build}; give the run that it was exported from.")
     return TorchLevel(loaded.model, graph)

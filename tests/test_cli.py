@@ -107,7 +107,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["verify", "x", "--data", "voice", "--levels", ""],
         ["run", "x"],
         ["describe"],
+        ["describe", "x", "--fo\x1b[31mo\nbar"],
+        ["x" * 5000],
+        ["train", "--data", "voice", "--out", "x", "--preset", "voice", "--seed", "9" * 5000],
     ],
+    ids=lambda arguments: " ".join(arguments)[:40],
 )
 def test_bad_usage_is_one_line_and_exits_with_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -118,7 +122,7 @@ def test_bad_usage_is_one_line_and_exits_with_2(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("narrowgauge")
-    assert captured.err.count("\n") == 1
+    assert captured.err.count("\n") == 1 and captured.err[:-1].isprintable() and len(captured.err) <= 300
 
 
 class Panic(BaseException):
@@ -249,6 +253,17 @@ def test_a_closed_output_is_no_error() -> None:
         ["bash", "-c", f'"{sys.executable}" -c "{script}" >&-'], capture_output=True, check=False
     )
     assert (result.returncode, result.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("error_output", [">/dev/full", ">&-"])
+def test_bad_input_exits_with_2_where_nobody_can_be_told(error_output: str, tmp_path: Path) -> None:
+    script = "import sys; from narrowgauge.cli import main; sys.exit(main(sys.argv[1:]))"
+    result = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -c "{script}" describe "{tmp_path}/none" 2{error_output}'],
+        capture_output=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (2, b"")
 
 
 @pytest.mark.parametrize(
@@ -408,6 +423,13 @@ def test_a_model_that_is_no_folder_is_told(
     arguments = [command, str(missing)] + (["--data", "voice"] if command == "eval" else [])
     assert main(arguments) == 2
     assert str(missing) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("there", ["model.onnx", "manifest.json"])
+def test_a_build_that_has_lost_a_file_is_no_run(there: str, tmp_path: Path) -> None:
+    assert not common.is_build(tmp_path)
+    (tmp_path / there).symlink_to("nothing")
+    assert common.is_build(tmp_path)
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,13 @@ def test_weights_take_no_more_words_than_they_are_given(share: float) -> None:
         assert found.program == made.program
 
 
+@pytest.mark.parametrize("words", [0, isa.max_depth(Memory.WEIGHT) + 1, 10**30])
+def test_words_that_no_engine_has_are_refused_before_anything_is_written(words: int) -> None:
+    graph = random_graph(np.random.default_rng(5), layers=1, max_length=9, features=16, heads=2)
+    with pytest.raises(UserError, match=f"must be from 1 to .*, got {words}"):
+        compile_graph(graph, weight_words=words)
+
+
 def test_memory_is_saved_where_an_engine_has_little() -> None:
     """The program of least time comes first; one of less memory where that does not fit."""
     graph = random_graph(

@@ -199,6 +199,14 @@ def test_the_reference_of_keys_is_current_and_complete(tmp_path: Path) -> None:
     assert "\n    " + EXAMPLE.splitlines()[-1] in text
 
 
+@pytest.mark.parametrize("ending", ["toml", "json"])
+def test_a_byte_order_mark_is_no_part_of_a_configuration(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{ending}"
+    write_config(preset("voice"), path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_config(path) == preset("voice")
+
+
 def test_missing_and_broken_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         read_config(tmp_path / "none.toml")

@@ -84,6 +84,11 @@ def test_split_refuses_unknown_and_empty(tmp_path):
         ({"seq.in": "play some jazz\n \nplay some jazz\n"}, ["seq.in line 2 has no words"]),
         ({"label": "Play\n\nPlay\n"}, ["label line 2 has no label"]),
         ({"seq.in": "", "seq.out": "", "label": ""}, ["holds no example"]),
+        ({"label": "Play\nAdd\rAdd\nPlay\n"}, ["label line 2 has a carriage return inside"]),
+        (
+            {name: content.replace("\n", "\r") for name, content in SNIPS_LIKE.items()},
+            ["seq.in line 1 has a carriage return inside", "end every line with a line feed"],
+        ),
     ],
 )
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -451,6 +451,19 @@ def test_a_run_of_another_vocabulary_is_not_compared(flow: Path, capsys: pytest.
     )
 
 
+def test_a_run_of_other_labels_is_not_compared(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = flow / "relabelled"
+    shutil.copytree(flow / "run", run)
+    labels = json.loads((run / "labels.json").read_text())
+    labels["intents"].reverse()
+    (run / "labels.json").write_text(json.dumps(labels))
+    refused(
+        ["verify", str(flow / "build"), "--run", str(run), "--data", str(flow / "data")],
+        "other labels",
+        capsys,
+    )
+
+
 def test_labels_that_training_never_saw_count_as_errors(flow: Path) -> None:
     data = flow / "unseen"
     shutil.copytree(flow / "data", data)

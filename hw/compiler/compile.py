@@ -120,6 +120,9 @@ def compile_graph(
             f"the model takes sentences of 1 to {graph.metadata.max_length} tokens and an engine of at most "
             f"{isa.MAX_LENGTH}; {longest} is out of that range."
         )
+    most = isa.max_depth(Memory.WEIGHT)
+    if weight_words is not None and not 1 <= weight_words <= most:
+        raise UserError(f"the words of WEIGHT memory must be from 1 to {most}, got {weight_words}.")
     bounds = prove(graph)
     if any(bound.bits > ACC_BITS for bound in bounds.values()):
         raise UserError("an accumulator of the model could overflow; export it again.")

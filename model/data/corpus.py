@@ -109,7 +109,7 @@ class Corpus:
             UserError: there is no such split, or it has no example.
         """
         if name not in SPLITS:
-            raise UserError(f"There is no split {name!r}; choose one of {', '.join(SPLITS)}.")
+            raise UserError(f"There is no split '{printable(name)}'; choose one of {', '.join(SPLITS)}.")
         examples: tuple[Example, ...] = getattr(self, name)
         if not examples:
             raise UserError(

@@ -193,6 +193,11 @@ def _lines(path: Path) -> list[str]:
     lines = [line.strip(" \t\r") for line in _read_text(path).split("\n")]
     while lines and not lines[-1]:
         lines.pop()
+    for number, line in enumerate(lines, 1):
+        if "\r" in line:
+            raise UserError(
+                f"{path} line {number} has a carriage return inside; end every line with a line feed."
+            )
     return lines
 
 
