@@ -32,6 +32,16 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     replace_atomic(path, lambda temporary: temporary.write_bytes(content))
 
 
+def append_text(path: Path, text: str) -> None:
+    """Writes `text` at the end of a file, which is made when missing.
+
+    Raises:
+        OSError: it can't be written; the error names the file.
+    """
+    with _naming(path, path), path.open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
 def replace_atomic(path: Path, write: Callable[[Path], Any]) -> None:
     """Calls `write(temporary)` with a path of `path`'s suffix, and brings what it wrote to `path`.
 

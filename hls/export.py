@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import write_atomic
 from ..hw.isa import SENTENCES, Parameters
 from .build import CSIM
 from .header import SOURCES, config_header
@@ -66,19 +67,19 @@ def write_project(
         )
         # The sources may be of a package that is installed read-only.
         (out / name).chmod(out.stat().st_mode)
-    _write(out / "src" / "config.h", config_header(parameters))
+    write_atomic(out / "src" / "config.h", config_header(parameters))
     vectors = out / "vectors"
     vectors.mkdir()
-    (vectors / "program.bin").write_bytes(program)
-    (vectors / "image.bin").write_bytes(image)
-    (vectors / "runs.bin").write_bytes(pack_runs(runs))
+    write_atomic(vectors / "program.bin", program)
+    write_atomic(vectors / "image.bin", image)
+    write_atomic(vectors / "runs.bin", pack_runs(runs))
     for unit, data in unit_vectors(parameters).items():
-        (vectors / f"{unit}.bin").write_bytes(data)
-    _write(out / "Makefile", _MAKEFILE)
+        write_atomic(vectors / f"{unit}.bin", data)
+    write_atomic(out / "Makefile", _MAKEFILE)
     for unit in UNITS:
         name = "hls_config.cfg" if unit == "engine" else f"hls_config_{unit}.cfg"
-        _write(out / name, _config(unit, part, clock_ns))
-    _write(out / "run_hls.tcl", _TCL.format(part=part, clock=f"{clock_ns:g}"))
+        write_atomic(out / name, _config(unit, part, clock_ns))
+    write_atomic(out / "run_hls.tcl", _TCL.format(part=part, clock=f"{clock_ns:g}"))
 
 
 def pack_runs(runs: Sequence[Run]) -> bytes:
@@ -94,10 +95,6 @@ def pack_runs(runs: Sequence[Run]) -> bytes:
             expected,
         ]
     return b"".join(part.tobytes() for part in numbers)
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def _sources(unit: str) -> str:

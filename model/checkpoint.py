@@ -27,11 +27,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import safetensors
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import UserError, printable, refusing
-from ..files import parse_json, read_json, readable_file, replace_atomic, write_json
+from ..files import parse_json, read_json, readable_file, write_atomic, write_json
 from .config import RunConfig, from_dict, to_dict
 from .data import Labels, Tokenizer, tokenizer_from_json
 from .finite import check_finite, first_not_finite
@@ -163,22 +163,17 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str,
     content = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     metadata = {_VERSION_KEY: str(FORMAT_VERSION), "state": json.dumps(state, allow_nan=False)}
 
-    def write(temporary: Path) -> None:
-        save_file(content, temporary, metadata=metadata)
-        _sort_header(temporary)
-
-    replace_atomic(path, write)
+    # Not `save_file`: what it raises at a full disk looks like a fault of the tensors.
+    write_atomic(path, _sort_header(save(content, metadata)))
 
 
-def _sort_header(path: Path) -> None:
-    """Puts the names in the header of a safetensors file in order: the library writes metadata in that of a hash."""
-    with path.open("r+b") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        header = json.dumps(json.loads(file.read(size)), sort_keys=True, separators=(",", ":")).encode()
-        if len(header) > size:
-            raise ValueError(f"the header of {path} takes {len(header)} bytes in order and {size} as it is")
-        file.seek(8)
-        file.write(header.ljust(size))
+def _sort_header(file: bytes) -> bytes:
+    """A safetensors file with the names in its header in order: the library writes metadata in that of a hash."""
+    (size,) = struct.unpack_from("<Q", file)
+    header = json.dumps(json.loads(file[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    if len(header) > size:
+        raise ValueError(f"the header takes {len(header)} bytes in order and {size} as it is")
+    return file[:8] + header.ljust(size) + file[8 + size :]
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

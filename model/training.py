@@ -27,7 +27,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from ..errors import UserError, printable, refusing
-from ..files import locked_folder, sha256
+from ..files import append_text, locked_folder, sha256
 from .checkpoint import (
     DATA,
     HISTORY,
@@ -416,8 +416,7 @@ class _Training:
     def _tell(self, line: str) -> None:
         """Prints a line, and writes it with the time to the log of the run."""
         self.console.print(line)
-        with (self.out / LOG_FILE).open("a", encoding="utf-8") as log:
-            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")
+        append_text(self.out / LOG_FILE, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")
 
     def _learn(self, stage: Stage, epoch: int, epochs: int, show: Callable[[float], None]) -> float:
         """All steps of one epoch; the mean loss."""

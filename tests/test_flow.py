@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -449,6 +452,36 @@ def test_a_run_of_another_vocabulary_is_not_compared(flow: Path, capsys: pytest.
         "another vocabulary",
         capsys,
     )
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Writing more than `size` bytes to a file fails, as on a full disk: with an error that names no file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("command", ["export", "train"])
+def test_a_full_disk_is_told_with_the_file(
+    command: str, flow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    configured = ["--data", str(flow / "data"), "--config", str(flow / "config.toml"), "--epochs", "1"]
+    arguments = {"export": [str(flow / "run")], "train": [*configured, "--qat-epochs", "0"]}[command]
+    refused_at = []
+    for size in (0, 100, 1000, 3000, 10_000, 20_000, 30_000):
+        with largest_file(size):
+            status = main([command, *arguments, "--out", str(out)])
+        said = capsys.readouterr().err.splitlines()
+        if status:
+            refused_at.append(size)
+            assert status == 2 and "File too large" in said[-1] and str(tmp_path) in said[-1]
+        shutil.rmtree(out, ignore_errors=True)
+    assert len(refused_at) >= 5
 
 
 def test_a_run_of_other_labels_is_not_compared(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
