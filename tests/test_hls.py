@@ -388,12 +388,11 @@ def test_the_vendor_tools_are_called(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ]
 
 
-def test_a_project_replaces_the_one_before(tmp_path: Path) -> None:
+def test_a_project_has_the_files_that_it_names_and_is_not_mixed_with_another(tmp_path: Path) -> None:
     out = tmp_path / "hls"
     tiny_project(out)
-    (out / "mine.txt").write_text("old", encoding="utf-8")
-    tiny_project(out)
-    assert not (out / "mine.txt").exists()
+    with pytest.raises(FileExistsError):
+        tiny_project(out)
     assert [path.name for path in tmp_path.iterdir()] == ["hls"]
     for config in out.glob("*.cfg"):
         text = config.read_text(encoding="utf-8").splitlines()
