@@ -2,7 +2,7 @@
 
 Every module has `add_parser(commands)` and `run(args) -> int`. What is heavy is imported inside `run`, so
 that `narrowgauge --help` is quick and needs nothing but the standard library. Exit status: 0 fine, 1 not
-equal or below what was asked, 2 bad usage or input.
+equal or below what was asked, 2 bad usage or input, 70 a defect of narrowgauge.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import logging
 import os
 import shutil
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -43,6 +45,7 @@ _PACKAGES = {
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _BROKEN_PIPE = 141  # 128 + SIGPIPE
+_DEFECT = 70  # EX_SOFTWARE of sysexits.h
 
 
 def build_parser() -> Parser:
@@ -71,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stderr is None:
         # It was closed (`2>&-`): what is told there must not come out on standard output.
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115, it stays open as long as the process
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         # A letter that the terminal's encoding lacks is escaped; it must not end a command that has done its work.
         if isinstance(stream, io.TextIOWrapper):
@@ -79,22 +83,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Bytes that are no text come as lone surrogates, which can be neither printed nor written to JSON.
         if any("\ud800" <= letter <= "\udfff" for letter in argument):
             return _complain(f"the argument {argument!a} is not valid UTF-8; write it in UTF-8.")
-    args = build_parser().parse_args(arguments)
     try:
+        args = _parse(arguments)
         with warnings.catch_warnings():
             # The packages that we use warn with a line of their own source, which says nothing to a user.
             warnings.showwarning = _warn  # type: ignore[assignment]
             _log_to_standard_error()
             _check_targets(args)
             status: int = args.run(args)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        _flush()
     except UserError as error:
         return _complain(str(error))
     except ModuleNotFoundError as error:
         requirement = requirement_of(error.name or "")
         if requirement is None:
-            raise
+            return _report_defect(error)
         return _complain(f"{requirement.name} is not installed; get it with: {requirement.get}")
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -112,13 +115,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BaseException as error:
         # What other packages raise at bad input is told where it is known what they were asked. This is for the rest.
         package = type(error).__module__.partition(".")[0]
-        if package not in _PACKAGES:
+        if isinstance(error, SystemExit):
             raise
+        if package not in _PACKAGES:
+            return _report_defect(error)
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return _complain(
             f"{_PACKAGES[package]} refused its input: {lines[0]}; check the files that were given."
         )
     return status
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """What the command line says; help is on its way when this returns by SystemExit."""
+    try:
+        return build_parser().parse_args(arguments)
+    except SystemExit:
+        _flush()
+        raise
+
+
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _open_standard_streams() -> None:
+    """Gives a stream that is closed to the null device: the next file to be opened would else take its place."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest descriptor that is free is this one.
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _check_targets(args: argparse.Namespace) -> None:
@@ -149,6 +178,14 @@ def _drop(stream: TextIO | None) -> None:
         stream.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _report_defect(error: BaseException) -> int:
+    """Prints what nobody expected, with all that helps to find it."""
+    with suppress(OSError):
+        traceback.print_exception(error)
+    _complain(f"internal error ({type(error).__name__}); please report it, with the lines above.")
+    return _DEFECT
 
 
 def _complain(sentence: str) -> int:

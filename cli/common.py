@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -24,8 +24,8 @@ DATA_HELP = "'voice', a folder, a .tsv or .csv file, or hf:NAME of a Hugging Fac
 """What `--data` takes, in every sub-command that has it."""
 
 
-LONGEST = 300
-"""Characters of a message."""
+LONGEST = 285
+"""Characters of a message: 300 with what stands before it."""
 
 MOST_THREADS = 1024
 """More than any machine can use, and few enough to be started."""
@@ -57,6 +57,22 @@ def add_command(
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to FILE as JSON")
     parser.set_defaults(run=run)
     return parser
+
+
+def refuse_options(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    """Refuses options that would have no effect.
+
+    Args:
+        args: the parsed arguments; an option that is not given is None or False there.
+        names: of options, as they are in `args`.
+        why: a clause that says why, for instance "--no-engine compiles nothing".
+
+    Raises:
+        UserError: one of them is given.
+    """
+    for name in names:
+        if getattr(args, name) not in (None, False):
+            raise UserError(f"{why}; leave --{name.replace('_', '-')} out.")
 
 
 def add_data_options(parser: Parser) -> None:

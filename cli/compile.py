@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
-from .common import Commands, Parser, add_command, positive_int, write_report
+from .common import Commands, Parser, add_command, positive_int, refuse_options, write_report
 
 if TYPE_CHECKING:
     from ..hw.build import EngineBuild
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 LENGTHS = (8, 16, 32, 48)
 """Lengths that the report counts cycles for."""
+
+
+_MOST_WORDS = 1 << 31
+"""More than any engine's memory has."""
+
+ENGINE_OPTIONS = ("lanes", "engine", "board", "tight", "weight_words", "in_flight", "max_length", "vectors")
+"""What `add_engine_options` adds, none of it with a default."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -52,7 +59,7 @@ def add_engine_options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--weight-words",
-        type=positive_int,
+        type=_words,
         metavar="W",
         help="most words of WEIGHT memory; weights that find no room are streamed in with every sentence",
     )
@@ -60,7 +67,6 @@ def add_engine_options(parser: Parser) -> None:
         "--in-flight",
         type=int,
         choices=(1, 2),
-        default=1,
         help="sentences in one run: 1 for the shortest answer time, 2 for throughput (default: 1)",
     )
     parser.add_argument(
@@ -74,6 +80,14 @@ def add_engine_options(parser: Parser) -> None:
         metavar="DATA",
         help="where the HLS project's test sentences come from (default: the data of the training, or random tokens)",
     )
+
+
+def _words(text: str) -> int:
+    """An argument type: a number of words that a memory may have."""
+    value = positive_int(text)
+    if value > _MOST_WORDS:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {_MOST_WORDS}, got {value}")
+    return value
 
 
 def run(args: argparse.Namespace) -> int:
@@ -103,15 +117,15 @@ def compile_into(
 
     if args.board is not None and args.engine is not None:
         raise UserError("the engine is that of --board or of --engine; leave one of them out.")
-    if args.lanes is not None and (args.board or args.engine) is not None:
-        raise UserError("the lanes are those of --board or --engine; leave --lanes out.")
+    if (args.board or args.engine) is not None:
+        refuse_options(args, ["lanes"], "the lanes are those of --board or --engine")
     board = None if args.board is None else find_board(args.board)
     engine = board.engine if board else None if args.engine is None else read_parameters(args.engine)
     made = compile_build(
         build,
         into=folder,
         lanes=args.lanes or 16,
-        sentences=args.in_flight,
+        sentences=args.in_flight or 1,
         max_length=args.max_length,
         engine=engine,
         tight=args.tight,

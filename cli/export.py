@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .common import Commands, add_command, write_report
-from .compile import LENGTHS, add_engine_options, compile_into, engine_report
+from .common import Commands, add_command, refuse_options, write_report
+from .compile import ENGINE_OPTIONS, LENGTHS, add_engine_options, compile_into, engine_report
 from .sizes import show_sizes, sizes_report
 
 
@@ -29,6 +29,8 @@ def run(args: argparse.Namespace) -> int:
     from ..model.checkpoint import DATA, read_record
     from ..model.export import export_run
 
+    if args.no_engine:
+        refuse_options(args, ENGINE_OPTIONS, "--no-engine compiles nothing")
     made = None
     with new_build(args.out) as folder:
         report = export_run(args.run_dir, folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
-from .common import Commands, add_command, console, positive_float, write_report
+from .common import Commands, add_command, console, positive_float, refuse_options, write_report
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _PERIODS = (0.5, 1000.0)
 """The shortest and longest clock period in ns that `--period` takes."""
+
+_MOST_SETTING = (1 << 31) - 1
+"""Parameters of a module are integers of 32 bits."""
 
 _SET = re.compile(r"(?:(xcup|xc7):)?([A-Za-z]\w*)=(\d+)")
 
@@ -77,6 +80,10 @@ def run(args: argparse.Namespace) -> int:
     from ..hw.silicon import PLAIN
     from ..hw.synthesis.boards import BOARDS, find_board
 
+    if args.vivado is None:
+        refuse_options(args, ["period"], "only a Vivado project, --vivado, has a clock")
+    else:
+        refuse_options(args, ["family", "flatten"], "--vivado synthesizes nothing, for one board")
     board = None if args.board is None else find_board(args.board)
     if board is not None and args.family not in (None, board.family):
         raise UserError(f"{board.title} is of the family {board.family}; leave --family out.")
@@ -113,6 +120,8 @@ def _setting(text: str) -> tuple[str | None, str, int]:
         raise argparse.ArgumentTypeError(
             f"'{text}' is not NAME=VALUE or FAMILY:NAME=VALUE with a whole number"
         )
+    if len(found[3]) > 10 or int(found[3]) > _MOST_SETTING:
+        raise argparse.ArgumentTypeError(f"a parameter must be from 0 to {_MOST_SETTING}, got {found[3]}")
     return found[1], found[2], int(found[3])
 
 

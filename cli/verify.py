@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import UserError, printable
 from .common import Commands, add_command, add_data_options, add_threads_option, console, write_report
 
 LEVELS = ("torch", "golden", "onnx", "program", "hls", "rtl")
@@ -73,6 +73,11 @@ def run(args: argparse.Namespace) -> int:
     write_report(args, {"equal": report.equal, "verdict": report.verdict, **vars(report)})
     print_table(report.levels, console())
     print(_recompiled(report.recompiled, levels))
+    if report.damaged:
+        count = f" and {len(report.damaged) - 3} more" if len(report.damaged) > 3 else ""
+        print(
+            f"files of the manifest: NOT EQUAL: {', '.join(map(printable, report.damaged[:3]))}{count}; export again"
+        )
     print(f"{report.sentences:,} sentences of {args.data}: {report.verdict}")
     return 0 if report.equal else 1
 

@@ -16,7 +16,7 @@ from onnx import ModelProto
 
 from .. import __version__
 from ..errors import UserError, printable
-from ..files import read_json, write_json
+from ..files import read_json, readable_file, sha256, write_json
 from .bounds import Bound
 from .check import MAX_NAME
 from .graph import Graph, node_constants, node_outputs
@@ -167,6 +167,23 @@ def seal_build(folder: Path) -> None:
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST_FILE)
     files = {path.relative_to(folder).as_posix(): FileEntry.of(path.read_bytes()) for path in paths}
     write_json(folder / MANIFEST_FILE, manifest_json(manifest.model_copy(update={"files": files})))
+
+
+def damaged_files(folder: Path) -> tuple[str, ...]:
+    """The files that the manifest of a build names and that are missing, or are not as they were written.
+
+    Raises:
+        UserError: the manifest can't be read.
+    """
+    return tuple(name for name, entry in read_manifest(folder).files.items() if not _is(folder / name, entry))
+
+
+def _is(path: Path, entry: FileEntry) -> bool:
+    """Whether a file has this size and checksum. Only one of the size is opened."""
+    try:
+        return readable_file(path, entry.size).stat().st_size == entry.size and sha256(path) == entry.sha256
+    except (UserError, OSError):
+        return False
 
 
 def check_manifest(found: Manifest, graph: Graph, model: ModelProto) -> None:

@@ -16,6 +16,7 @@ from .manifest import (
     MODEL_FILE,
     FileEntry,
     check_manifest,
+    damaged_files,
     is_build,
     make_manifest,
     manifest_json,
@@ -28,6 +29,7 @@ from .onnx_write import build_model
 __all__ = [
     "MANIFEST_FILE",
     "MODEL_FILE",
+    "damaged_files",
     "is_build",
     "model_bytes",
     "read_build",

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..fixedpoint import IntArray
-from ..graph.onnx_io import read_build
+from ..graph.onnx_io import damaged_files, read_build
 from ..hw.build import recompile
 from ..model.metrics import decode
 from .evaluate import Frontend, sentences
@@ -52,24 +52,31 @@ class VerifyReport:
         levels: one result a level, the reference first.
         recompiled: the files that are not what the compiler makes of the model; None where they were not compared,
             because that was not wanted or no level runs a program.
+        damaged: the files that are not what the manifest says.
     """
 
     build: Path
     sentences: int
     levels: tuple[LevelResult, ...]
     recompiled: tuple[str, ...] | None
+    damaged: tuple[str, ...]
 
     @property
     def equal(self) -> bool:
         """Whether there was something to compare, all of it was compared and is equal, the compiled files too."""
-        return len(self.levels) > 1 and all(level.equal for level in self.levels) and not self.recompiled
+        files = (*(self.recompiled or ()), *self.damaged)
+        return len(self.levels) > 1 and all(level.equal for level in self.levels) and not files
 
     @property
     def verdict(self) -> str:
         """The result in words."""
         if self.equal:
             return "equal at every level"
-        different = self.recompiled or any(level.first_difference is not None for level in self.levels)
+        different = (
+            self.recompiled
+            or self.damaged
+            or any(level.first_difference is not None for level in self.levels)
+        )
         return "NOT EQUAL" if different else "NOT COMPARED"
 
 
@@ -116,4 +123,4 @@ def verify(options: VerifyOptions, progress: Callable[[int, int], Any] | None = 
         return (*found.labels, *(found.slots[0] if found.slots is not None else ()))
 
     results = verify_levels(graph, chosen, inputs, names=names, progress=advance)
-    return VerifyReport(build, len(inputs), tuple(results), recompiled)
+    return VerifyReport(build, len(inputs), tuple(results), recompiled, damaged_files(build))

@@ -151,12 +151,16 @@ def assert_one_sentence(error: UserError) -> None:
     assert len(f"narrowgauge: {text}\n") <= MOST_LETTERS, text
 
 
+class HangError(BaseException):
+    """A command does not end. It is no `OSError`, as TimeoutError is: the command line would tell that as bad input."""
+
+
 @contextmanager
 def time_limit(seconds: int = SECONDS) -> Iterator[None]:
-    """Raises TimeoutError where what is within it hangs."""
+    """Raises HangError where what is within it hangs."""
 
     def stop(*_: Any) -> None:
-        raise TimeoutError(f"no end after {seconds} seconds")
+        raise HangError(f"no end after {seconds} seconds")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(seconds)
@@ -178,7 +182,7 @@ def outcome(arguments: list[str], captured: Callable[[], tuple[str, str]]) -> Ou
     with time_limit():
         status = main(arguments)
     out, err = captured()
-    assert status in (0, 1, 2), status
+    assert status in (0, 1, 2), (status, err)
     if status == 2:
         assert out == "" and len(err.splitlines()) == 1, (out, err)
         assert err.startswith("narrowgauge: ") and err.strip().isprintable(), err

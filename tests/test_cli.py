@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -94,6 +95,12 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["train", "--data", "voice", "--out", "x", "--preset", "voice", "--epochs", "-1"],
         ["train", "--data", "voice", "--out", "x", "--preset", "voice", "--batch-size", "0"],
         ["train", "--data", "voice", "--out", "x", "--preset", "voice", "--lr", "nan"],
+        ["synth", "--vivado", "x", "--set", f"A={1 << 31}"],
+        ["synth", "--vivado", "x", "--set", "A=" + "9" * 5000],
+        ["compile", "x", "--weight-words", "9" * 30],
+        ["compile", "x", "--weight-words", "nan"],
+        ["compile", "x", "--max-length", "8192.5"],
+        ["disasm", "x", "--times", "3,nan"],
         ["synth", "--vivado", "x", "--period", "nan"],
         ["synth", "--vivado", "x", "--period", "inf"],
         ["synth", "--vivado", "x", "--period", "0.1"],
@@ -202,7 +209,7 @@ def test_a_message_is_one_printable_line_of_bounded_length(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, said = outcome(UserError("a\nb\x1b[31m" + "c" * 1000), monkeypatch, capsys)
-    assert status == 2 and said.startswith(r"narrowgauge: a\nb\x1b[31m") and len(said) < 330
+    assert status == 2 and said.startswith(r"narrowgauge: a\nb\x1b[31m") and len(said) <= 300
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
@@ -309,6 +316,36 @@ def test_lanes_of_a_given_engine_cannot_be_chosen(
     assert "leave --lanes out" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        (["export", "run", "--out", "never", "--no-engine"], ["--lanes", "8"]),
+        (["export", "run", "--out", "never", "--no-engine"], ["--board", "kv260"]),
+        (["export", "run", "--out", "never", "--no-engine"], ["--engine", "e.json"]),
+        (["export", "run", "--out", "never", "--no-engine"], ["--tight"]),
+        (["export", "run", "--out", "never", "--no-engine"], ["--weight-words", "9"]),
+        (["export", "run", "--out", "never", "--no-engine"], ["--in-flight", "1"]),
+        (["export", "run", "--out", "never", "--no-engine"], ["--max-length", "9"]),
+        (["export", "run", "--out", "never", "--no-engine"], ["--vectors", "voice"]),
+        (["synth"], ["--period", "5"]),
+        (["synth", "--vivado", "never"], ["--flatten"]),
+        (["synth", "--vivado", "never"], ["--family", "xc7"]),
+    ],
+    ids=lambda words: words[0].lstrip("-"),
+)
+def test_an_option_without_effect_is_refused(
+    command: list[str],
+    options: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*command, *options]) == 2
+    assert f"leave {options[0]} out" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("file", ["x" * 300, "file/report.json"])
 def test_a_report_that_cannot_be_written_is_told(
     file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -346,11 +383,56 @@ def test_an_interrupt_exits_as_shells_expect(
 
 
 @pytest.mark.parametrize("error", [ModuleNotFoundError(name="no_such_module"), ValueError("a defect")])
-def test_a_defect_keeps_its_traceback(
+def test_a_defect_keeps_its_traceback_and_is_no_verdict(
     error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(type(error)):
-        outcome(error, monkeypatch, capsys)
+    status, said = outcome(error, monkeypatch, capsys)
+    assert status == 70
+    assert said.startswith("Traceback") and "in run" in said and f"{type(error).__name__}" in said
+    assert said.splitlines()[-1].startswith(f"narrowgauge: internal error ({type(error).__name__})")
+
+
+def test_a_file_that_is_opened_does_not_become_the_standard_output_that_is_closed(tmp_path: Path) -> None:
+    script = """
+import os, sys
+from narrowgauge.cli import doctor, main
+def run(args):
+    with open(sys.argv[1], "wb") as stream:
+        assert stream.fileno() > 2
+        os.write(1, b"what a library prints")
+    return 0
+doctor.run = run
+sys.exit(main(["doctor"]))
+"""
+    command = f"{shlex.join([sys.executable, '-c', script, str(tmp_path / 'file')])} <&- >&-"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+def test_help_that_finds_no_room_is_told() -> None:
+    script = "import sys; from narrowgauge.cli import main; sys.exit(main(['--help']))"
+    with Path("/dev/full").open("w") as stream:
+        result = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONUNBUFFERED": ""},  # argparse itself drops what it can't print at once
+            stdout=stream,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 2 and result.stderr.count("\n") == 1
+    assert "No space left on device" in result.stderr
+
+
+@pytest.mark.parametrize("argument", ["\x1b[31m\nx", "--\x1b[31m\nx", "x" * 1000])
+def test_bad_usage_is_told_on_one_printable_line(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for before in ([], ["doctor"], ["synth", "--period"], ["verify", "--limit"]):
+        with pytest.raises(SystemExit) as stop:
+            main([*before, argument])
+        assert stop.value.code == 2
+        said = capsys.readouterr().err
+        assert said.endswith("\n") and said[:-1].isprintable() and len(said) <= 300
 
 
 @pytest.mark.parametrize("output", ["print", "common.console().print"])

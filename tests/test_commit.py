@@ -15,7 +15,7 @@ from narrowgauge.cli import main
 from narrowgauge.errors import UserError
 from narrowgauge.files import locked_folder, sha256
 from narrowgauge.folders import replaced_folder
-from narrowgauge.graph.onnx_io import read_build, read_manifest
+from narrowgauge.graph.onnx_io import damaged_files, read_build, read_manifest
 from narrowgauge.hw.build import CONTENT, read_engine
 
 from .builds import small_run
@@ -195,6 +195,29 @@ def test_the_manifest_names_every_file(stage: Stage) -> None:
         assert "hls/vectors/runs.bin" in files and "program.bin" in files
         assert {path.partition("/")[0] for path in sums(build)} == CONTENT
         assert all((build / path).stat().st_size == entry.size for path, entry in files.items())
+
+
+def test_damage_to_any_file_is_found(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    _, build = stage.build(stage.old)
+    names = sorted(read_manifest(build).files)
+    assert damaged_files(build) == () and len(names) > 20
+    for name in names:
+        content = (build / name).read_bytes()
+        for other in (content + b"x", bytes(reversed(content)), None):
+            if other == content:
+                continue
+            (build / name).unlink()
+            if other is not None:
+                (build / name).write_bytes(other)
+            assert damaged_files(build) == (name,)
+        (build / name).write_bytes(content)
+    arguments = ["verify", str(build), "--data", str(stage.root / "1" / "data"), "--levels", "golden,program"]
+    assert main(arguments) == 0
+    (build / "hls" / "Makefile").unlink()
+    capsys.readouterr()
+    assert main(arguments) == 1
+    out = capsys.readouterr().out
+    assert "NOT EQUAL: hls/Makefile;" in out and out.endswith("NOT EQUAL\n")
 
 
 def test_an_export_without_an_engine_leaves_nothing_of_an_earlier_one(stage: Stage) -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from narrowgauge import files
 from narrowgauge.errors import UserError
 from narrowgauge.files import (
+    check_target,
     locked_folder,
     parse_json,
     read_json,
@@ -303,3 +304,72 @@ def test_a_lock_leaves_no_empty_folder_that_it_made(tmp_path: Path) -> None:
     ]
     with pytest.raises(OSError, match="file"), locked_folder(tmp_path / "a" / "file", "training"):
         pytest.fail("a file is no folder")
+
+
+def test_a_file_keeps_its_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    path.chmod(0o600)
+    write_atomic(path, "new")
+    assert path.read_text() == "new" and stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("length", [200, 250, 255])
+def test_a_name_may_be_as_long_as_the_file_system_takes(length: int, tmp_path: Path) -> None:
+    for suffix in ("", ".json"):
+        path = tmp_path / ("x" * (length - len(suffix)) + suffix)
+        for content in ("old", "new"):
+            write_atomic(path, content)
+        assert path.read_text() == "new"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no /dev/shm")
+def test_a_regular_file_below_dev_is_replaced() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder, "value.json")
+        for value in (1, 2):
+            write_json(path, value)
+        assert read_json(path) == 2
+
+
+def test_what_is_standard_output_is_written_after_what_was_printed(tmp_path: Path) -> None:
+    """Under its name in /dev, and under that of the file that the shell opened for it."""
+    code = """
+import sys
+from pathlib import Path
+from narrowgauge.files import write_atomic
+print("before")
+write_atomic(Path(sys.argv[1]), "written\\n")
+print("after")
+"""
+    file = tmp_path / "file"
+    for name in ("/dev/stdout", str(file)):
+        with file.open("w") as stream:
+            subprocess.run([sys.executable, "-c", code, name], stdout=stream, check=True)
+        assert file.read_text() == "before\nwritten\nafter\n"
+
+
+def test_a_full_disk_is_told_with_the_name_that_was_given(tmp_path: Path) -> None:
+    def full(temporary: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    for path in (tmp_path / "file", Path("/dev/full")):
+        with pytest.raises(OSError, match="No space left") as caught:
+            replace_atomic(path, full) if path.parent == tmp_path else write_atomic(path, "x")
+        assert caught.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_a_folder_without_the_right_to_write_is_refused_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To replace a file takes the right to write to its folder, not to the file."""
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    for name in ("file", "new", "new/file"):
+        with pytest.raises(UserError, match="can't be written"):
+            check_target(tmp_path / name)
+    with pytest.raises(UserError, match="can't be written"):
+        check_target(tmp_path / "folder", folder=True)
+    check_target(Path(os.devnull))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 import shutil
@@ -309,8 +310,9 @@ def test_the_vivado_script_calls_what_it_should(tmp_path: Path, board: Any) -> N
 def test_the_vivado_folder_refuses_what_the_engine_lacks(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no parameter Colour"):
         write_project(tmp_path, BOARDS[0], Parameters(), {"Colour": 1}, period=5)
-    with pytest.raises(UserError, match="period of 0 ns"):
-        write_project(tmp_path, BOARDS[0], Parameters(), period=0)
+    for period in (0, -1, math.nan, math.inf):
+        with pytest.raises(UserError, match=f"above 0, got {period:g}"):
+            write_project(tmp_path, BOARDS[0], Parameters(), period=period)
     assert not any(tmp_path.iterdir())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,10 +36,10 @@ def write_project(
         the files, relative to the folder.
 
     Raises:
-        UserError: the period is not above 0, or the top module has no such parameter.
+        UserError: the period is no number above 0, or the top module has no such parameter.
     """
-    if period <= 0:
-        raise UserError(f"a clock period of {period:g} ns is not possible; give a number above 0.")
+    if not 0 < period < math.inf:
+        raise UserError(f"a clock period must be a number of ns above 0, got {period:g}.")
     known = WRAPPER.read_text(encoding="utf-8")
     for generic in more or {}:
         if f".{generic}" not in known:
