@@ -333,7 +333,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give the folder that an earlier step wrote.") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}); restore it or make it anew.") from None
+        raise UserError(
+            f"{path} is not valid JSON ({printable(str(error))}); restore it or make it again."
+        ) from None
 
 
 def sha256(path: Path) -> str:
