@@ -63,7 +63,7 @@ test-slow: $(VENV_TEST)/.installed ## the tests that take minutes
 coverage: $(VENV_TEST)/.installed ## lines, branches and toggles of the RTL that its tests reach
 	rm -rf build/coverage
 	NARROWGAUGE_RTL_COVERAGE=$(CURDIR)/build/coverage $(PYTEST) tests/test_rtl_*.py
-	$(TEST_BIN)/python -m narrowgauge.sim.coverage build/coverage
+	$(TEST_BIN)/python -m narrowgauge.sim.rtl.coverage build/coverage
 
 bench: $(VENV)/.installed ## the speed and memory figures of benchmarks/
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

@@ -13,8 +13,8 @@ from rich.table import Table
 from narrowgauge.errors import UserError
 from narrowgauge.graph import Graph
 from narrowgauge.hw.compiler.compile import compile_graph
+from narrowgauge.hw.compiler.timing import simulate
 from narrowgauge.hw.synthesis.boards import BOARDS, Board
-from narrowgauge.hw.timing import simulate
 from narrowgauge.model.presets import preset
 
 MODELS = ("paper-2enc-hw", "paper-6enc-hw", "bert-base")

@@ -12,8 +12,8 @@ from narrowgauge.graph.onnx_io import model_bytes
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.level import pad
 from narrowgauge.model.transformer import Transformer
-from narrowgauge.sim.golden import GoldenModel
-from narrowgauge.sim.onnx_level import OnnxLevel
+from narrowgauge.sim.golden.model import GoldenModel
+from narrowgauge.sim.levels.onnx import OnnxLevel
 
 TORCH_BATCHES = (16, 32, 64, 128)
 

@@ -17,11 +17,11 @@ from narrowgauge.graph import Graph
 from narrowgauge.graph import Table as TableNode
 from narrowgauge.graph.level import Sentence
 from narrowgauge.model.config import ModelConfig
-from narrowgauge.model.data import Labels, WordTokenizer, encode_split, load
 from narrowgauge.model.level import pad
 from narrowgauge.model.presets import preset
 from narrowgauge.model.quantizer import Mode, calibrate, set_mode
 from narrowgauge.model.transformer import Transformer
+from narrowgauge.text import Labels, WordTokenizer, encode_split, load
 
 THREADS = 2
 

@@ -16,8 +16,8 @@ from narrowgauge.graph.describe import describe
 from narrowgauge.graph.onnx_io import read_build
 from narrowgauge.model.checkpoint import load_run
 from narrowgauge.model.evaluate import evaluate as evaluate_run
-from narrowgauge.model.metrics import Scores
-from narrowgauge.sim.evaluate import evaluate as evaluate_build
+from narrowgauge.sim.levels.predict import evaluate as evaluate_build
+from narrowgauge.text.scores import Scores
 
 
 def float_parameters(run: Path) -> int:

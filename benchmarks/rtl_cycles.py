@@ -20,14 +20,14 @@ from narrowgauge.graph import Graph
 from narrowgauge.hw.compiler.compile import assemble, compile_graph
 from narrowgauge.hw.compiler.image import Image
 from narrowgauge.hw.compiler.lower import Lowering
-from narrowgauge.hw.host import IndexColumn, run_packet
-from narrowgauge.hw.isa import Load
-from narrowgauge.hw.program import Program, to_bytes
-from narrowgauge.hw.timing import simulate
+from narrowgauge.hw.compiler.timing import simulate
+from narrowgauge.hw.host.packets import IndexColumn, run_packet
+from narrowgauge.hw.isa.instructions import Load
+from narrowgauge.hw.isa.program import Program, to_bytes
 from narrowgauge.model.presets import preset
-from narrowgauge.sim.engine import Engine
-from narrowgauge.sim.hls_level import roomy
-from narrowgauge.sim.rtl_engine import RtlEngine
+from narrowgauge.sim.engine.engine import Engine
+from narrowgauge.sim.levels.hls import roomy
+from narrowgauge.sim.rtl.engine import RtlEngine
 
 CROWDED = 12288
 """Words of WEIGHT memory that hold less than half of `paper-2enc-hw`: the rest is streamed in with every sentence."""

@@ -13,9 +13,9 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from narrowgauge.hw.build import EngineBuild, read_engine
-from narrowgauge.hw.isa import Unit
-from narrowgauge.hw.timing import Timeline, simulate
+from narrowgauge.hw.compiler.timing import Timeline, simulate
+from narrowgauge.hw.host.build import EngineBuild, read_engine
+from narrowgauge.hw.isa.instructions import Unit
 
 KINDS = {
     "embedding": ("embedding",),

@@ -12,8 +12,8 @@ from ..errors import UserError
 from .common import Commands, Parser, add_command, positive_int, refuse_options, write_report
 
 if TYPE_CHECKING:
-    from ..hw.build import EngineBuild
-    from ..hw.timing import Timeline
+    from ..hw.compiler.timing import Timeline
+    from ..hw.host.build import EngineBuild
 
 LENGTHS = (8, 16, 32, 48)
 """Lengths that the report counts cycles for."""
@@ -92,7 +92,7 @@ def _words(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Compiles, writes the HLS project, and prints sizes and cycles."""
-    from ..hw.build import new_build
+    from ..hw.host.build import new_build
 
     with new_build(args.build) as folder:
         made = compile_into(folder, args.build, args)
@@ -111,9 +111,9 @@ def compile_into(
         args: what `add_engine_options` added.
         usual: where test sentences come from without `--vectors`, see `write_hls_project`.
     """
-    from ..hw.build import compile_build, read_parameters
+    from ..hw.host.build import compile_build, read_parameters
     from ..hw.synthesis.boards import find_board
-    from ..sim.hls_project import write_hls_project
+    from ..sim.levels.hls_project import write_hls_project
 
     if args.board is not None and args.engine is not None:
         raise UserError("the engine is that of --board or of --engine; leave one of them out.")
@@ -138,8 +138,8 @@ def compile_into(
 def engine_report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
     """Prints what a program is and how long it takes at these lengths; the same, and more, for JSON."""
     from ..hw.compiler.compile import memory_bits
-    from ..hw.isa import Unit
-    from ..hw.timing import simulate
+    from ..hw.compiler.timing import simulate
+    from ..hw.isa.instructions import Unit
 
     program = made.program
     lanes = program.parameters.lanes

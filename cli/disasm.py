@@ -10,8 +10,8 @@ from ..errors import UserError
 from .common import Commands, add_command, positive_int, write_report
 
 if TYPE_CHECKING:
-    from ..hw.program import Program
-    from ..hw.timing import Timeline
+    from ..hw.compiler.timing import Timeline
+    from ..hw.isa.program import Program
 
 
 def add_parser(commands: Commands) -> None:
@@ -30,8 +30,9 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the listing, from which the assembler makes the same program; always 0."""
-    from ..hw import assembler, timing
-    from ..hw.program import read_program
+    from ..hw.compiler import timing
+    from ..hw.isa import assembler
+    from ..hw.isa.program import read_program
 
     path = args.program / "program.bin" if args.program.is_dir() else args.program
     if args.program.is_dir() and not path.is_file():
@@ -53,7 +54,7 @@ def _lengths(text: str) -> tuple[int, ...]:
 
 def _timed(text: str, timeline: Timeline) -> str:
     """The listing with the cycles of each instruction of a run in its comment."""
-    from ..hw.isa import LISTS, Unit
+    from ..hw.isa.instructions import LISTS, Unit
 
     events = {(event.unit, event.number): event for event in timeline.events}
     lines = []
@@ -81,7 +82,7 @@ def _timed(text: str, timeline: Timeline) -> str:
 def _report(program: Program, timeline: Timeline | None) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from ..hw.isa import LISTS, OPCODES
+    from ..hw.isa.instructions import LISTS, OPCODES
 
     def plain(instruction: Any) -> dict[str, Any]:
         fields = {

@@ -18,7 +18,7 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from ..model.metrics import Scores
+    from ..text.scores import Scores
 
 
 def add_parser(commands: Commands) -> None:
@@ -59,7 +59,7 @@ def _scores(args: argparse.Namespace) -> Scores:
     if is_build(args.model):
         if args.stage is not None:
             raise UserError(f"{args.model} is an export, which is quantized; leave out --stage.")
-        from ..sim.evaluate import evaluate as evaluate_build
+        from ..sim.levels.predict import evaluate as evaluate_build
 
         return evaluate_build(args.model, args.data, args.split, args.limit)
     from ..model.evaluate import evaluate as evaluate_run

@@ -39,7 +39,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the sentence and prints label and slots, in printable form; `--json` has the words and names as they are."""
-    from ..sim.evaluate import predict
+    from ..sim.levels.predict import predict
 
     prediction = predict(
         args.build, args.sentence, args.second, strict=args.strict, level=args.on, waves=args.waves

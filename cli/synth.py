@@ -15,10 +15,10 @@ from .common import Commands, add_command, console, positive_float, refuse_optio
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..hw.isa import Parameters
-    from ..hw.silicon import Silicon
+    from ..hw.isa.instructions import Parameters
     from ..hw.synthesis.boards import Board
     from ..hw.synthesis.report import Utilization
+    from ..hw.synthesis.silicon import Silicon
 
 _PERIODS = (0.5, 1000.0)
 """The shortest and longest clock period in ns that `--period` takes."""
@@ -77,8 +77,8 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Synthesizes or writes scripts; 1 where an engine does not fit the board that was asked for, else 0."""
-    from ..hw.silicon import PLAIN
     from ..hw.synthesis.boards import BOARDS, find_board
+    from ..hw.synthesis.silicon import PLAIN
 
     if args.vivado is None:
         refuse_options(args, ["period"], "only a Vivado project, --vivado, has a clock")
@@ -127,8 +127,8 @@ def _setting(text: str) -> tuple[str | None, str, int]:
 
 def _parameters(args: argparse.Namespace, board: Board | None) -> Parameters:
     """The engine: of the build, of the file, or with the lanes that were asked for."""
-    from ..hw.build import read_engine, read_parameters
-    from ..hw.isa import Parameters
+    from ..hw.host.build import read_engine, read_parameters
+    from ..hw.isa.instructions import Parameters
 
     given = [name for name in ("build", "n", "engine") if getattr(args, name) is not None]
     if len(given) > 1:

@@ -49,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from ..sim.ladder import VerifyOptions, verify
+    from ..sim.levels.compare import print_table
+    from ..sim.levels.verify import VerifyOptions, verify
     from ..sim.threads import limited_threads
-    from ..sim.verify import print_table
 
     stderr = Console(stderr=True)
     with (
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _recompiled(files: Sequence[str] | None, levels: Sequence[str]) -> str:
     """The result of compiling the model again, as a line."""
-    from ..sim.levels import ENGINE_LEVELS
+    from ..sim.levels.levels import ENGINE_LEVELS
 
     if files:
         return f"program recompiled: NOT EQUAL: {', '.join(files)}; compile the model again"
@@ -96,7 +96,7 @@ def _recompiled(files: Sequence[str] | None, levels: Sequence[str]) -> str:
 
 def _present(args: argparse.Namespace) -> tuple[str, ...]:
     """The levels that can be run here."""
-    from ..hw.build import has_engine
+    from ..hw.host.build import has_engine
 
     # The RTL takes seconds a sentence.
     missing = {"rtl"}

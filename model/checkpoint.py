@@ -32,8 +32,8 @@ from torch import Tensor, nn
 
 from ..errors import UserError, printable, refusing
 from ..files import parse_json, read_json, readable_file, write_atomic, write_json
+from ..text import Labels, Tokenizer, tokenizer_from_json
 from .config import RunConfig, from_dict, to_dict
-from .data import Labels, Tokenizer, tokenizer_from_json
 from .finite import check_finite, first_not_finite
 from .quantizer import MAX_LOG2, Mode, set_mode
 from .transformer import Transformer

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..text import Batch, EncodedSplit, Labels, batches, encode_split, load_split
+from ..text.scores import Array, Predictions, Scores, decode, score_predictions
 from .checkpoint import Stage, load_run
-from .data import Batch, EncodedSplit, Labels, batches, encode_split, load_split
 from .finite import check_finite
-from .metrics import Array, Predictions, Scores, decode, score_predictions
 from .transformer import Transformer
 
 EVAL_BATCH = 64

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, printable
-from .checkpoint import CONFIG, DATA, FILES, LAST, STAGES, read_description, read_record, weights_file
-from .config import ModelConfig, RunConfig, TokenizerConfig, to_dict
-from .data import (
+from ..text import (
     SPECIALS,
     SPLITS,
     Corpus,
@@ -24,6 +22,8 @@ from .data import (
     encode_split,
     load,
 )
+from .checkpoint import CONFIG, DATA, FILES, LAST, STAGES, read_description, read_record, weights_file
+from .config import ModelConfig, RunConfig, TokenizerConfig, to_dict
 
 _EXECUTION = frozenset({"bits", "activation_bits", "plan"})
 """Keys of a model's configuration that its float function does not depend on."""

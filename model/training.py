@@ -28,6 +28,9 @@ from torch import Tensor
 
 from ..errors import UserError, printable, refusing
 from ..files import append_text, locked_folder, sha256
+from ..text import IGNORED, Batch, batches
+from ..text.scores import Scores
+from ..text.tokenizer import PAD
 from .checkpoint import (
     DATA,
     HISTORY,
@@ -49,14 +52,11 @@ from .checkpoint import (
     write_tensors,
 )
 from .config import RunConfig, TrainingConfig
-from .data import IGNORED, Batch, batches
-from .data.tokenizer import PAD
 from .distillation import inherit
 from .evaluate import evaluate_model, outputs
 from .export import check_exportable
 from .finite import NotFiniteError, check_finite, first_not_finite
 from .losses import cross_entropy, soft_cross_entropy
-from .metrics import Scores
 from .optimizer import make_optimizer, moments, rate, restore_moments
 from .preparation import Start, prepare
 from .quantizer import Mode, calibrate, freeze_scales, scale_parameters, set_mode

@@ -9,12 +9,12 @@ import numpy as np
 
 from narrowgauge.graph import Graph
 from narrowgauge.graph.onnx_io import read_build, write_build
-from narrowgauge.hw.build import compile_build
+from narrowgauge.hw.host.build import compile_build
 from narrowgauge.model.checkpoint import DATA, weights_file, write_description, write_record, write_tensors
 from narrowgauge.model.config import EmbeddingConfig, LinearConfig, ModelConfig, RunConfig
-from narrowgauge.model.data import Labels, WordTokenizer, load
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.transformer import Transformer
+from narrowgauge.text import Labels, WordTokenizer, load
 
 from .corpora import write_rooms
 from .models import random_model

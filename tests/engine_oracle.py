@@ -13,8 +13,8 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from narrowgauge.hw import isa
-from narrowgauge.hw.isa import (
+from narrowgauge.hw.isa import instructions as isa
+from narrowgauge.hw.isa.instructions import (
     Contract,
     Count,
     Error,
@@ -30,7 +30,7 @@ from narrowgauge.hw.isa import (
     Store,
     Unit,
 )
-from narrowgauge.hw.program import ProgramError
+from narrowgauge.hw.isa.program import ProgramError
 
 STEPS = 6000
 """Words that a command may multiply or write before it is `TooLong`."""

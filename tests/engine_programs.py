@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from narrowgauge.hw import isa
-from narrowgauge.hw.isa import (
+from narrowgauge.hw.isa import instructions as isa
+from narrowgauge.hw.isa.instructions import (
     Contract,
     Count,
     Indexed,
@@ -24,7 +24,7 @@ from narrowgauge.hw.isa import (
     Stat,
     Store,
 )
-from narrowgauge.hw.program import Program, to_bytes
+from narrowgauge.hw.isa.program import Program, to_bytes
 
 SMALL = Parameters(
     lanes=8,

@@ -10,14 +10,24 @@ from dataclasses import replace
 
 import numpy as np
 
-from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph
-from narrowgauge.hw.host import pack_indices
-from narrowgauge.hw.isa import Contract, Error, Load, Memory, Parameters, Softmax, Space, Stat, Store
-from narrowgauge.hw.program import Program, ProgramError, to_bytes
-from narrowgauge.hw.timing import simulate
+from narrowgauge.hw.compiler.timing import simulate
+from narrowgauge.hw.host.packets import pack_indices
+from narrowgauge.hw.isa import instructions as isa
+from narrowgauge.hw.isa.instructions import (
+    Contract,
+    Error,
+    Load,
+    Memory,
+    Parameters,
+    Softmax,
+    Space,
+    Stat,
+    Store,
+)
+from narrowgauge.hw.isa.program import Program, ProgramError, to_bytes
 from narrowgauge.sim.benches.scenario import Step
-from narrowgauge.sim.engine import Engine
+from narrowgauge.sim.engine.engine import Engine
 
 from .engine_programs import Case, random_case
 from .graphs import random_graph, random_sentences

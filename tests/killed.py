@@ -63,7 +63,7 @@ def _serve() -> None:
     from narrowgauge.cli import export  # noqa: F401
     from narrowgauge.hw.synthesis import boards  # noqa: F401
     from narrowgauge.model import export as _  # noqa: F401
-    from narrowgauge.sim import hls_project  # noqa: F401
+    from narrowgauge.sim.levels import hls_project  # noqa: F401
 
     for line in sys.stdin:
         root, commands, stop, exchange = json.loads(line)

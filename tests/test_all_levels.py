@@ -12,17 +12,17 @@ from narrowgauge.errors import UserError
 from narrowgauge.graph import Graph, Linear
 from narrowgauge.graph.level import Level
 from narrowgauge.graph.onnx_io import model_bytes
-from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import Compiled, compile_graph
 from narrowgauge.hw.compiler.streaming import STREAMABLE
-from narrowgauge.hw.isa import Parameters
+from narrowgauge.hw.isa import instructions as isa
+from narrowgauge.hw.isa.instructions import Parameters
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.level import TorchLevel
-from narrowgauge.sim.golden import GoldenModel
-from narrowgauge.sim.hls_level import HlsLevel
-from narrowgauge.sim.onnx_level import OnnxLevel
-from narrowgauge.sim.program_level import ProgramLevel
-from narrowgauge.sim.verify import verify_levels
+from narrowgauge.sim.golden.model import GoldenModel
+from narrowgauge.sim.levels.compare import verify_levels
+from narrowgauge.sim.levels.engine import ProgramLevel
+from narrowgauge.sim.levels.hls import HlsLevel
+from narrowgauge.sim.levels.onnx import OnnxLevel
 
 from .models import random_config, random_model, random_sentences
 

@@ -16,7 +16,7 @@ from narrowgauge.errors import UserError
 from narrowgauge.files import locked_folder, sha256
 from narrowgauge.folders import replaced_folder
 from narrowgauge.graph.onnx_io import damaged_files, read_build, read_manifest
-from narrowgauge.hw.build import CONTENT, read_engine
+from narrowgauge.hw.host.build import CONTENT, read_engine
 
 from .builds import small_run
 from .killed import STOPPED, Killer

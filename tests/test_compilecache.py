@@ -21,10 +21,10 @@ from narrowgauge import compilecache, toolchain
 from narrowgauge.compilecache import cache_folder, compiled, execute, plain_path
 from narrowgauge.errors import UserError
 from narrowgauge.hls.build import build_library as hls_library
-from narrowgauge.sim import verilate
 from narrowgauge.sim.benches import runner
-from narrowgauge.sim.rtl_engine import RtlEngine
-from narrowgauge.sim.verilate import Watch, waves_in
+from narrowgauge.sim.rtl import verilate
+from narrowgauge.sim.rtl.engine import RtlEngine
+from narrowgauge.sim.rtl.verilate import Watch, waves_in
 
 from .engine_programs import SMALL
 

@@ -13,19 +13,19 @@ from narrowgauge.benchmarks.common import tables_of_their_own
 from narrowgauge.errors import UserError
 from narrowgauge.graph import Graph, Table
 from narrowgauge.graph.level import Sentence
-from narrowgauge.hw import isa
-from narrowgauge.hw.build import EngineBuild
 from narrowgauge.hw.compiler.compile import Compiled, compile_graph, engine_for
 from narrowgauge.hw.compiler.streaming import STREAMABLE
-from narrowgauge.hw.isa import Load, Memory, Parameters, Unit
+from narrowgauge.hw.compiler.timing import simulate
+from narrowgauge.hw.host.build import EngineBuild
+from narrowgauge.hw.host.views import never_held
+from narrowgauge.hw.isa import instructions as isa
+from narrowgauge.hw.isa.instructions import Load, Memory, Parameters, Unit
 from narrowgauge.hw.synthesis.boards import BOARDS
-from narrowgauge.hw.timing import simulate
-from narrowgauge.hw.views import never_held
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.presets import preset
-from narrowgauge.sim.golden import GoldenModel
-from narrowgauge.sim.program_level import ProgramLevel
-from narrowgauge.sim.verify import verify_levels
+from narrowgauge.sim.golden.model import GoldenModel
+from narrowgauge.sim.levels.compare import verify_levels
+from narrowgauge.sim.levels.engine import ProgramLevel
 
 from .graphs import random_graph, random_sentences
 from .models import random_model

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.errors import UserError
-from narrowgauge.model.data import (
+from narrowgauge.text import (
     IGNORED,
     SPECIALS,
     UNKNOWN,
@@ -30,7 +30,7 @@ from narrowgauge.model.data import (
     load,
     tokenizer_from_json,
 )
-from narrowgauge.model.data import tokenizer as data_tokenizer
+from narrowgauge.text import tokenizer as data_tokenizer
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 sentences = st.lists(words, min_size=1, max_size=12)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from narrowgauge.errors import UserError
 from narrowgauge.model.config import RunConfig
-from narrowgauge.model.data import WORD_PATTERNS, Corpus, Example, load, load_split, readers, split_words
-from narrowgauge.model.data.tokenizer import LONGEST_WORD
 from narrowgauge.model.preparation import prepare
+from narrowgauge.text import WORD_PATTERNS, Corpus, Example, load, load_split, readers, split_words
+from narrowgauge.text.tokenizer import LONGEST_WORD
 
 SNIPS_LIKE = {
     "seq.in": "play some  jazz \nadd é\u00a0x\u2028y to my list\nplay some jazz\n",

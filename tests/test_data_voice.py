@@ -10,9 +10,9 @@ import sys
 
 import pytest
 
-from narrowgauge.model.data import SPLITS, load
-from narrowgauge.model.data.voice import INTENTS, Utterance, generate
-from narrowgauge.model.data.voice_lexicon import ALIASES, PARTS, VALUES
+from narrowgauge.text import SPLITS, load
+from narrowgauge.text.voice.corpus import INTENTS, Utterance, generate
+from narrowgauge.text.voice.lexicon import ALIASES, PARTS, VALUES
 
 
 @pytest.fixture(scope="module", params=[2026, 1])
@@ -104,7 +104,7 @@ def test_templates_and_patterns_name_what_exists():
 def test_same_seed_same_sentences_in_another_process():
     """Also under another seed of the hash of strings."""
     code = (
-        "import hashlib; from narrowgauge.model.data.voice import generate; "
+        "import hashlib; from narrowgauge.text.voice.corpus import generate; "
         "print(hashlib.sha256(repr(generate(7)).encode()).hexdigest())"
     )
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"

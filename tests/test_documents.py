@@ -13,7 +13,7 @@ import pytest
 
 from narrowgauge.cli import build_parser, main
 from narrowgauge.hw.synthesis.boards import find_board
-from narrowgauge.model.data import Corpus, load
+from narrowgauge.text import Corpus, load
 
 WORDS = {
     "BUILD": "build/demo",

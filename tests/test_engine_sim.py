@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from narrowgauge.errors import UserError
 from narrowgauge.fixedpoint import Format
 from narrowgauge.graph import Graph, Metadata, Value
-from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph
-from narrowgauge.hw.host import IndexColumn, Output, pack_indices, unpack_outputs
-from narrowgauge.hw.isa import (
+from narrowgauge.hw.host.capture import Capture
+from narrowgauge.hw.host.packets import IndexColumn, Output, pack_indices, unpack_outputs
+from narrowgauge.hw.host.views import Axis, View
+from narrowgauge.hw.isa import instructions as isa
+from narrowgauge.hw.isa.instructions import (
     Contract,
     Count,
     Error,
@@ -36,14 +38,12 @@ from narrowgauge.hw.isa import (
     Store,
     Unit,
 )
-from narrowgauge.hw.program import Program, ProgramError, to_bytes
-from narrowgauge.hw.views import Axis, View
-from narrowgauge.sim import engine_contract
-from narrowgauge.sim.capture import Capture
-from narrowgauge.sim.engine import Engine, TooLongError
-from narrowgauge.sim.engine_checks import HazardError
-from narrowgauge.sim.golden import GoldenModel
-from narrowgauge.sim.program_level import ProgramLevel
+from narrowgauge.hw.isa.program import Program, ProgramError, to_bytes
+from narrowgauge.sim.engine import contract as engine_contract
+from narrowgauge.sim.engine.engine import Engine, TooLongError
+from narrowgauge.sim.engine.hazards import HazardError
+from narrowgauge.sim.golden.model import GoldenModel
+from narrowgauge.sim.levels.engine import ProgramLevel
 
 from .graphs import random_graph, random_sentences
 

@@ -18,8 +18,8 @@ import torch
 
 from narrowgauge.cli import main
 from narrowgauge.graph.onnx_io import read_build, write_build
-from narrowgauge.hw.build import read_engine
-from narrowgauge.hw.isa import MEMORIES, Memory
+from narrowgauge.hw.host.build import read_engine
+from narrowgauge.hw.isa.instructions import MEMORIES, Memory
 from narrowgauge.model.checkpoint import load_run, weights_file, write_tensors
 from narrowgauge.model.config import (
     EmbeddingConfig,
@@ -29,8 +29,8 @@ from narrowgauge.model.config import (
     TrainingConfig,
     write_config,
 )
-from narrowgauge.model.metrics import score_predictions
-from narrowgauge.sim.evaluate import Frontend, evaluate, predict
+from narrowgauge.sim.levels.predict import Frontend, evaluate, predict
+from narrowgauge.text.scores import score_predictions
 
 from .corpora import ROOMS, write_rooms, write_splits
 

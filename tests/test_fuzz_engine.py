@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from narrowgauge.errors import UserError
-from narrowgauge.hw.assembler import assemble
-from narrowgauge.hw.isa import Error, Memory, Unit
-from narrowgauge.hw.program import ProgramError, to_bytes
+from narrowgauge.hw.isa.assembler import assemble
+from narrowgauge.hw.isa.instructions import Error, Memory, Unit
+from narrowgauge.hw.isa.program import ProgramError, to_bytes
 
 from .engine_oracle import Oracle, TooLong
 from .engine_programs import SMALL, Case, damaged, random_case
@@ -103,7 +103,7 @@ def execute_run(case: Case, engine: Any) -> Outcome:
 
 
 def simulator() -> Any:
-    return pytest.importorskip("narrowgauge.sim.engine").Engine(SMALL, strict=False)
+    return pytest.importorskip("narrowgauge.sim.engine.engine").Engine(SMALL, strict=False)
 
 
 def hls_native() -> Any:

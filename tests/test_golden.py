@@ -15,10 +15,10 @@ from narrowgauge.fixedpoint import layer_norm
 from narrowgauge.graph import Graph, LayerNorm, Metadata
 from narrowgauge.graph.bounds import prove
 from narrowgauge.graph.level import Sentence
-from narrowgauge.sim import golden
-from narrowgauge.sim.golden import GoldenModel
-from narrowgauge.sim.operators import exact_type
-from narrowgauge.sim.packing import Batch
+from narrowgauge.sim.golden import model as golden
+from narrowgauge.sim.golden.model import GoldenModel
+from narrowgauge.sim.golden.operators import exact_type
+from narrowgauge.sim.golden.packing import Batch
 from narrowgauge.tests.graphs import random_graph, random_sentences, token_rows
 from narrowgauge.tests.oracle import run_oracle, saturated_share
 

@@ -23,14 +23,14 @@ from narrowgauge.hls.export import Run, write_project
 from narrowgauge.hls.header import SOURCES
 from narrowgauge.hls.runner import HlsEngine
 from narrowgauge.hls.vectors import unit_vectors
-from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph
-from narrowgauge.hw.isa import Contract, Error, Memory, Parameters, Space, Store, Unit
-from narrowgauge.hw.program import Program, ProgramError, to_bytes
-from narrowgauge.sim.engine import Engine
-from narrowgauge.sim.golden import GoldenModel
-from narrowgauge.sim.hls_level import HlsLevel, roomy
-from narrowgauge.sim.verify import verify_levels
+from narrowgauge.hw.isa import instructions as isa
+from narrowgauge.hw.isa.instructions import Contract, Error, Memory, Parameters, Space, Store, Unit
+from narrowgauge.hw.isa.program import Program, ProgramError, to_bytes
+from narrowgauge.sim.engine.engine import Engine
+from narrowgauge.sim.golden.model import GoldenModel
+from narrowgauge.sim.levels.compare import verify_levels
+from narrowgauge.sim.levels.hls import HlsLevel, roomy
 
 from .engine_programs import SMALL, Case, damaged, random_case
 from .graphs import random_graph, random_sentences

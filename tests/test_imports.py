@@ -27,6 +27,7 @@ LAYERS = (
     "toolchain",
     "fixedpoint",
     "graph",
+    "text",
     "model",
     "hw",
     "hls",

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from narrowgauge.cli import main
 from narrowgauge.errors import UserError
-from narrowgauge.hw import assembler, generate, isa
-from narrowgauge.hw.isa import Contract, Count, Instruction, LayerNorm, Memory, Parameters, Space
-from narrowgauge.hw.program import Program, ProgramError, from_bytes, to_bytes
+from narrowgauge.hw.isa import assembler, generate
+from narrowgauge.hw.isa import instructions as isa
+from narrowgauge.hw.isa.instructions import Contract, Count, Instruction, LayerNorm, Memory, Parameters, Space
+from narrowgauge.hw.isa.program import Program, ProgramError, from_bytes, to_bytes
 
 KINDS = list(isa.OPCODES)
 

@@ -15,9 +15,9 @@ from narrowgauge.graph.level import Level
 from narrowgauge.graph.onnx_io import model_bytes, read_build, write_build
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.level import TorchLevel
-from narrowgauge.sim.golden import GoldenModel
-from narrowgauge.sim.onnx_level import OnnxLevel
-from narrowgauge.sim.verify import verify_levels
+from narrowgauge.sim.golden.model import GoldenModel
+from narrowgauge.sim.levels.compare import verify_levels
+from narrowgauge.sim.levels.onnx import OnnxLevel
 
 from .models import random_model, random_sentences
 

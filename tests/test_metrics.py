@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from seqeval.metrics import f1_score
 from seqeval.metrics.sequence_labeling import get_entities
 
-from narrowgauge.model.data import EncodedSplit, Example, Labels
-from narrowgauge.model.metrics import Scores, decode, score_predictions, span_f1, spans
+from narrowgauge.text import EncodedSplit, Example, Labels
+from narrowgauge.text.scores import Scores, decode, score_predictions, span_f1, spans
 
 # Every prefix that conlleval knows, with types that hold hyphens or are missing.
 TYPES = ("", "-", "-a", "-b", "-a-b", "--a")

@@ -29,8 +29,8 @@ from narrowgauge.graph.level import Sentence
 from narrowgauge.graph.onnx_blocks import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, TYPES, carrier
 from narrowgauge.graph.onnx_functions import function, functions
 from narrowgauge.graph.onnx_io import MODEL_FILE, model_bytes, read_model
-from narrowgauge.sim.levels import make_predictor
-from narrowgauge.sim.onnx_level import OnnxLevel
+from narrowgauge.sim.levels.levels import make_predictor
+from narrowgauge.sim.levels.onnx import OnnxLevel
 
 from .graphs import random_graph, random_sentences
 from .oracle import run_oracle

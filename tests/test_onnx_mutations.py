@@ -26,9 +26,9 @@ from narrowgauge.graph import Graph
 from narrowgauge.graph.bounds import prove
 from narrowgauge.graph.onnx_io import MANIFEST_FILE, MODEL_FILE, model_bytes, read_build, write_build
 from narrowgauge.graph.onnx_read import parse_model
-from narrowgauge.sim.golden import GoldenModel
-from narrowgauge.sim.onnx_level import OnnxLevel
-from narrowgauge.sim.verify import verify_levels
+from narrowgauge.sim.golden.model import GoldenModel
+from narrowgauge.sim.levels.compare import verify_levels
+from narrowgauge.sim.levels.onnx import OnnxLevel
 
 from .graphs import random_graph, random_sentences
 from .mutations import MOST_LETTERS, mutated_bytes, mutated_json, time_limit

@@ -23,7 +23,9 @@ from narrowgauge.graph import Metadata
 from narrowgauge.graph.onnx_io import model_bytes, write_build
 from narrowgauge.graph.onnx_read import parse_model
 from narrowgauge.model.config import EmbeddingConfig, LinearConfig, ModelConfig
-from narrowgauge.model.data import (
+from narrowgauge.model.freeze import freeze
+from narrowgauge.sim.levels.predict import Prediction, predict
+from narrowgauge.text import (
     Corpus,
     Example,
     Labels,
@@ -33,8 +35,6 @@ from narrowgauge.model.data import (
     WordTokenizer,
     load,
 )
-from narrowgauge.model.freeze import freeze
-from narrowgauge.sim.evaluate import Prediction, predict
 
 from .graphs import random_graph
 from .models import random_model

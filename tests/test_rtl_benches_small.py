@@ -12,7 +12,7 @@ pytest.importorskip("cocotb")
 
 from narrowgauge.sim.benches import runner
 from narrowgauge.sim.benches.runner import SEED, run_bench
-from narrowgauge.sim.verilate import RTL
+from narrowgauge.sim.rtl.verilate import RTL
 
 
 @pytest.mark.parametrize("width", [1, 65])

@@ -17,10 +17,10 @@ import pytest
 from narrowgauge import toolchain
 from narrowgauge.errors import UserError
 from narrowgauge.hls.runner import HlsEngine
-from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph, engine_for
-from narrowgauge.hw.host import run_packet
-from narrowgauge.hw.isa import (
+from narrowgauge.hw.host.packets import run_packet
+from narrowgauge.hw.isa import instructions as isa
+from narrowgauge.hw.isa.instructions import (
     LANES,
     Contract,
     Error,
@@ -34,11 +34,11 @@ from narrowgauge.hw.isa import (
     Store,
     Unit,
 )
-from narrowgauge.hw.program import Program, ProgramError, to_bytes
-from narrowgauge.sim.engine import Engine
-from narrowgauge.sim.engine_checks import HazardError
-from narrowgauge.sim.rtl_engine import RtlEngine
-from narrowgauge.sim.verilate import lint
+from narrowgauge.hw.isa.program import Program, ProgramError, to_bytes
+from narrowgauge.sim.engine.engine import Engine
+from narrowgauge.sim.engine.hazards import HazardError
+from narrowgauge.sim.rtl.engine import RtlEngine
+from narrowgauge.sim.rtl.verilate import lint
 
 from .engine_programs import SMALL, Case, damaged, random_case
 from .engine_scenarios import random_write

@@ -10,16 +10,16 @@ import pytest
 
 from narrowgauge.graph import Graph
 from narrowgauge.graph.level import Sentence
-from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import Compiled, compile_graph
-from narrowgauge.hw.isa import Parameters
-from narrowgauge.hw.views import never_held
-from narrowgauge.model.data import Labels, WordTokenizer, encode_split, load
+from narrowgauge.hw.host.views import never_held
+from narrowgauge.hw.isa import instructions as isa
+from narrowgauge.hw.isa.instructions import Parameters
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.presets import preset
-from narrowgauge.sim.golden import GoldenModel
-from narrowgauge.sim.rtl_level import RtlLevel
-from narrowgauge.sim.verify import verify_levels
+from narrowgauge.sim.golden.model import GoldenModel
+from narrowgauge.sim.levels.compare import verify_levels
+from narrowgauge.sim.levels.rtl import RtlLevel
+from narrowgauge.text import Labels, WordTokenizer, encode_split, load
 
 from .models import random_config, random_model, random_sentences
 from .test_all_levels import crowded

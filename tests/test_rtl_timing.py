@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from narrowgauge.hw import isa, timing
-from narrowgauge.hw.isa import (
+from narrowgauge.hw.compiler import timing
+from narrowgauge.hw.isa import instructions as isa
+from narrowgauge.hw.isa.instructions import (
     Contract,
     Count,
     Instruction,
@@ -28,8 +29,8 @@ from narrowgauge.hw.isa import (
     Stat,
     Store,
 )
-from narrowgauge.hw.program import Program, to_bytes
-from narrowgauge.sim.rtl_engine import RtlEngine
+from narrowgauge.hw.isa.program import Program, to_bytes
+from narrowgauge.sim.rtl.engine import RtlEngine
 
 from .engine_programs import SMALL
 from .rtl_counters import COUNTERS, predicted

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from narrowgauge.hw.isa import Memory, Parameters
-from narrowgauge.hw.silicon import Silicon
-from narrowgauge.sim.engine import Engine
-from narrowgauge.sim.rtl_engine import RtlEngine
-from narrowgauge.sim.verilate import lint
+from narrowgauge.hw.isa.instructions import Memory, Parameters
+from narrowgauge.hw.synthesis.silicon import Silicon
+from narrowgauge.sim.engine.engine import Engine
+from narrowgauge.sim.rtl.engine import RtlEngine
+from narrowgauge.sim.rtl.verilate import lint
 
 from .engine_programs import SMALL, random_case
 from .test_rtl_engine import STALLS, outcome

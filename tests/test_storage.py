@@ -13,9 +13,9 @@ from narrowgauge.graph import Embedding, Linear, TTMEmbedding
 from narrowgauge.graph.describe import describe
 from narrowgauge.graph.onnx_io import model_bytes, write_build
 from narrowgauge.graph.storage import is_packed, pack, stored_bytes, unpack
-from narrowgauge.sim.golden import GoldenModel
-from narrowgauge.sim.onnx_level import OnnxLevel
-from narrowgauge.sim.verify import verify_levels
+from narrowgauge.sim.golden.model import GoldenModel
+from narrowgauge.sim.levels.compare import verify_levels
+from narrowgauge.sim.levels.onnx import OnnxLevel
 
 from .graphs import random_graph, random_sentences
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from narrowgauge.errors import UserError
-from narrowgauge.model.data import (
+from narrowgauge.sim.levels.predict import Frontend
+from narrowgauge.text import (
     WORD_PATTERNS,
     Corpus,
     Example,
@@ -24,7 +25,6 @@ from narrowgauge.model.data import (
     load,
     split_words,
 )
-from narrowgauge.sim.evaluate import Frontend
 
 SPLITTERS: tuple[Splitter, ...] = tuple(WORD_PATTERNS)
 

@@ -57,8 +57,8 @@ def test_the_golden_model_and_onnxruntime_ask_for_the_limit() -> None:
     import numpy as np
 
     from narrowgauge.graph.onnx_io import model_bytes
-    from narrowgauge.sim.golden import GoldenModel
-    from narrowgauge.sim.onnx_level import OnnxLevel
+    from narrowgauge.sim.golden.model import GoldenModel
+    from narrowgauge.sim.levels.onnx import OnnxLevel
 
     from .graphs import random_graph
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from narrowgauge.hw import isa, timing
-from narrowgauge.hw.isa import (
+from narrowgauge.hw.compiler import timing
+from narrowgauge.hw.isa import instructions as isa
+from narrowgauge.hw.isa.instructions import (
     Contract,
     Count,
     Instruction,
@@ -25,7 +26,7 @@ from narrowgauge.hw.isa import (
     Store,
     Unit,
 )
-from narrowgauge.hw.program import Program, ProgramError
+from narrowgauge.hw.isa.program import Program, ProgramError
 
 N = 8
 PARAMETERS = Parameters(lanes=N)

@@ -30,13 +30,13 @@ from narrowgauge.model.config import (
     TrainingConfig,
     write_config,
 )
-from narrowgauge.model.data import IGNORED, UNKNOWN, batches, encode_split, load
 from narrowgauge.model.evaluate import evaluate, evaluate_model, predict
 from narrowgauge.model.losses import cross_entropy
-from narrowgauge.model.metrics import Scores
 from narrowgauge.model.optimizer import make_optimizer, rate
 from narrowgauge.model.quantizer import calibrate, scale_parameters
 from narrowgauge.model.training import EpochRecord, TrainOptions, TrainResult, train
+from narrowgauge.text import IGNORED, UNKNOWN, batches, encode_split, load
+from narrowgauge.text.scores import Scores
 
 from .corpora import write_verbs
 

@@ -16,9 +16,9 @@ from narrowgauge.fixedpoint import IntArray
 from narrowgauge.graph import Graph, node_outputs
 from narrowgauge.graph.level import Level, Results, Sentence
 from narrowgauge.graph.onnx_io import model_bytes
-from narrowgauge.sim.golden import GoldenModel
-from narrowgauge.sim.onnx_level import OnnxLevel
-from narrowgauge.sim.verify import Difference, LevelResult, print_table, verify_levels
+from narrowgauge.sim.golden.model import GoldenModel
+from narrowgauge.sim.levels.compare import Difference, LevelResult, print_table, verify_levels
+from narrowgauge.sim.levels.onnx import OnnxLevel
 
 from .graphs import random_graph, random_sentences
 from .oracle import run_oracle

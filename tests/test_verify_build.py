@@ -24,8 +24,9 @@ from narrowgauge.fixedpoint import IntArray
 from narrowgauge.graph import Graph, node_outputs
 from narrowgauge.graph.level import Level, Results, Sentence
 from narrowgauge.graph.onnx_io import model_bytes
-from narrowgauge.hw import build as hw_build
-from narrowgauge.hw.build import (
+from narrowgauge.hw.compiler.compile import Compiled, compile_graph
+from narrowgauge.hw.host import build as hw_build
+from narrowgauge.hw.host.build import (
     ENGINE_FILE,
     FILES,
     IMAGE_FILE,
@@ -34,18 +35,17 @@ from narrowgauge.hw.build import (
     compile_build,
     read_engine,
 )
-from narrowgauge.hw.compiler.compile import Compiled, compile_graph
-from narrowgauge.hw.isa import HEADER
-from narrowgauge.hw.record import FileEntry, _checksum
-from narrowgauge.hw.views import never_held
+from narrowgauge.hw.host.record import FileEntry, _checksum
+from narrowgauge.hw.host.views import never_held
+from narrowgauge.hw.isa.instructions import HEADER
 from narrowgauge.model.level import TorchLevel
-from narrowgauge.sim import ladder
-from narrowgauge.sim.evaluate import read_sentences
-from narrowgauge.sim.golden import GoldenModel
-from narrowgauge.sim.ladder import VerifyOptions
-from narrowgauge.sim.levels import ENGINE_LEVELS
-from narrowgauge.sim.onnx_level import OnnxLevel
-from narrowgauge.sim.program_level import ProgramLevel
+from narrowgauge.sim.golden.model import GoldenModel
+from narrowgauge.sim.levels import verify as ladder
+from narrowgauge.sim.levels.engine import ProgramLevel
+from narrowgauge.sim.levels.levels import ENGINE_LEVELS
+from narrowgauge.sim.levels.onnx import OnnxLevel
+from narrowgauge.sim.levels.predict import read_sentences
+from narrowgauge.sim.levels.verify import VerifyOptions
 
 from .builds import SmallBuild, small_build
 from .mutations import Outcome, assert_one_sentence, mutated_bytes, mutated_json, outcome, time_limit

@@ -1,4 +1,4 @@
-// Generated from hw/isa.py by `python -m narrowgauge.hw.generate`; edits are lost.
+// Generated from hw/isa/instructions.py by `python -m narrowgauge.hw.isa.generate`; edits are lost.
 #ifndef NG_ISA_HPP
 #define NG_ISA_HPP
 

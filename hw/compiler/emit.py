@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ..isa import Instruction, Unit, wait
-from ..views import View
+from ..host.views import View
+from ..isa.instructions import Instruction, Unit, wait
 from .allocate import Allocation, sharers
 from .ir import STEPS, Task
 from .schedule import Schedule

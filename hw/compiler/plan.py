@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass, replace
 
 from ...graph import Graph, Linear, Plan, linear_steps, mid_count
-from ..isa import Contract
-from ..timing import cost
+from ..isa.instructions import Contract
+from .timing import cost
 
 
 @dataclass(frozen=True)

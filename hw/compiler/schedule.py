@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from ..isa import Unit
-from ..timing import Cost, cost
+from ..isa.instructions import Unit
 from .ir import Task, dependencies
+from .timing import Cost, cost
 
 _PATIENCE = 64
 """Cycles that a unit may wait for the task that comes first in the model."""

@@ -17,7 +17,18 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
-from ..isa import MEMORIES, Contract, Indexed, Instruction, LayerNorm, Load, Memory, Softmax, Space, Unit
+from ..isa.instructions import (
+    MEMORIES,
+    Contract,
+    Indexed,
+    Instruction,
+    LayerNorm,
+    Load,
+    Memory,
+    Softmax,
+    Space,
+    Unit,
+)
 from .image import Image
 from .ir import STEPS, Access, Buffer, Task
 

@@ -1,4 +1,4 @@
-// Generated from hw/isa.py by `python -m narrowgauge.hw.generate`; edits are lost.
+// Generated from hw/isa/instructions.py by `python -m narrowgauge.hw.isa.generate`; edits are lost.
 
 // A design need not use all of the instruction set, nor a check all fields.
 // verilator lint_off UNUSEDPARAM

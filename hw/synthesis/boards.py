@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import UserError
-from ..isa import Memory, Parameters
-from ..silicon import PLAIN, Silicon
+from ..isa.instructions import Memory, Parameters
+from .silicon import PLAIN, Silicon
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ...errors import UserError
 from ...files import write_atomic
-from ..isa import Parameters
-from ..sources import WRAPPER, sources, top_parameters
+from ..isa.instructions import Parameters
 from .boards import Board
+from .sources import WRAPPER, sources, top_parameters
 
 _RUN = Path(__file__).with_name("vivado") / "run.tcl"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..isa import Parameters
-from ..sources import TOP, top_parameters
+from ..isa.instructions import Parameters
 from .boards import Board
 from .cells import Cost, cost_of
 from .design import Design
 from .levels import Levels
+from .sources import TOP, top_parameters
 from .yosys import FAMILIES, Figures, Progress, elaborate, find_yosys, synthesize, synthesize_flat
 
 RESOURCES = ("lut", "ff", "dsp", "bram36", "uram")

@@ -20,9 +20,9 @@ from ... import toolchain
 from ...compilecache import cache_folder
 from ...errors import UserError
 from ...files import read_json, write_json
-from ..sources import sources
 from .design import Design, Module, read_design
 from .levels import Levels, longest_path
+from .sources import sources
 
 FAMILIES = ("xcup", "xc7")
 """UltraScale+ and 7-series, as `synth_xilinx` names them."""

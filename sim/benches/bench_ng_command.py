@@ -13,10 +13,10 @@ from typing import Any
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from ...fixedpoint import ACC_BITS
-from ...hw import isa
-from ...hw.isa import Error, Memory, Parameters
-from ...hw.program import ProgramError
-from ..engine import Engine
+from ...hw.isa import instructions as isa
+from ...hw.isa.instructions import Error, Memory, Parameters
+from ...hw.isa.program import ProgramError
+from ..engine.engine import Engine
 from . import structs
 from .common import STALLS, bench, generator, lanes, pack, start, value
 

@@ -23,7 +23,7 @@ from cocotbext.axi import (
     AxiStreamSource,
 )
 
-from ...hw import isa
+from ...hw.isa import instructions as isa
 from .common import PERIOD, bench, cycles, generator, start
 from .scenario import Step, read
 

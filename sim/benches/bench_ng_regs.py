@@ -13,8 +13,8 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiLiteReadBus, AxiLiteWrit
 from cocotbext.axi.axil_channels import AxiLiteARBus, AxiLiteAWBus, AxiLiteBBus, AxiLiteRBus, AxiLiteWBus
 
 from ...fixedpoint import ACC_BITS
-from ...hw import isa
-from ...hw.isa import Memory
+from ...hw.isa import instructions as isa
+from ...hw.isa.instructions import Memory
 from .common import bench, cycles, generator, lanes, start, value
 
 ADDRESSES = {register.name: register.address for register in isa.registers()}

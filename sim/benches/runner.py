@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ...compilecache import execute, plain_path
-from .. import coverage
-from ..verilate import RTL, Watch, verilated, waves_in
+from ..rtl import coverage
+from ..rtl.verilate import RTL, Watch, verilated, waves_in
 
 HERE = Path(__file__).resolve().parent
 

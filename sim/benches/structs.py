@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from ..verilate import RTL
+from ..rtl.verilate import RTL
 
 _PACKAGES = ("ng_isa_pkg.sv", "ng_pkg.sv")
 _COMMENT = re.compile(r"//[^\n]*")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import UserError
-from ..verilate import RTL
+from ..rtl.verilate import RTL
 
 _HERE = Path(__file__).resolve().parent
 

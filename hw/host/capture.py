@@ -1,0 +1,85 @@
+"""Values of the graph out of the words that an engine writes, by the views of the compiler."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from ...errors import UserError
+from ...fixedpoint import IntArray
+from ...graph import QUERIES, Graph
+from ..isa.instructions import Memory, Unit
+from .views import View
+
+
+class Capture:
+    """Collects the values of one run. It is the engine's `on_write`: `engine.run(.., on_write=capture)`.
+
+    Args:
+        graph: the model.
+        views: where its values are written.
+        lengths: tokens of each sentence of the run.
+    """
+
+    def __init__(self, graph: Graph, views: Iterable[View], lengths: Sequence[int]) -> None:
+        self._graph = graph
+        self._lengths = lengths
+        self._views: dict[tuple[Unit, int], list[View]] = defaultdict(list)
+        for view in views:
+            if view.sentence < len(lengths):
+                self._views[view.unit, view.number].append(view)
+        self._found: list[dict[str, tuple[IntArray, IntArray]]] = [{} for _ in lengths]
+
+    def __call__(
+        self,
+        unit: Unit,
+        number: int,
+        memory: Memory,
+        addresses: IntArray,
+        words: IntArray,
+        before_table: IntArray | None,
+    ) -> None:
+        """Takes what an instruction wrote, see `sim.engine.OnWrite`."""
+        views = self._views.get((unit, number))
+        if not views:
+            return
+        # Of equal addresses the last one counts.
+        order = np.argsort(addresses, kind="stable")
+        ordered = addresses[order]
+        for view in views:
+            source = before_table if view.before_table else words
+            data, filled = self._value(view)
+            index, at, lanes = _places(view, data.shape)
+            row = order[np.searchsorted(ordered, at, side="right") - 1]
+            wrong = addresses[row] != at
+            if view.memory is not memory or source is None or wrong.any():
+                raise UserError(
+                    f"the views are not those of the program: instruction {number} of the {unit.name} unit does not "
+                    f"write all that they say of {view.value[:60]!r}; compile the model again."
+                )
+            data[index] = source[row, lanes].astype(data.dtype)
+            filled[index] = True
+
+    def values(self) -> list[dict[str, IntArray]]:
+        """For each sentence the values that are complete, by name, with their dims."""
+        return [
+            {name: data for name, (data, filled) in found.items() if filled.all()} for found in self._found
+        ]
+
+    def _value(self, view: View) -> tuple[IntArray, IntArray]:
+        found = self._found[view.sentence]
+        if view.value not in found:
+            value = self._graph.values[view.value]
+            length = self._lengths[view.sentence]
+            shape = tuple(length if d == QUERIES else int(d) for d in value.dims)
+            found[view.value] = np.zeros(shape, value.fmt.dtype), np.zeros(shape, bool)
+        return found[view.value]
+
+
+@lru_cache(maxsize=4096)
+def _places(view: View, dims: tuple[int, ...]) -> tuple[tuple[IntArray, ...], IntArray, IntArray]:
+    """`View.places`: the same in every sentence of a length."""
+    return view.places(dims)

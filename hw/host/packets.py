@@ -1,0 +1,135 @@
+"""The host's side of a RUN: token ids to the packet of index words, and output beats to logits. Needs numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ...errors import UserError
+from ...fixedpoint import IntArray
+from ..isa.instructions import INDEX_COLUMNS, MEMORIES, Memory
+
+_LOGIT_BYTES = MEMORIES[Memory.WIDE].lane_bits // 8
+
+
+@dataclass(frozen=True)
+class IndexColumn:
+    """One index column of a token: (id // divisor) % modulus, with the id of its source.
+
+    Attributes:
+        source: what the id is: of the token, or of its segment.
+        divisor, modulus: the weight of the digit in the mixed radix, and its base; from 1.
+    """
+
+    source: Literal["tokens", "segments"]
+    divisor: int
+    modulus: int
+
+
+@dataclass(frozen=True)
+class Output:
+    """What one STORE sends, unless it is skipped: one feature a word, one token a lane.
+
+    Attributes:
+        task: key of the answer, one of `Graph.outputs`.
+        value: name of the logits in the graph.
+        sentence, block: of the STORE.
+        words: features.
+        per_token: whether each token has an answer; otherwise the answer is lane 0.
+    """
+
+    task: str
+    value: str
+    sentence: int
+    block: int
+    words: int
+    per_token: bool
+
+
+def run_packet(
+    columns: Sequence[IndexColumn], sentences: Sequence[tuple[IntArray, IntArray | None]], stream: bytes
+) -> bytes:
+    """The packet of a RUN: the index words of each sentence, then the constants that find no room in the engine.
+
+    Args:
+        columns: see `pack_indices`.
+        sentences: token ids and segment ids of each.
+        stream: of the build, the same in every run.
+
+    Raises:
+        UserError: see `pack_indices`.
+    """
+    return b"".join(pack_indices(columns, tokens, segments) for tokens, segments in sentences) + stream
+
+
+def pack_indices(columns: Sequence[IndexColumn], tokens: IntArray, segments: IntArray | None) -> bytes:
+    """The index words of one sentence, one a token.
+
+    Args:
+        columns: at most `isa.INDEX_COLUMNS`; the columns after them are 0.
+        tokens: token ids, shape (T,).
+        segments: segment ids, shape (T,), or None if no column reads them.
+
+    Raises:
+        UserError: a column reads segments and there are none, or an id is out of the range of its columns.
+    """
+    words = np.zeros((len(tokens), INDEX_COLUMNS), "<u2")
+    sources = {"tokens": tokens, "segments": segments}
+    limits: dict[str, int] = {}
+    for column in columns:
+        limits[column.source] = max(limits.get(column.source, 0), column.divisor * column.modulus)
+    for source, limit in limits.items():
+        ids = sources[source]
+        if ids is None or len(ids) != len(tokens):
+            raise UserError(
+                f"the model reads one of the {source} for each of {len(tokens)} tokens; give them."
+            )
+        if ids.min(initial=0) < 0 or ids.max(initial=0) >= limit:
+            wrong = next(i for i in ids.tolist() if not 0 <= i < limit)
+            raise UserError(
+                f"{wrong} is not among the {source} of the model, 0 to {limit - 1}; "
+                "use the vocabulary that it was trained with."
+            )
+    for number, column in enumerate(columns):
+        ids = sources[column.source]
+        assert ids is not None
+        words[:, number] = ids // column.divisor % column.modulus
+    return words.tobytes()
+
+
+def unpack_outputs(
+    outputs: Sequence[Output], lanes: int, lengths: Sequence[int], beats: bytes
+) -> list[dict[str, IntArray]]:
+    """The logits in what a RUN sent: for each sentence a matrix (tokens, features) or a row (features,) by task.
+
+    Args:
+        outputs: the STOREs in their order in the list `stream`.
+        lanes: N.
+        lengths: tokens of each sentence of the run.
+        beats: the output stream.
+
+    Raises:
+        UserError: the stream is shorter or longer than these outputs are.
+    """
+    sent = [o for o in outputs if o.sentence < len(lengths) and o.block * lanes < lengths[o.sentence]]
+    size = sum(output.words for output in sent) * lanes * _LOGIT_BYTES
+    if len(beats) != size:
+        raise UserError(
+            f"the engine sent {len(beats)} bytes instead of {size}; load the program of this build."
+        )
+    logits = np.frombuffer(beats, "<i2").astype(np.int16)
+    blocks: list[dict[str, dict[int, IntArray]]] = [{} for _ in lengths]
+    at = 0
+    for output in sent:
+        part = logits[at : at + output.words * lanes].reshape(output.words, lanes).T
+        at += part.size
+        tokens = min(lanes, lengths[output.sentence] - output.block * lanes)
+        part = part[:tokens] if output.per_token else part[0]
+        blocks[output.sentence].setdefault(output.task, {})[output.block] = part
+    return [
+        {task: np.concatenate([parts[b] for b in sorted(parts)]) for task, parts in found.items()}
+        for found in blocks
+    ]

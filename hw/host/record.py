@@ -1,0 +1,401 @@
+"""What `engine.json` says, as types: strictly read, so that a record that does not fit its program is refused.
+
+Reading needs numpy alone, like all code that runs on a board: so no schema library is used here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import reprlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar
+
+from ..compiler.compile import Compiled, Options, engine_for
+from ..isa.instructions import (
+    INDEX_COLUMNS,
+    ISA_VERSION,
+    MAX_LENGTH,
+    SENTENCES,
+    Contract,
+    LayerNorm,
+    Memory,
+    Parameters,
+    Softmax,
+    Unit,
+    max_depth,
+)
+from ..isa.program import Program
+from .packets import IndexColumn, Output
+from .views import Axis, View
+
+FORMAT = "narrowgauge-engine"
+FORMAT_VERSION = 3
+
+_T = TypeVar("_T")
+
+_CHECKSUM = "checksum"
+_HEAD = {"format": FORMAT, "format_version": FORMAT_VERSION, "isa_version": ISA_VERSION}
+_NAME = 256
+"""Letters of the longest name of a value or a buffer."""
+
+_INDEX = 1 << 24
+"""Largest index, or step of one, in a value: no model has that many features."""
+
+_BYTES = 1 << 40
+_MOST_AXES = 4
+_MOST_DIMS = 3
+
+
+_REPR = reprlib.Repr()
+_REPR.maxlevel = _REPR.maxdict = _REPR.maxlist = 2
+_shown = _REPR.repr
+"""A value that is refused, cut to what fits a sentence."""
+
+
+class RecordError(ValueError):
+    """What is wrong with a record, for the reader."""
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Size in bytes and SHA-256 of a file."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, content: bytes) -> FileEntry:
+        """That of a file with this content."""
+        return cls(len(content), hashlib.sha256(content).hexdigest())
+
+
+@dataclass(frozen=True)
+class Record:
+    """The content of `engine.json`.
+
+    Attributes:
+        options: what the model was compiled for.
+        engine: parameters of the engine that the HLS project and the simulators are made with.
+        inputs: what the host sends of each token.
+        outputs: what the host receives.
+        layers: by unit, the layer that each instruction belongs to.
+        peak: what lies in each memory when it is fullest: buffers and their words, by the memory's name.
+        views: where each value of the graph is written.
+        files: the build's files for an engine and the model that they were compiled from.
+    """
+
+    options: Options
+    engine: Parameters
+    inputs: tuple[IndexColumn, ...]
+    outputs: tuple[Output, ...]
+    layers: tuple[tuple[str, ...], ...]
+    peak: Mapping[str, tuple[tuple[str, int], ...]]
+    views: tuple[View, ...]
+    files: Mapping[str, FileEntry]
+
+    @classmethod
+    def of(cls, compiled: Compiled, files: Mapping[str, bytes]) -> Record:
+        """The record of a compiled model and the files that hold it."""
+        return cls(
+            compiled.options,
+            compiled.engine,
+            compiled.inputs,
+            compiled.outputs,
+            compiled.layers,
+            {memory.name: parts for memory, parts in compiled.peak.items()},
+            compiled.views,
+            {name: FileEntry.of(content) for name, content in files.items()},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """In JSON's types, with the checksum of all the rest."""
+        content = _HEAD | {
+            "options": asdict(self.options),
+            "engine": asdict(self.engine),
+            "inputs": [asdict(column) for column in self.inputs],
+            "outputs": [asdict(output) for output in self.outputs],
+            "layers": [list(names) for names in self.layers],
+            "peak": {memory: list(map(list, parts)) for memory, parts in self.peak.items()},
+            "files": {
+                name: {"bytes": entry.size, "sha256": entry.sha256} for name, entry in self.files.items()
+            },
+            "views": [_view_row(view) for view in self.views],
+        }
+        return content | {_CHECKSUM: _checksum(content)}
+
+
+def parse_record(value: Any, names: tuple[str, ...]) -> Record:
+    """The record that `Record.to_json` gave `value` of.
+
+    Args:
+        value: from JSON.
+        names: the files that it lists, no more and no less.
+
+    Raises:
+        RecordError: a field is missing, unknown, of another type or out of its range, or the checksum is wrong.
+    """
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        raise RecordError("it does not describe a program")
+    for key in ("format_version", "isa_version"):
+        if value.get(key) != _HEAD[key] or type(value[key]) is not int:
+            raise RecordError(f"{key} must be {_HEAD[key]}, got {_shown(value.get(key))}")
+    parts = tuple(field.name for field in fields(Record))
+    _keys(value, (*_HEAD, _CHECKSUM, *parts), "engine.json")
+    if _checksum({key: part for key, part in value.items() if key != _CHECKSUM}) != value[_CHECKSUM]:
+        raise RecordError("its checksum is not that of its content")
+    readers: tuple[Callable[[Any], Any], ...] = (
+        _options,
+        read_parameters,
+        lambda part: _list(part, _column, INDEX_COLUMNS),
+        lambda part: _list(part, _output),
+        lambda part: _list(part, lambda layer: _list(layer, _name), len(Unit), len(Unit)),
+        _peak,
+        lambda part: _list(part, _view),
+        lambda part: _files(part, names),
+    )
+    return Record(*(_within(name, read, value[name]) for name, read in zip(parts, readers, strict=True)))
+
+
+def check_record(record: Record, program: Program) -> None:
+    """Checks that a record can be that of a program: what the views show is what its instructions write.
+
+    Raises:
+        RecordError: it is not.
+    """
+    options, needs = record.options, program.parameters
+    for name, found, told in (
+        ("lanes", needs.lanes, options.lanes),
+        ("sentences", program.sentences, options.sentences),
+        ("max_length", program.max_length, options.max_length),
+    ):
+        if found != told:
+            raise RecordError(f"options: {name} must be that of the program, {found}, got {told}")
+    if record.engine != (options.engine or engine_for(program, options.frugal)):
+        raise RecordError("engine must be the one that the options ask for")
+    for unit, layers in zip(Unit, record.layers, strict=True):
+        if len(layers) != len(program.of(unit)):
+            raise RecordError(
+                f"layers must name one for each of the {len(program.of(unit))} instructions of the {unit.name} unit, "
+                f"got {len(layers)}"
+            )
+    for memory, buffers in record.peak.items():
+        if sum(words for _, words in buffers) > needs.depth(Memory[memory]):
+            raise RecordError(f"peak: the buffers must fit {memory} memory")
+    tasks: dict[str, Output] = {}
+    for output in record.outputs:
+        if output.sentence >= program.sentences or output.block * needs.lanes >= program.max_length:
+            raise RecordError("outputs must be of sentences and blocks that the program has")
+        first = tasks.setdefault(output.task, output)
+        if (first.value, first.words, first.per_token) != (output.value, output.words, output.per_token):
+            raise RecordError(f"outputs must agree on what {output.task[:40]!r} is")
+    for number, view in enumerate(record.views):
+        _within(f"views {number}", lambda view: _check_view(view, program), view)
+
+
+def read_parameters(value: Any, *, partial: bool = False) -> Parameters:
+    """The parameters of an engine.
+
+    Args:
+        value: from JSON.
+        partial: whether fields may be left out; they are those of the default engine.
+
+    Raises:
+        RecordError: there is no such engine.
+    """
+    names = tuple(field.name for field in fields(Parameters))
+    _keys(value, names, "an engine", partial)
+    try:
+        return Parameters(**value)
+    except ValueError as error:
+        raise RecordError(str(error)) from None
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    """The SHA-256 of a record without its checksum, however the JSON is laid out."""
+    try:
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    except RecursionError:
+        raise RecordError("its lists are nested too deeply") from None
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _within(where: str, read: Callable[[Any], _T], value: Any) -> _T:
+    try:
+        return read(value)
+    except RecordError as error:
+        raise RecordError(f"{where}: {error}") from None
+
+
+def _keys(value: Any, names: tuple[str, ...], what: str, partial: bool = False) -> None:
+    if not isinstance(value, dict):
+        raise RecordError(f"{what} must be an object, got {_shown(value)}")
+    unknown = [name for name in value if name not in names]
+    missing = [] if partial else [name for name in names if name not in value]
+    if unknown or missing:
+        if missing:
+            raise RecordError(f"{what} must have the field {missing[0]!r}")
+        raise RecordError(f"{what} has no field {_shown(unknown[0])}")
+
+
+def _integer(value: Any, lo: int, hi: int, name: str) -> int:
+    if type(value) is not int or not lo <= value <= hi:
+        raise RecordError(f"{name} must be a whole number from {lo} to {hi}, got {_shown(value)}")
+    return value
+
+
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise RecordError(f"{name} must be true or false, got {_shown(value)}")
+    return value
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= _NAME:
+        raise RecordError(f"a name must have 1 to {_NAME} letters, got {_shown(value)}")
+    return value
+
+
+def _list(value: Any, read: Callable[[Any], _T], most: int | None = None, least: int = 0) -> tuple[_T, ...]:
+    if not isinstance(value, list):
+        raise RecordError(f"there must be a list, got {_shown(value)}")
+    if len(value) < least or (most is not None and len(value) > most):
+        raise RecordError(f"there must be {least} to {most} entries, got {len(value)}")
+    return tuple(_within(str(number), read, entry) for number, entry in enumerate(value))
+
+
+def _options(value: Any) -> Options:
+    _keys(value, tuple(field.name for field in fields(Options)), "the options")
+    engine, words = value["engine"], value["weight_words"]
+    return Options(
+        _integer(value["lanes"], 1, 1 << 10, "lanes"),
+        _integer(value["sentences"], 1, SENTENCES, "sentences"),
+        _integer(value["max_length"], 1, MAX_LENGTH, "max_length"),
+        None if engine is None else read_parameters(engine),
+        _flag(value["frugal"], "frugal"),
+        None if words is None else _integer(words, 1, _BYTES, "weight_words"),
+    )
+
+
+def _column(value: Any) -> IndexColumn:
+    _keys(value, ("source", "divisor", "modulus"), "a column")
+    if value["source"] not in ("tokens", "segments"):
+        raise RecordError(f"source must be tokens or segments, got {_shown(value['source'])}")
+    return IndexColumn(
+        value["source"],
+        _integer(value["divisor"], 1, (1 << 31) - 1, "divisor"),
+        _integer(value["modulus"], 1, 1 << 16, "modulus"),
+    )
+
+
+def _output(value: Any) -> Output:
+    _keys(value, tuple(field.name for field in fields(Output)), "an output")
+    return Output(
+        _name(value["task"]),
+        _name(value["value"]),
+        _integer(value["sentence"], 0, SENTENCES - 1, "sentence"),
+        _integer(value["block"], 0, MAX_LENGTH, "block"),
+        _integer(value["words"], 1, max_depth(Memory.WIDE), "words"),
+        _flag(value["per_token"], "per_token"),
+    )
+
+
+def _peak(value: Any) -> dict[str, tuple[tuple[str, int], ...]]:
+    _keys(value, tuple(memory.name for memory in Memory), "the peak", partial=True)
+
+    def buffer(part: Any) -> tuple[str, int]:
+        if not isinstance(part, list) or len(part) != 2:
+            raise RecordError(f"there must be a name and a number of words, got {_shown(part)}")
+        return _name(part[0]), _integer(part[1], 0, 1 << 31, "words")
+
+    return {
+        memory: _within(memory, lambda parts: _list(parts, buffer), parts) for memory, parts in value.items()
+    }
+
+
+def _files(value: Any, names: tuple[str, ...]) -> dict[str, FileEntry]:
+    _keys(value, names, "the files")
+
+    def entry(part: Any) -> FileEntry:
+        _keys(part, ("bytes", "sha256"), "a file")
+        digest = part["sha256"]
+        if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+            raise RecordError(f"sha256 must be 64 hexadecimal digits, got {_shown(digest)}")
+        return FileEntry(_integer(part["bytes"], 0, _BYTES, "bytes"), digest)
+
+    return {name: _within(name, entry, value[name]) for name in names}
+
+
+def _view_row(view: View) -> list[Any]:
+    return [
+        view.value,
+        int(view.unit),
+        view.number,
+        view.sentence,
+        int(view.memory),
+        view.base,
+        list(view.origin),
+        [[axis.count, axis.address, axis.lane, list(axis.steps)] for axis in view.axes],
+        view.before_table,
+    ]
+
+
+def _view(row: Any) -> View:
+    if not isinstance(row, list) or len(row) != len(fields(View)):
+        raise RecordError(f"there must be {len(fields(View))} numbers and lists, got {_shown(row)}")
+    value, unit, number, sentence, memory, base, origin, axes, before_table = row
+
+    def index(part: Any) -> int:
+        return _integer(part, 0, _INDEX, "an index")
+
+    def axis(part: Any) -> Axis:
+        if not isinstance(part, list) or len(part) != len(fields(Axis)):
+            raise RecordError(f"an axis must have {len(fields(Axis))} parts, got {_shown(part)}")
+        count, address, lane, steps = part
+        return Axis(
+            _integer(count, 1, _INDEX, "count"),
+            _integer(address, 0, _INDEX, "address"),
+            _integer(lane, 0, _INDEX, "lane"),
+            _list(steps, index, _MOST_DIMS, 1),
+        )
+
+    return View(
+        _name(value),
+        Unit(_integer(unit, 0, len(Unit) - 1, "unit")),
+        _integer(number, 0, max_depth(Memory.PROGRAM), "number"),
+        _integer(sentence, 0, SENTENCES - 1, "sentence"),
+        Memory(_integer(memory, 0, len(Memory) - 1, "memory")),
+        _integer(base, 0, _INDEX, "base"),
+        _list(origin, index, _MOST_DIMS, 1),
+        _list(axes, axis, _MOST_AXES, 1),
+        _flag(before_table, "before_table"),
+    )
+
+
+def _check_view(view: View, program: Program) -> None:
+    instructions = program.of(view.unit)
+    if view.number >= len(instructions):
+        raise RecordError(f"number must be below {len(instructions)}, got {view.number}")
+    instruction = instructions[view.number]
+    written: int | None = None
+    if isinstance(instruction, Contract):
+        written = instruction.c_space
+    elif isinstance(instruction, Softmax | LayerNorm):
+        written = Memory.VECTOR
+    if (view.sentence, view.memory) != (instruction.sentence, written):
+        raise RecordError(
+            f"sentence and memory must be those of instruction {view.number} of the {view.unit.name} unit"
+        )
+    if view.before_table and not (isinstance(instruction, Contract) and instruction.table):
+        raise RecordError("before_table must be false where the instruction has no table")
+    words = 1 + sum((axis.count - 1) * axis.address for axis in view.axes)
+    lanes = 1 + sum((axis.count - 1) * axis.lane for axis in view.axes)
+    depth = program.parameters.depth(view.memory)
+    if view.base + words > depth or lanes > program.parameters.lanes:
+        raise RecordError(f"the words must lie in {depth} of {program.parameters.lanes} lanes")
+    if math.prod(axis.count for axis in view.axes) > words * lanes:
+        raise RecordError("no place in a memory may be shown twice")
+    if any(len(axis.steps) != len(view.origin) for axis in view.axes):
+        raise RecordError("an axis must have one step for each index of the origin")

@@ -1,0 +1,85 @@
+"""Where the integers of a graph's values lie in the words that an engine writes: for captures and comparisons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...fixedpoint import IntArray
+from ...graph import Embedding, Graph
+from ..isa.instructions import Memory, Unit
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One loop over a view.
+
+    Attributes:
+        count: how often.
+        address: words from one turn to the next.
+        lane: lanes from one turn to the next.
+        steps: steps of the value's index, one number a dimension of the value.
+    """
+
+    count: int
+    address: int
+    lane: int
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """A part of a value, as one instruction writes it.
+
+    Attributes:
+        value: name in the graph.
+        unit, number: the instruction, by its place in the list of its unit.
+        sentence: that it belongs to.
+        memory: where it is written.
+        base: address of the word with the index `origin`.
+        origin: index in the value, one number a dimension.
+        axes: loops whose product covers the part.
+        before_table: whether the value is what the instruction had before its table.
+    """
+
+    value: str
+    unit: Unit
+    number: int
+    sentence: int
+    memory: Memory
+    base: int
+    origin: tuple[int, ...]
+    axes: tuple[Axis, ...]
+    before_table: bool = False
+
+    def places(self, dims: tuple[int, ...]) -> tuple[tuple[IntArray, ...], IntArray, IntArray]:
+        """What of a value of the shape `dims` lies where: (index a dimension, addresses, lanes), flat, equally long.
+
+        What the view has beyond `dims`, tokens past a sentence's length for instance, is left out.
+        """
+        counts = [axis.count for axis in self.axes]
+        grids = np.indices(counts, sparse=True) if counts else []
+        address = np.full(counts, self.base, np.int64)
+        lane = np.zeros(counts, np.int64)
+        index = [np.full(counts, start, np.int64) for start in self.origin]
+        for axis, grid in zip(self.axes, grids, strict=True):
+            address = address + axis.address * grid
+            lane = lane + axis.lane * grid
+            for dim, step in enumerate(axis.steps):
+                if step:
+                    index[dim] = index[dim] + step * grid
+        inside = np.ones(counts, bool)
+        for dim, size in enumerate(dims):
+            inside &= index[dim] < size
+        return tuple(i[inside] for i in index), address[inside], lane[inside]
+
+
+def never_held(graph: Graph) -> frozenset[str]:
+    """Values of a graph that no engine holds, whatever a program says of itself.
+
+    These are the products of constants, which are made with the image, and the rows of dense embeddings, which are
+    added as they are read.
+    """
+    rows = (node.output for node in graph.nodes if isinstance(node, Embedding))
+    return frozenset((*graph.merged(), *rows))

@@ -1,0 +1,1 @@
+"""The program simulator: the engine's units in numpy, one instruction at a time."""

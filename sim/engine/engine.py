@@ -1,0 +1,332 @@
+"""The program simulator: an engine that executes binary programs exactly as `docs/isa.md` says.
+
+It knows neither graph nor compiler. Each instruction is vectorized (`engine_contract`, `engine_units`); here are the
+commands, the tokens and the errors.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ...errors import UserError
+from ...fixedpoint import IntArray
+from ...hw.isa import instructions as isa
+from ...hw.isa.instructions import Contract, Error, Instruction, Memory, Parameters, Unit
+from ...hw.isa.program import ProgramError, read_header
+from .contract import ContractPlan, Written, loop_counts
+from .hazards import HazardError, Hazards
+from .memories import FaultError, Memories, Packet, Place
+from .units import LayerNormStep, LoadStep, SoftmaxStep, StoreStep
+
+OnWrite = Callable[[Unit, int, Memory, IntArray, IntArray, IntArray | None], None]
+"""Called after an instruction that wrote KV, ACT, VECTOR, SCORE or WIDE with its unit and number, the memory, the
+addresses (n,), the words (n, N) as they were written and, where it has a table, the words before the table."""
+
+_HEADER_BYTES = struct.calcsize(f"<{len(isa.HEADER)}I")
+_INSTRUCTION_BYTES = isa.INSTRUCTION_BITS // 8
+_MOST_PLANS = 4096
+
+
+class TooLongError(UserError):
+    """A command takes more steps than the simulator was allowed."""
+
+
+class _List:
+    """The instructions of one list, decoded when they are first read."""
+
+    def __init__(self, unit: Unit, data: bytes, only: type[Instruction] | None = None) -> None:
+        self.unit = unit
+        self._data = data
+        self._only = only
+        self._decoded: list[Instruction | None] = [None] * (len(data) // _INSTRUCTION_BYTES)
+
+    def __len__(self) -> int:
+        return len(self._decoded)
+
+    def read(self, number: int) -> Instruction:
+        """An instruction.
+
+        Raises:
+            FaultError: FIELD.
+        """
+        found = self._decoded[number]
+        if found is None:
+            start = number * _INSTRUCTION_BYTES
+            try:
+                found = isa.decode(self._data[start : start + _INSTRUCTION_BYTES])
+            except isa.FieldError as error:
+                raise FaultError(Error.FIELD, f"it can't be decoded ({error})") from None
+            opcode = isa.OPCODES[type(found)]
+            if isa.UNITS[opcode] is not self.unit or (self._only and not isinstance(found, self._only)):
+                raise FaultError(Error.FIELD, f"{opcode.name} can't stand in this list")
+            self._decoded[number] = found
+        return found
+
+
+@dataclass
+class _Command:
+    """INIT or RUN at work.
+
+    Attributes:
+        stream: the packet.
+        lengths: tokens of each sentence of a RUN; None in INIT, where nothing is skipped and a length is 0.
+        on_write: see `OnWrite`.
+        retired: instructions by unit.
+        accumulators: (N, N), what a CONTRACT with `keep` left.
+        results: what the STOREs sent.
+        steps: pairs of words multiplied and words drained so far.
+    """
+
+    stream: Packet
+    lengths: Sequence[int] | None = None
+    on_write: OnWrite | None = None
+    retired: list[int] = field(default_factory=lambda: [0] * len(Unit))
+    accumulators: IntArray | None = None
+    results: list[bytes] = field(default_factory=list)
+    steps: int = 0
+
+    def place(self, instruction: Instruction, lanes: int) -> Place | None:
+        """What an instruction knows of its block, or None if it is skipped."""
+        if self.lengths is None:
+            return Place(instruction.sentence, 0, 0, 0, 0)
+        first = lanes * instruction.block
+        if instruction.sentence >= len(self.lengths) or first >= self.lengths[instruction.sentence]:
+            return None
+        length = self.lengths[instruction.sentence]
+        return Place(instruction.sentence, first, length, min(lanes, length - first), -(-length // lanes))
+
+
+class Engine:
+    """An engine with its memories. Commands end, or raise and leave the engine in the error state until `clear`.
+
+    A packet is the bytes of its 64-bit beats; what its last beat lacks is zeros. `last` says whether that beat carries
+    TLAST: if it does not, a command that wants more beats ends as TRUNCATED all the same (the engine's TIMEOUT, or a
+    wait for ever). A packet without a byte has no beat that could carry TLAST.
+
+    Args:
+        parameters: what the engine is built with.
+        strict: also raise `HazardError` where a program's result depends on the speed of the units, or on words
+            that nothing has written.
+        most_steps: pairs of words multiplied and words drained, all together, after which a command is given up: no
+            error of the engine, which would go on for so many cycles. None: never.
+
+    Attributes:
+        error: the code in the status register.
+        where: the instruction in ERROR_WHERE, as unit and number in its list.
+    """
+
+    def __init__(self, parameters: Parameters, strict: bool = False, most_steps: int | None = None) -> None:
+        self.parameters = parameters
+        self.most_steps = most_steps
+        self.error = Error.NONE
+        self.where: tuple[Unit, int] | None = None
+        self._memories = Memories(parameters)
+        self._hazards = Hazards(parameters) if strict else None
+        self._stopped = False
+        self._header: dict[str, int] = {}
+        self._init: _List | None = None
+        self._lists: tuple[_List, ...] = ()
+        self._has_image = False
+        self._plans: dict[tuple[object, ...], ContractPlan] = {}
+
+    def clear(self) -> None:
+        """CONTROL.clear: ends the error state."""
+        self._stopped = False
+        self.error = Error.NONE
+        self.where = None
+
+    def load_program(self, packet: bytes, *, last: bool = True) -> None:
+        """The command PROGRAM.
+
+        Raises:
+            ProgramError: MAGIC, VERSION, PARAMETER, PROGRAM_CRC, COMMAND, TRUNCATED or OVERRUN.
+        """
+        self._start(True)
+        self._init, self._lists, self._has_image = None, (), False
+        self._plans.clear()
+        if self._hazards:
+            self._hazards.forget()
+        data = Packet(packet, last).data
+        try:
+            header = read_header(data, self.parameters)
+            complete = not last
+        except ProgramError as error:
+            complete = not last and error.error is Error.PROGRAM_CRC
+            if not complete:
+                raise self._stop(error) from None
+        if complete:
+            raise self._stop(
+                ProgramError(Error.OVERRUN, "the packet goes on after the program; send the program alone.")
+            )
+        lists = []
+        at = _HEADER_BYTES
+        for name in isa.LISTS:
+            end = at + header[f"{name}_count"] * _INSTRUCTION_BYTES
+            only = isa.Load if name == "init" else None
+            lists.append(_List(Unit.STREAM if name == "init" else Unit[name.upper()], data[at:end], only))
+            at = end
+        self._header = header
+        self._init, *others = lists
+        self._lists = tuple(others)
+
+    def init(self, packet: bytes, *, last: bool = True) -> None:
+        """The command INIT: the packet is the image.
+
+        Raises:
+            ProgramError: IMAGE_CRC, COMMAND, TRUNCATED, OVERRUN, FIELD, ADDRESS or DEADLOCK.
+        """
+        self._start(self._init is not None)
+        assert self._init is not None
+        self._has_image = False
+        stream = Packet(packet, last)
+        self._execute((self._init,), _Command(stream))
+        if zlib.crc32(stream.data) != self._header["image_crc"]:
+            raise self._stop(
+                ProgramError(
+                    Error.IMAGE_CRC, "the image is damaged (CRC), or of another program; export it again."
+                )
+            )
+        self._has_image = True
+
+    def run(
+        self, packet: bytes, lengths: Sequence[int], on_write: OnWrite | None = None, *, last: bool = True
+    ) -> bytes:
+        """The command RUN.
+
+        Args:
+            packet: what the list `stream` loads.
+            lengths: tokens of each sentence: the registers LENGTH and, by their number, SENTENCES.
+            on_write: see `OnWrite`.
+            last: whether the packet's last beat carries TLAST.
+
+        Returns:
+            The beats of the output stream.
+
+        Raises:
+            ProgramError: with the engine's error code.
+            TooLongError: see `most_steps`.
+        """
+        self._start(self._has_image)
+        most = self._header["max_length"]
+        if not 1 <= len(lengths) <= self._header["sentences"] or not all(1 <= n <= most for n in lengths):
+            raise self._stop(
+                ProgramError(
+                    Error.LENGTH,
+                    f"the program takes 1 to {self._header['sentences']} sentences of 1 to {most} tokens, "
+                    f"not {list(lengths)}; shorten them.",
+                )
+            )
+        command = _Command(Packet(packet, last), tuple(lengths), on_write)
+        self._execute(self._lists, command)
+        return b"".join(command.results)
+
+    def _start(self, ready: bool) -> None:
+        """A command is written: the error state takes none, and its registers keep the error that led to it."""
+        text = "the engine can't take this command now: clear, PROGRAM, INIT, RUN is the order."
+        if self._stopped:
+            raise ProgramError(Error.COMMAND, text)
+        if not ready:
+            raise self._stop(ProgramError(Error.COMMAND, text))
+
+    def _stop(self, error: ProgramError) -> ProgramError:
+        """Enters the error state."""
+        self._stopped = True
+        self.error = error.error
+        self.where = None if error.unit is None or error.number is None else (error.unit, error.number)
+        return error
+
+    def _execute(self, lists: Sequence[_List], command: _Command) -> None:
+        """Lets the units take turns until all lists are done."""
+        retired = command.retired
+        if self._hazards:
+            self._hazards.begin()
+        while any(retired[one.unit] < len(one) for one in lists):
+            before = sum(retired)
+            for one in lists:
+                number = retired[one.unit]
+                if number == len(one):
+                    continue
+                try:
+                    retired[one.unit] += self._turn(one, number, command)
+                except FaultError as fault:
+                    raise self._stop(_named(fault.error, str(fault), one.unit, number)) from None
+                except HazardError as hazard:
+                    raise self._stop(hazard) from None
+            if sum(retired) == before:
+                stuck = next(one for one in lists if retired[one.unit] < len(one))
+                text = "it waits for instructions that can't retire before it"
+                raise self._stop(_named(Error.DEADLOCK, text, stuck.unit, retired[stuck.unit]))
+        if not command.stream.ended:
+            raise self._stop(
+                ProgramError(Error.OVERRUN, "the packet goes on after what the program loads; send less.")
+            )
+
+    def _turn(self, one: _List, number: int, command: _Command) -> bool:
+        """One unit's turn: whether its next instruction has retired."""
+        instruction = one.read(number)
+        place = command.place(instruction, self.parameters.lanes)
+        if place is None:
+            if self._hazards:
+                self._hazards.skip(one.unit, number)
+            return True
+        if any(has < wants for has, wants in zip(command.retired, isa.waits(instruction), strict=True)):
+            return False
+        if isinstance(instruction, Contract):
+            written = self._contract(instruction, number, place, command)
+        else:
+            written = self._step(one.unit, instruction, number, place, command)
+        if command.on_write is not None and written is not None:
+            command.on_write(
+                one.unit, number, written.memory, written.addresses, written.words, written.before_table
+            )
+        return True
+
+    def _contract(self, c: Contract, number: int, place: Place, command: _Command) -> Written | None:
+        counts, rows = loop_counts(c, place)
+        key = (number, counts, rows)
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            plan = self._plans[key] = ContractPlan(c, self.parameters.lanes, counts, rows)
+        plan.check(self._memories, place)
+        command.steps += plan.steps
+        if self.most_steps is not None and command.steps > self.most_steps:
+            self._stopped = True
+            raise TooLongError(f"the program takes more than {self.most_steps} steps; allow more, or clear.")
+        if self._hazards:
+            reads = plan.reads(self._memories, place)
+            self._hazards.execute(Unit.ARRAY, number, isa.waits(c), reads, plan.writes())
+            late = plan.overtaken(self._memories, place)
+            if late is not None:
+                text, itself = "reads what it drains itself", (Unit.ARRAY, number)
+                raise HazardError(Unit.ARRAY, number, plan.target, late, text, itself)
+        written, command.accumulators = plan.execute(self._memories, place, command.accumulators)
+        return written
+
+    def _step(
+        self, unit: Unit, instruction: Instruction, number: int, place: Place, command: _Command
+    ) -> Written | None:
+        step: SoftmaxStep | LayerNormStep | LoadStep | StoreStep
+        if isinstance(instruction, isa.Softmax):
+            step = SoftmaxStep(instruction, self._memories, place)
+        elif isinstance(instruction, isa.LayerNorm):
+            step = LayerNormStep(instruction, self._memories)
+        elif isinstance(instruction, isa.Load):
+            step = LoadStep(instruction, self._memories, place, command.stream)
+        else:
+            assert isinstance(instruction, isa.Store)
+            step = StoreStep(instruction, self._memories, command.results)
+        step.check()
+        if self._hazards:
+            self._hazards.execute(unit, number, isa.waits(instruction), step.reads(), step.writes())
+        return step.execute()
+
+
+def _named(error: Error, text: str, unit: Unit, number: int) -> ProgramError:
+    return ProgramError(
+        error, f"instruction {number} of the {unit.name} unit: {text}; export the model again.", unit, number
+    )

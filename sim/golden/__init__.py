@@ -1,0 +1,1 @@
+"""The golden model: the integer graph in numpy."""

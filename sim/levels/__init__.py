@@ -1,0 +1,1 @@
+"""The levels of the verification ladder, and the comparison of their tensors."""

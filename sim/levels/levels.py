@@ -1,0 +1,90 @@
+"""The levels of the verification ladder by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ...errors import UserError
+from ...graph import Graph
+from ...graph.level import Level, Predictor
+from ...graph.onnx_io import model_bytes
+from ...hw.host.build import read_engine
+from ..golden.model import GoldenModel
+
+LEVELS = ("golden", "torch", "onnx", "program", "hls", "rtl")
+"""All levels. The golden model comes first and is what the others are compared with."""
+
+PREDICTORS = ("golden", "onnx", "program", "hls", "rtl")
+"""Those that need no training run, and give the outputs alone where nothing else is wanted."""
+
+ENGINE_LEVELS = ("program", "hls", "rtl")
+"""Those that run the build's program."""
+
+
+def make_predictor(name: str, build: Path, graph: Graph, *, stalls: bool = False) -> Predictor:
+    """One of the levels `PREDICTORS`. What it needs is imported when it is asked for.
+
+    Args:
+        name: of the level.
+        build: folder of an export.
+        graph: the model that was read from it.
+        stalls: let the streams of the RTL stall at random.
+
+    Raises:
+        UserError: there is no such level, or something that it needs is missing.
+    """
+    if name == "golden":
+        return GoldenModel(graph)
+    if name == "onnx":
+        from .onnx import OnnxLevel
+
+        return OnnxLevel(model_bytes(graph), graph)
+    if name == "program":
+        from .engine import ProgramLevel
+
+        return ProgramLevel(graph, read_engine(build))
+    if name == "rtl":
+        from .rtl import RtlLevel
+
+        return RtlLevel(graph, read_engine(build), stalls=stalls)
+    if name == "hls":
+        from .hls import HlsLevel
+
+        return HlsLevel(graph, read_engine(build))
+    raise UserError(f"there is no level {name!r}; choose from {', '.join(LEVELS)}.")
+
+
+def make_level(
+    name: str, build: Path, graph: Graph, *, run: Path | None = None, stalls: bool = False
+) -> Level:
+    """One of the levels `LEVELS`; see `make_predictor`.
+
+    Args:
+        name, build, graph, stalls: as there.
+        run: the training run that the build was frozen from: for the level torch.
+
+    Raises:
+        UserError: there is no such level, something it needs is missing, or the run is not the build's.
+    """
+    if name != "torch":
+        return make_predictor(name, build, graph, stalls=stalls)
+    if run is None:
+        raise UserError("the level torch needs the training run; give it with --run.")
+    from ...model.checkpoint import load_run
+    from ...model.freeze import freeze
+    from ...model.level import TorchLevel
+
+    loaded = load_run(run, "quantized")
+    if loaded.tokenizer.to_json() != dict(graph.metadata.tokenizer):
+        raise UserError(f"{run} has another vocabulary than {build}; give the run that it was exported from.")
+    if loaded.labels.to_json() != dict(graph.metadata.labels):
+        raise UserError(f"{run} has other labels than {build}; give the run that it was exported from.")
+    if _structure(freeze(loaded.model)) != _structure(graph):
+        raise UserError(f"{run} is another model than {build}; give the run that it was exported from.")
+    return TorchLevel(loaded.model, graph)
+
+
+def _structure(graph: Graph) -> tuple[Any, ...]:
+    """Layers and sizes of a model: what must agree before integers can be compared."""
+    return graph.nodes, {name: value.dims for name, value in graph.values.items()}

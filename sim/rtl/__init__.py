@@ -1,0 +1,1 @@
+"""The RTL compiled with Verilator, driven through ctypes; waveforms and coverage."""

@@ -1,0 +1,34 @@
+"""Data: sentences with labels, from files or the built-in grammar, as token ids in batches.
+
+Needs numpy only; WordPiece vocabularies need `tokenizers`, and hf: sources need `datasets`.
+"""
+
+from .corpus import SPLIT_SEED, SPLITS, WORD_PATTERNS, Corpus, Example, Splitter, split_words
+from .encoding import IGNORED, UNKNOWN, Batch, EncodedSplit, Labels, batches, encode_split
+from .readers import load, load_split
+from .tokenizer import SPECIALS, Encoded, Tokenizer, WordPieceTokenizer, WordTokenizer, tokenizer_from_json
+
+__all__ = [
+    "IGNORED",
+    "SPECIALS",
+    "SPLITS",
+    "SPLIT_SEED",
+    "UNKNOWN",
+    "WORD_PATTERNS",
+    "Batch",
+    "Corpus",
+    "Encoded",
+    "EncodedSplit",
+    "Example",
+    "Labels",
+    "Splitter",
+    "Tokenizer",
+    "WordPieceTokenizer",
+    "WordTokenizer",
+    "batches",
+    "encode_split",
+    "load",
+    "load_split",
+    "split_words",
+    "tokenizer_from_json",
+]

@@ -1,0 +1,401 @@
+"""From text to words, from words to token ids and back: a word-level and a WordPiece vocabulary behind one face.
+
+Both number the padding 0, and both tokenize word by word, so that a slot tag always finds the first token of
+its word. They travel with the model as JSON, and with them how text is cut into words.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import UserError, printable, refusing
+from ..files import read_json
+from .corpus import WORD_PATTERNS, Example, Splitter, split_words
+
+SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+PAD, UNK, CLS, SEP = range(len(SPECIALS))
+
+LONGEST_WORD = 256
+"""Characters of a word; a longer one is unknown. Normalizing takes time with the square of its length."""
+
+_PARTS = {
+    "model": ("WordPiece",),
+    "normalizer": ("BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents", "Sequence"),
+    "pre_tokenizer": ("BertPreTokenizer", "Punctuation", "Whitespace", "WhitespaceSplit", "Sequence"),
+}
+"""Parts of a tokenizer.json that the pieces of a word depend on, and the kinds of them that the library is given."""
+
+Int32 = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """The tokens of one sentence or pair of sentences.
+
+    Attributes:
+        ids: [L] token ids: [CLS] a1 .. an, or [CLS] a1 .. an [SEP] b1 .. bm.
+        segments: [L] 0 up to and including [SEP], 1 after it.
+        word_starts: [W] position of the first token of every word of the first sentence that is still there.
+        truncated: Whether tokens were cut off to keep to the maximum length.
+    """
+
+    ids: Int32
+    segments: Int32
+    word_starts: Int32
+    truncated: bool
+
+
+class Tokenizer(ABC):
+    """What the model and its tools know of a vocabulary.
+
+    Attributes:
+        splitter: what cuts a sentence into words.
+    """
+
+    unk_id: int = UNK
+    cls_id: int = CLS
+    sep_id: int = SEP
+
+    def __init__(self, splitter: Splitter) -> None:
+        self.splitter = splitter
+        self._cache: dict[str, tuple[int, ...]] = {}
+
+    @property
+    @abstractmethod
+    def vocab_size(self) -> int:
+        """Number of token ids; every id is in 0 .. vocab_size - 1."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """All of the tokenizer, for `tokenizer_from_json`."""
+
+    @abstractmethod
+    def _word_ids(self, word: str) -> tuple[int, ...]:
+        """The tokens of one word; may be empty, which stands for an unknown word."""
+
+    @abstractmethod
+    def _join(self, ids: Sequence[int]) -> str:
+        """The text of ordinary tokens and unknown words."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tokenizer) and self.to_json() == other.to_json()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def split(self, text: str) -> tuple[str, ...]:
+        """The words of a sentence, as those of the training data were cut."""
+        return split_words(text, self.splitter)
+
+    def encode(
+        self, words: Sequence[str], pair: Sequence[str] | None = None, max_len: int | None = None
+    ) -> Encoded:
+        """The tokens of a sentence, or of two, cut to `max_len` tokens.
+
+        A pair that is too long loses tokens from the end of whichever sentence is then the longer.
+
+        Raises:
+            UserError: `max_len` leaves no room for one token of each sentence.
+        """
+        first = self._word_by_word(words, max_len)
+        starts = np.cumsum([1, *(len(ids) for ids in first)], dtype=np.int32)[:-1]
+        a = [token for ids in first for token in ids]
+        b = [token for ids in self._word_by_word(pair or (), max_len) for token in ids]
+        frame = 1 if pair is None else 2
+        total = len(a) + len(b) + frame
+        truncated = max_len is not None and total > max_len
+        if max_len is not None and truncated:
+            room = max_len - frame
+            if room < frame:
+                raise UserError(
+                    f"a length of {max_len} leaves no room for a token of each sentence; raise it."
+                )
+            kept = min(len(a), max(room - len(b), (room + 1) // 2))
+            a, b = a[:kept], b[: room - kept]
+        ids = [self.cls_id, *a] if pair is None else [self.cls_id, *a, self.sep_id, *b]
+        segments = np.zeros(len(ids), np.int32)
+        if pair is not None:
+            segments[len(a) + 2 :] = 1
+        return Encoded(np.array(ids, np.int32), segments, starts[starts <= len(a)], truncated)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of `ids`, words apart by one space; [PAD] and [CLS] are left out.
+
+        Raises:
+            ValueError: an id is out of range.
+        """
+        parts: list[list[int]] = [[]]
+        for token in map(int, ids):
+            if not 0 <= token < self.vocab_size:
+                raise ValueError(f"token id {token} is not in 0 .. {self.vocab_size - 1}")
+            if token == self.sep_id:
+                parts.append([])
+            elif token not in (PAD, self.cls_id):
+                parts[-1].append(token)
+        return f" {SPECIALS[SEP]} ".join(self._join(part) for part in parts).strip()
+
+    def _word_by_word(self, words: Sequence[str], most: int | None) -> list[tuple[int, ...]]:
+        """The tokens of each word, up to the word with which they are more than `most`."""
+        tokens: list[tuple[int, ...]] = []
+        count = 0
+        for word in words:
+            tokens.append(self._ids_of(word))
+            count += len(tokens[-1])
+            if most is not None and count > most:
+                break
+        return tokens
+
+    def record(self) -> dict[str, Any]:
+        """How text is read, for `to_json`; most of it is there for readers that are not narrowgauge."""
+        return {
+            "words": self.splitter,
+            "word_pattern": WORD_PATTERNS[self.splitter],
+            "longest_word": LONGEST_WORD,
+            "specials": dict(zip(SPECIALS, (PAD, self.unk_id, self.cls_id, self.sep_id), strict=True)),
+        }
+
+    def _ids_of(self, word: str) -> tuple[int, ...]:
+        if len(word) > LONGEST_WORD:
+            return (self.unk_id,)
+        ids = self._cache.get(word)
+        if ids is None:
+            ids = self._word_ids(word) or (self.unk_id,)
+            self._cache[word] = ids
+        return ids
+
+
+class WordTokenizer(Tokenizer):
+    """One token a word; a word outside the vocabulary is [UNK]."""
+
+    def __init__(self, tokens: Sequence[str], *, splitter: Splitter, lowercase: bool = True) -> None:
+        """A tokenizer of `tokens`, whose ids follow those of the specials in the given order.
+
+        Raises:
+            ValueError: a token is repeated or a special.
+        """
+        super().__init__(splitter)
+        self.lowercase = lowercase
+        self._tokens = (*SPECIALS, *tokens)
+        self._ids = {token: index for index, token in enumerate(self._tokens)}
+        if len(self._ids) != len(self._tokens):
+            raise ValueError("the tokens of a vocabulary differ from one another and from the specials")
+
+    @classmethod
+    def train(
+        cls, examples: Iterable[Example], *, splitter: Splitter, min_count: int = 2, lowercase: bool = True
+    ) -> WordTokenizer:
+        """The vocabulary of `examples`: most frequent word first, equal counts in code point order.
+
+        Args:
+            examples: The training split.
+            splitter: What cut it into words.
+            min_count: Rarer words are left out. At 1, no training sentence has an unknown word, and the model
+                never learns what to do with one.
+            lowercase: Whether letter case is ignored.
+        """
+        counts = Counter(_normal(word, lowercase) for word in _words(examples))
+        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        kept = [word for word, count in ranked if count >= min_count and word not in SPECIALS]
+        return cls(kept, splitter=splitter, lowercase=lowercase)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of token ids, specials included."""
+        return len(self._tokens)
+
+    def to_json(self) -> dict[str, Any]:
+        """Kind and vocabulary, for `tokenizer_from_json`."""
+        tokens = list(self._tokens[len(SPECIALS) :])
+        return {"kind": "word", **self.record(), "lowercase": self.lowercase, "tokens": tokens}
+
+    def _word_ids(self, word: str) -> tuple[int, ...]:
+        index = self._ids.get(_normal(word, self.lowercase), UNK)
+        # A word that is spelled like a special is text, not structure.
+        return (index if index >= len(SPECIALS) else UNK,)
+
+    def _join(self, ids: Sequence[int]) -> str:
+        return " ".join(self._tokens[index] for index in ids)
+
+
+class WordPieceTokenizer(Tokenizer):
+    """Words in pieces, by the `tokenizers` library (optional package)."""
+
+    def __init__(self, definition: Mapping[str, Any], *, splitter: Splitter) -> None:
+        """A tokenizer from the content of a tokenizer.json.
+
+        Raises:
+            UserError: the package `tokenizers` is missing, or the definition isn't one that fits here.
+        """
+        super().__init__(splitter)
+        library = _tokenizers()
+        if not isinstance(definition, Mapping):
+            raise UserError("The tokenizer definition must be a JSON object; give a tokenizer.json.")
+        for part, kinds in _PARTS.items():
+            for kind in _kinds(definition.get(part)):
+                if kind not in kinds:
+                    raise UserError(
+                        f"The {part} {printable(repr(kind))} of the tokenizer is not supported; it must be one of "
+                        f"{', '.join(kinds)}."
+                    )
+        # Truncation, padding and templates are ours: what the library has of them is left out.
+        used = {key: definition[key] for key in ("version", "added_tokens", *_PARTS) if key in definition}
+        with refusing("The tokenizer definition is not valid", "give a tokenizer.json"):
+            self._backend = library.Tokenizer.from_str(json.dumps(used))
+            vocabulary: dict[str, int] = self._backend.get_vocab(with_added_tokens=True)
+        self._size = len(vocabulary)
+        if sorted(vocabulary.values()) != list(range(self._size)):
+            raise UserError("The ids of the tokenizer must be 0, 1, 2 and on, each once; choose another one.")
+        ids = [vocabulary.get(special) for special in SPECIALS]
+        if None in ids or ids[PAD] != 0:
+            raise UserError(
+                "The tokenizer must define [PAD] as id 0, [UNK], [CLS] and [SEP]; choose another one."
+            )
+        _, self.unk_id, self.cls_id, self.sep_id = cast("list[int]", ids)
+
+    @classmethod
+    def from_file(cls, path: Path, *, splitter: Splitter) -> WordPieceTokenizer:
+        """A tokenizer from an existing tokenizer.json."""
+        return cls(read_json(path), splitter=splitter)
+
+    @classmethod
+    def train(
+        cls,
+        examples: Iterable[Example],
+        *,
+        splitter: Splitter,
+        vocab_size: int = 4096,
+        min_count: int = 2,
+        lowercase: bool = True,
+    ) -> WordPieceTokenizer:
+        """A vocabulary of at most `vocab_size` pieces of the words of `examples` (specials included).
+
+        The same examples give the same vocabulary.
+        """
+        library = _tokenizers()
+        words = [unicodedata.normalize("NFC", word) for word in _words(examples)]
+        backend = _word_piece(library, {special: index for index, special in enumerate(SPECIALS)}, lowercase)
+        # The trainer numbers inner letters ("##e") in the order of a hash table unless they are given.
+        letters = sorted({letter for word in words for letter in backend.normalizer.normalize_str(word)})
+        trainer = library.trainers.WordPieceTrainer(
+            vocab_size=vocab_size,
+            min_frequency=min_count,
+            special_tokens=[*SPECIALS, *(f"##{letter}" for letter in letters)],
+            show_progress=False,
+        )
+        backend.train_from_iterator(words, trainer)
+        definition = json.loads(_word_piece(library, backend.get_vocab(), lowercase).to_str())
+        return cls(definition, splitter=splitter)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of token ids, specials included."""
+        return self._size
+
+    def to_json(self) -> dict[str, Any]:
+        """Kind and vocabulary, for `tokenizer_from_json`."""
+        return {"kind": "wordpiece", **self.record(), "tokenizer": json.loads(self._backend.to_str())}
+
+    def _word_ids(self, word: str) -> tuple[int, ...]:
+        # The library finds specials inside text; here they are text, not structure.
+        structure = (PAD, self.cls_id, self.sep_id)
+        text = unicodedata.normalize("NFC", word)
+        with refusing("The tokenizer cannot read a word", "choose another one"):
+            ids = self._backend.encode(text, add_special_tokens=False).ids
+        return tuple(self.unk_id if index in structure else index for index in ids)
+
+    def _join(self, ids: Sequence[int]) -> str:
+        text = " ".join(self._backend.id_to_token(index) for index in ids)
+        return text.replace(" ##", "")
+
+
+def tokenizer_from_json(value: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer whose `to_json` gave `value`.
+
+    Raises:
+        UserError: `value` describes no tokenizer, or one whose sentences this version would cut in another way.
+    """
+    kind = value.get("kind")
+    if kind in ("word", "wordpiece") and "words" not in value:
+        raise UserError(
+            "The stored tokenizer does not say how sentences are cut into words: an older narrowgauge wrote it; "
+            "train the model again, and export it."
+        )
+    splitter = next((name for name in WORD_PATTERNS if name == value.get("words")), None)
+    if splitter is None:
+        raise _damaged("it cuts words in a way that this narrowgauge does not know")
+    if kind == "word":
+        made: Tokenizer = _word_tokenizer(value, splitter)
+    elif kind == "wordpiece" and isinstance(value.get("tokenizer"), Mapping):
+        made = WordPieceTokenizer(value["tokenizer"], splitter=splitter)
+    else:
+        raise _damaged("it is of no known kind")
+    for key, entry in made.record().items():
+        if value.get(key) != entry:
+            raise _damaged(f"its {key!r} is not the one of this narrowgauge")
+    return made
+
+
+def _word_tokenizer(value: Mapping[str, Any], splitter: Splitter) -> WordTokenizer:
+    tokens, lowercase = value.get("tokens"), value.get("lowercase")
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        raise _damaged("its tokens must be a list of strings")
+    if not isinstance(lowercase, bool):
+        raise _damaged("'lowercase' must be true or false")
+    try:
+        return WordTokenizer(tokens, splitter=splitter, lowercase=lowercase)
+    except ValueError as error:
+        raise _damaged(str(error)) from None
+
+
+def _damaged(why: str) -> UserError:
+    return UserError(f"The stored tokenizer is damaged ({why}); train or export the model again.")
+
+
+def _kinds(part: object) -> Iterator[object]:
+    """The kind of a part of a tokenizer.json, and of the parts that it is a sequence of."""
+    if isinstance(part, Mapping):
+        yield part.get("type")
+        for inner in part.values() if part.get("type") == "Sequence" else ():
+            for entry in inner if isinstance(inner, list) else ():
+                yield from _kinds(entry)
+
+
+def _normal(word: str, lowercase: bool) -> str:
+    word = unicodedata.normalize("NFC", word)
+    # Lower case can come out decomposed again.
+    return unicodedata.normalize("NFC", word.lower()) if lowercase else word
+
+
+def _words(examples: Iterable[Example]) -> Iterable[str]:
+    for example in examples:
+        for word in (*example.words, *(example.pair or ())):
+            if len(word) <= LONGEST_WORD:
+                yield word
+
+
+def _tokenizers() -> Any:
+    """The library, which only WordPiece vocabularies need."""
+    try:
+        import tokenizers
+    except ImportError as error:
+        raise UserError(
+            f"WordPiece vocabularies need the package tokenizers ({error}); pip install 'narrowgauge[train]'."
+        ) from None
+    return tokenizers
+
+
+def _word_piece(library: Any, vocabulary: dict[str, int], lowercase: bool) -> Any:
+    """A library tokenizer over `vocabulary`, without added specials or a template."""
+    backend = library.Tokenizer(library.models.WordPiece(vocabulary, unk_token=SPECIALS[UNK]))
+    backend.normalizer = library.normalizers.BertNormalizer(lowercase=lowercase)
+    backend.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
+    return backend

@@ -1,0 +1,1 @@
+"""The built-in corpus of voice commands, made by a grammar."""
