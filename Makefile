@@ -62,7 +62,7 @@ test-slow: $(VENV_TEST)/.installed ## the tests that take minutes
 
 coverage: $(VENV_TEST)/.installed ## lines, branches and toggles of the RTL that its tests reach
 	rm -rf build/coverage
-	NARROWGAUGE_RTL_COVERAGE=$(CURDIR)/build/coverage $(PYTEST) tests/test_rtl_*.py
+	NARROWGAUGE_RTL_COVERAGE=$(CURDIR)/build/coverage $(PYTEST) tests/rtl
 	$(TEST_BIN)/python -m narrowgauge.sim.rtl.coverage build/coverage
 
 bench: $(VENV)/.installed ## the speed and memory figures of benchmarks/

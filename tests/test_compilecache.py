@@ -26,7 +26,7 @@ from narrowgauge.sim.rtl import verilate
 from narrowgauge.sim.rtl.engine import RtlEngine
 from narrowgauge.sim.rtl.verilate import Watch, waves_in
 
-from .engine_programs import SMALL
+from .support.engine_programs import SMALL
 
 PLAIN = re.compile(r"[A-Za-z0-9._/+=-]*")
 STRANGE = "a b;touch pwned;$(touch pwned)`touch pwned`'\"#&c"

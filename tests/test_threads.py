@@ -60,7 +60,7 @@ def test_the_golden_model_and_onnxruntime_ask_for_the_limit() -> None:
     from narrowgauge.sim.golden.model import GoldenModel
     from narrowgauge.sim.levels.onnx import OnnxLevel
 
-    from .graphs import random_graph
+    from .support.graphs import random_graph
 
     graph = random_graph(np.random.default_rng(0), layers=0)
     with limited_threads(1):
