@@ -124,16 +124,16 @@ def encoder_only(config: ModelConfig) -> Program:
 
 
 def modes_table(graphs: dict[str, Graph]) -> Table:
-    """The array's share with one and two sentences in flight, and with embedding and heads."""
+    """The array's share with one and two sentences per run, and with embedding and heads."""
     table = Table(title=f"N = {LANES}: array busy, of all cycles", title_justify="left")
     for heading in ("model", "program", *(f"{length} tokens" for length in LENGTHS)):
         table.add_column(heading, justify="right" if len(table.columns) > 1 else "left")
     for name, graph in graphs.items():
         programs = {
             "encoder layers": encoder_program(graph),
-            "encoder layers, two sentences in flight": encoder_program(graph, 2),
+            "encoder layers, two sentences per run": encoder_program(graph, 2),
             "whole model": compile_graph(graph, lanes=LANES).program,
-            "whole model, two sentences in flight": compile_graph(graph, lanes=LANES, sentences=2).program,
+            "whole model, two sentences per run": compile_graph(graph, lanes=LANES, sentences=2).program,
         }
         for label, program in programs.items():
             shares = [simulate(program, [length] * program.sentences).utilization for length in LENGTHS]

@@ -73,7 +73,7 @@ def main() -> None:
     paper = frozen(sized(preset("paper-2enc-hw").model))
     bert = frozen(sized(replace(preset("bert-base").model, layers=1)))
     cases = [
-        make(f"{name}, {part}{', two sentences in flight' if sentences == 2 else ''}", graph, sentences)
+        make(f"{name}, {part}{', two sentences per run' if sentences == 2 else ''}", graph, sentences)
         for name, graph in (("paper-2enc-hw", paper), ("bert-base, 1 layer", bert))
         for part, make in (("encoder", encoder), ("whole", whole))
         for sentences in (1, 2)

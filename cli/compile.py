@@ -22,7 +22,7 @@ LENGTHS = (8, 16, 32, 48)
 _MOST_WORDS = 1 << 31
 """More than any engine's memory has."""
 
-ENGINE_OPTIONS = ("lanes", "engine", "board", "tight", "weight_words", "in_flight", "max_length", "vectors")
+ENGINE_OPTIONS = ("lanes", "engine", "board", "tight", "weight_words", "sentences", "max_length", "vectors")
 """What `add_engine_options` adds, none of it with a default."""
 
 
@@ -64,7 +64,7 @@ def add_engine_options(parser: Parser) -> None:
         help="most words of WEIGHT memory; weights that find no room are streamed in with every sentence",
     )
     parser.add_argument(
-        "--in-flight",
+        "--sentences",
         type=int,
         choices=(1, 2),
         help="sentences in one run: 1 for the shortest answer time, 2 for throughput (default: 1)",
@@ -125,7 +125,7 @@ def compile_into(
         build,
         into=folder,
         lanes=args.lanes or 16,
-        sentences=args.in_flight or 1,
+        sentences=args.sentences or 1,
         max_length=args.max_length,
         engine=engine,
         tight=args.tight,

@@ -24,7 +24,7 @@ from .streaming import STREAMABLE, stream_constants
 
 _REMEDIES = {
     Memory.WEIGHT: "a smaller rank, fewer layers, narrower layers, or a larger weight_depth",
-    Memory.PROGRAM: "a smaller max_length, fewer sentences in flight, larger N, or a larger program_depth",
+    Memory.PROGRAM: "a smaller max_length, fewer sentences per run, larger N, or a larger program_depth",
     Memory.BIAS: "narrower layers, or a larger bias_depth",
     Memory.NORM: "narrower layers, or a larger norm_depth",
     Memory.TABLE: "fewer layers, or a larger table_depth",
@@ -38,14 +38,14 @@ class Options:
     """What a model was compiled for: with these, `compile_graph` gives the same program again.
 
     Attributes:
-        lanes, sentences, max_length, engine, frugal, weight_words: see `compile_graph`.
+        lanes, sentences, max_length, engine, tight, weight_words: see `compile_graph`.
     """
 
     lanes: int
     sentences: int
     max_length: int
     engine: Parameters | None
-    frugal: bool
+    tight: bool
     weight_words: int | None
 
 
@@ -78,7 +78,7 @@ class Compiled:
     @property
     def engine(self) -> Parameters:
         """The engine that it is for: the one that was given, or one that the program fits."""
-        return self.options.engine or engine_for(self.program, self.options.frugal)
+        return self.options.engine or engine_for(self.program, self.options.tight)
 
 
 def compile_graph(
@@ -88,7 +88,7 @@ def compile_graph(
     sentences: int = 1,
     max_length: int | None = None,
     engine: Parameters | None = None,
-    frugal: bool = False,
+    tight: bool = False,
     weight_words: int | None = None,
 ) -> Compiled:
     """Compiles a frozen model.
@@ -96,10 +96,10 @@ def compile_graph(
     Args:
         graph: the model; no accumulator of it may overflow.
         lanes: N of the engine; that of `engine` where one is given.
-        sentences: in flight: 1 for the shortest time to an answer, 2 for the most answers a second.
+        sentences: of one run: 1 for the shortest time to an answer, 2 for the most answers per second.
         max_length: tokens of the longest sentence that the program takes; the model's if it is None.
         engine: what it must fit; None for an engine as large as it takes.
-        frugal: save memory before time, as is done in any case for an engine that the faster program does not fit.
+        tight: save memory before time, as is done in any case for an engine that the faster program does not fit.
         weight_words: most words of WEIGHT memory; see `streaming`. At most those of the engine where one is given.
 
     Raises:
@@ -111,9 +111,7 @@ def compile_graph(
             f"an engine has {', '.join(map(str, isa.LANES))} lanes, not {lanes}; choose one of these."
         )
     if not 1 <= sentences <= isa.SENTENCES:
-        raise UserError(
-            f"1 to {isa.SENTENCES} sentences can be in flight, not {sentences}; choose one of these."
-        )
+        raise UserError(f"a run takes 1 to {isa.SENTENCES} sentences, got {sentences}; choose one of these.")
     longest = max_length or graph.metadata.max_length
     if not 1 <= longest <= min(graph.metadata.max_length, isa.MAX_LENGTH):
         raise UserError(
@@ -130,12 +128,12 @@ def compile_graph(
     if weight_words is not None:
         rooms[Memory.WEIGHT] = min(weight_words, rooms.get(Memory.WEIGHT, weight_words))
 
-    def tried(frugal: bool) -> _Attempt:
-        return _attempt(graph, lanes, longest, sentences, frugal, rooms)
+    def tried(tight: bool) -> _Attempt:
+        return _attempt(graph, lanes, longest, sentences, tight, rooms)
 
     try:
         found = tried(False)
-        if frugal or (engine is not None and not _fits(found.program.parameters, engine)):
+        if tight or (engine is not None and not _fits(found.program.parameters, engine)):
             found = min(found, tried(True), key=lambda attempt: memory_bits(attempt.program.parameters))
     except isa.FieldError as error:
         raise UserError(
@@ -150,7 +148,7 @@ def compile_graph(
     if engine is not None:
         _check_fit(found.program.parameters, engine, found.allocation)
     return Compiled(
-        Options(lanes, sentences, longest, engine, frugal, weight_words),
+        Options(lanes, sentences, longest, engine, tight, weight_words),
         found.program,
         found.image.packet(),
         found.stream,
@@ -176,7 +174,7 @@ class _Attempt:
 
 
 def _attempt(
-    graph: Graph, lanes: int, longest: int, sentences: int, frugal: bool, rooms: Mapping[Memory, int]
+    graph: Graph, lanes: int, longest: int, sentences: int, tight: bool, rooms: Mapping[Memory, int]
 ) -> _Attempt:
     """Runs the passes. Where buffers of streamed constants leave gaps, they are given fewer words until they fit.
 
@@ -188,7 +186,7 @@ def _attempt(
         low = Lowering(graph, image, longest, sentences)
         low.run()
         streamed = stream_constants(low.tasks, image, given)
-        made = assemble(streamed.tasks, streamed.image, longest, sentences, frugal)
+        made = assemble(streamed.tasks, streamed.image, longest, sentences, tight)
         program, plan = made[:2]
         excess = {memory: program.parameters.depth(memory) - rooms[memory] for memory in streamed.memories}
         if all(words <= 0 for words in excess.values()):
@@ -199,7 +197,7 @@ def _attempt(
 
 
 def assemble(
-    tasks: list[Task], image: Image, longest: int, sentences: int, frugal: bool = False
+    tasks: list[Task], image: Image, longest: int, sentences: int, tight: bool = False
 ) -> tuple[Program, Schedule, Allocation, tuple[View, ...]]:
     """The passes after lowering: tasks, all or some of a model's, to a program.
 
@@ -207,7 +205,7 @@ def assemble(
         FieldError: a field of an instruction is too narrow.
         UserError: a memory is larger than an instruction can address.
     """
-    plan = schedule(tasks, longest, sentences, image.lanes, frugal)
+    plan = schedule(tasks, longest, sentences, image.lanes, tight)
     allocation = allocate(plan, image.depth)
     lists, views = emit(plan, allocation)
     program = _program(image, lists, allocation, longest, sentences)
@@ -277,7 +275,7 @@ def _check_fit(needs: Parameters, has: Parameters, allocation: Allocation) -> No
 def _remedy(memory: Memory) -> str:
     return _REMEDIES.get(
         memory,
-        f"a smaller max_length, fewer sentences in flight, larger N, or a larger {memory.name.lower()}_depth",
+        f"a smaller max_length, fewer sentences per run, larger N, or a larger {memory.name.lower()}_depth",
     )
 
 

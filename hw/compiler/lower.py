@@ -62,7 +62,7 @@ class Lowering:
         graph: the model.
         image: collects its constants.
         max_length: tokens of the longest sentence.
-        sentences: in flight.
+        sentences: of one run.
 
     Attributes:
         tasks: in an order in which they could be executed.

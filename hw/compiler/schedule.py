@@ -48,15 +48,15 @@ class Schedule:
     needs: dict[Task, list[Task]]
 
 
-def schedule(tasks: list[Task], longest: int, sentences: int, lanes: int, frugal: bool = False) -> Schedule:
+def schedule(tasks: list[Task], longest: int, sentences: int, lanes: int, tight: bool = False) -> Schedule:
     """Orders tasks for sentences of all lengths.
 
     Args:
         tasks: in an order in which they could be executed one by one.
         longest: tokens of the longest sentence.
-        sentences: in flight.
+        sentences: of one run.
         lanes: N.
-        frugal: save memory before time.
+        tight: save memory before time.
     """
     plan: Schedule | None = None
     times: list[dict[Task, Slot]] = []
@@ -64,7 +64,7 @@ def schedule(tasks: list[Task], longest: int, sentences: int, lanes: int, frugal
         length = min(longest, lanes * (block + 1))
         present = [task for task in tasks if task.instruction.block <= block]
         fixed = plan.lists if plan is not None else ()
-        plan = _place(present, [length] * sentences, lanes, fixed, frugal)
+        plan = _place(present, [length] * sentences, lanes, fixed, tight)
         times += plan.times
     if plan is None or len(times[-1]) != len(tasks):
         raise AssertionError("tasks of blocks past the longest sentence")
@@ -72,7 +72,7 @@ def schedule(tasks: list[Task], longest: int, sentences: int, lanes: int, frugal
 
 
 def _place(
-    tasks: list[Task], lengths: Sequence[int], lanes: int, fixed: Sequence[list[Task]], frugal: bool
+    tasks: list[Task], lengths: Sequence[int], lanes: int, fixed: Sequence[list[Task]], tight: bool
 ) -> Schedule:
     """List scheduling; tasks in `fixed`, by unit, keep their order."""
     needs = dependencies(tasks)
@@ -89,7 +89,7 @@ def _place(
             later[need].add(head)
             missing[head].add(need)
     number = {head: k for k, head in enumerate(heads)}
-    if frugal:
+    if tight:
         rank, patience = {head: -k for head, k in number.items()}, _PATIENCE
     else:
         rank, patience = _ranks(heads, chains, needs, {task: c.latency for task, c in costs.items()}), 0

@@ -184,7 +184,7 @@ def compile_build(
         sentences=sentences,
         max_length=max_length,
         engine=engine,
-        frugal=tight,
+        tight=tight,
         weight_words=weight_words,
     )
     if into != folder:
@@ -216,7 +216,7 @@ def recompile(folder: Path, graph: Graph) -> tuple[str, ...]:
         sentences=options.sentences,
         max_length=options.max_length,
         engine=options.engine,
-        frugal=options.frugal,
+        tight=options.tight,
         weight_words=options.weight_words,
     )
     wanted = _contents(compiled, model_bytes(graph))

@@ -173,7 +173,7 @@ def check_record(record: Record, program: Program) -> None:
     ):
         if found != told:
             raise RecordError(f"options: {name} must be that of the program, {found}, got {told}")
-    if record.engine != (options.engine or engine_for(program, options.frugal)):
+    if record.engine != (options.engine or engine_for(program, options.tight)):
         raise RecordError("engine must be the one that the options ask for")
     for unit, layers in zip(Unit, record.layers, strict=True):
         if len(layers) != len(program.of(unit)):
@@ -274,7 +274,7 @@ def _options(value: Any) -> Options:
         _integer(value["sentences"], 1, SENTENCES, "sentences"),
         _integer(value["max_length"], 1, MAX_LENGTH, "max_length"),
         None if engine is None else read_parameters(engine),
-        _flag(value["frugal"], "frugal"),
+        _flag(value["tight"], "tight"),
         None if words is None else _integer(words, 1, _BYTES, "weight_words"),
     )
 

@@ -140,9 +140,9 @@ class ProgramLevel:
     def _runs(self, sentences: Sequence[Sentence]) -> Iterator[list[int]]:
         """Numbers of the sentences of each run, by length: what depends on the length alone is kept from run to run."""
         order = sorted(range(len(sentences)), key=lambda i: len(sentences[i].tokens))
-        together = self.compiled.program.sentences
-        for start in range(0, len(order), together):
-            yield order[start : start + together]
+        per_run = self.compiled.program.sentences
+        for start in range(0, len(order), per_run):
+            yield order[start : start + per_run]
 
     def _execute(self, sentences: Sequence[Sentence], on_write: OnWrite | None) -> list[dict[str, IntArray]]:
         lengths = [len(sentence.tokens) for sentence in sentences]

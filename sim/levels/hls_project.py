@@ -51,10 +51,10 @@ def write_hls_project(
     engine.load_program(to_bytes(made.program))
     engine.init(made.image)
     runs = []
-    together = made.program.sentences
-    chosen = _sentences(graph, data, usual, RUNS * together, made.program.max_length)
-    for start in range(0, len(chosen), together):
-        part = chosen[start : start + together]
+    per_run = made.program.sentences
+    chosen = _sentences(graph, data, usual, RUNS * per_run, made.program.max_length)
+    for start in range(0, len(chosen), per_run):
+        part = chosen[start : start + per_run]
         packet = run_packet(made.inputs, [(s.tokens, s.segments) for s in part], made.stream)
         lengths = [len(s.tokens) for s in part]
         runs.append(Run(tuple(lengths), packet, engine.run(packet, lengths)))

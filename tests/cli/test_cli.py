@@ -324,7 +324,7 @@ def test_lanes_of_a_given_engine_cannot_be_chosen(
         (["export", "run", "--out", "never", "--no-engine"], ["--engine", "e.json"]),
         (["export", "run", "--out", "never", "--no-engine"], ["--tight"]),
         (["export", "run", "--out", "never", "--no-engine"], ["--weight-words", "9"]),
-        (["export", "run", "--out", "never", "--no-engine"], ["--in-flight", "1"]),
+        (["export", "run", "--out", "never", "--no-engine"], ["--sentences", "1"]),
         (["export", "run", "--out", "never", "--no-engine"], ["--max-length", "9"]),
         (["export", "run", "--out", "never", "--no-engine"], ["--vectors", "voice"]),
         (["synth"], ["--period", "5"]),

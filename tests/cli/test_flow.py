@@ -381,7 +381,7 @@ def test_a_build_is_compiled_again_for_another_engine(flow: Path, capsys: pytest
     shutil.copytree(flow / "build", build)
     report = flow / "compile.json"
     data = str(flow / "data")
-    arguments = ["compile", str(build), "--lanes", "8", "--in-flight", "2", "--vectors", data]
+    arguments = ["compile", str(build), "--lanes", "8", "--sentences", "2", "--vectors", data]
     assert main([*arguments, "--json", str(report)]) == 0
     assert "8" in capsys.readouterr().out
     made = json.loads(report.read_text())

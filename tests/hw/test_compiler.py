@@ -47,7 +47,7 @@ def check_seed(seed: int) -> None:
     rng = np.random.default_rng(seed)
     graph = random_graph(rng)
     lanes, sentences = int(rng.choice(isa.LANES)), int(rng.integers(1, 3))
-    compiled = compile_graph(graph, lanes=lanes, sentences=sentences, frugal=seed % 3 == 0)
+    compiled = compile_graph(graph, lanes=lanes, sentences=sentences, tight=seed % 3 == 0)
     assert_equal(graph, compiled, random_sentences(rng, graph, 4))
 
 
@@ -100,7 +100,7 @@ def test_no_buffer_is_shared_while_both_are_in_use() -> None:
 @pytest.mark.parametrize("memory", [Memory.KV, Memory.VECTOR, Memory.PROGRAM, Memory.INDEX])
 def test_what_does_not_fit_names_the_memory_and_a_way_out(memory: Memory) -> None:
     graph = random_graph(np.random.default_rng(5), layers=1, max_length=9)
-    needs = compile_graph(graph, lanes=8, frugal=True).program.parameters
+    needs = compile_graph(graph, lanes=8, tight=True).program.parameters
     name = f"{memory.name.lower()}_depth"
     # INDEX has two halves.
     small = replace(needs, **{name: needs.depth(memory) - (2 if memory is Memory.INDEX else 1)})
@@ -126,7 +126,7 @@ def test_constants_that_find_no_room_come_with_every_run(seed: int, memories: li
     """As many of them as must; the integers are the same, and no constant is overwritten before it was used."""
     rng = np.random.default_rng(seed)
     graph = random_graph(rng, layers=1 + seed % 2)
-    options: dict[str, Any] = {"sentences": int(rng.integers(1, 3)), "frugal": seed % 2 == 0}
+    options: dict[str, Any] = {"sentences": int(rng.integers(1, 3)), "tight": seed % 2 == 0}
     full = compile_graph(graph, lanes=int(rng.choice(isa.LANES)), **options)
     needs = full.program.parameters
     for share in (0.99, 0.8, 0.6):
@@ -228,7 +228,7 @@ def test_memory_is_saved_where_an_engine_has_little() -> None:
     graph = random_graph(
         np.random.default_rng(1), layers=2, max_length=16, features=64, heads=4, segments=False, plan="merged"
     )
-    fast, small = (compile_graph(graph, lanes=8, frugal=frugal) for frugal in (False, True))
+    fast, small = (compile_graph(graph, lanes=8, tight=tight) for tight in (False, True))
     assert small.program.parameters.act_depth < fast.program.parameters.act_depth
     tight = engine_for(small.program, tight=True)
     found = compile_graph(graph, engine=tight)

@@ -81,11 +81,11 @@ def test_random_graphs() -> None:
         rng = np.random.default_rng(seed)
         graph = random_graph(rng)
         sentences = random_sentences(rng, graph, 4)
-        together = int(rng.integers(1, 3))
+        per_run = int(rng.integers(1, 3))
         try:
-            compiled = compile_graph(graph, lanes=LARGE.lanes, sentences=together)
+            compiled = compile_graph(graph, lanes=LARGE.lanes, sentences=per_run)
             if seed % 2:
-                compiled = crowded(graph, compiled, together)
+                compiled = crowded(graph, compiled, per_run)
         except UserError:
             continue
         needs = engine_for(compiled.program)
@@ -96,8 +96,8 @@ def test_random_graphs() -> None:
         for one in (oracle, engine):
             one.load_program(to_bytes(compiled.program))
             one.init(compiled.image)
-        for first in range(0, len(sentences), together):
-            part = sentences[first : first + together]
+        for first in range(0, len(sentences), per_run):
+            part = sentences[first : first + per_run]
             lengths = [len(s.tokens) for s in part]
             packet = run_packet(compiled.inputs, [(s.tokens, s.segments) for s in part], compiled.stream)
             told = predicted(compiled.program, lengths)

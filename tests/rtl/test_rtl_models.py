@@ -47,7 +47,7 @@ def test_a_random_model_is_equal_on_the_rtl(seed: int) -> None:
     graph = freeze(random_model(rng, config, extremes=0.1))
     lanes = isa.LANES[seed % len(isa.LANES)]
     compiled = compile_graph(
-        graph, sentences=int(rng.integers(1, 3)), engine=Parameters(lanes=lanes), frugal=seed % 2 == 0
+        graph, sentences=int(rng.integers(1, 3)), engine=Parameters(lanes=lanes), tight=seed % 2 == 0
     )
     if seed % 4 < 2:
         compiled = crowded(graph, compiled, compiled.program.sentences)

@@ -33,14 +33,14 @@ def engine(lanes: int) -> Parameters:
     return Parameters(lanes=lanes)
 
 
-def crowded(graph: Graph, compiled: Compiled, in_flight: int) -> Compiled:
+def crowded(graph: Graph, compiled: Compiled, per_run: int) -> Compiled:
     """The program for an engine with too little room for constants, in each memory for which there can be one."""
     needs = compiled.program.parameters
     room = engine(needs.lanes)
     for memory in STREAMABLE:
         smaller = replace(room, **{f"{memory.name.lower()}_depth": max(1, needs.depth(memory) * 4 // 5)})
         try:
-            compiled = compile_graph(graph, sentences=in_flight, engine=smaller)
+            compiled = compile_graph(graph, sentences=per_run, engine=smaller)
             room = smaller
         except UserError:
             continue
@@ -52,10 +52,10 @@ def check_seed(seed: int) -> None:
     config = random_config(rng)
     model = random_model(rng, config, extremes=0.1)
     graph = freeze(model)
-    lanes, in_flight = int(rng.choice(isa.LANES)), int(rng.integers(1, 3))
-    compiled = compile_graph(graph, sentences=in_flight, engine=engine(lanes))
+    lanes, per_run = int(rng.choice(isa.LANES)), int(rng.integers(1, 3))
+    compiled = compile_graph(graph, sentences=per_run, engine=engine(lanes))
     if seed % 2:
-        compiled = crowded(graph, compiled, in_flight)
+        compiled = crowded(graph, compiled, per_run)
     levels: list[Level] = [
         GoldenModel(graph, threads=1),
         TorchLevel(model, graph),

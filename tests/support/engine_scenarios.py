@@ -121,18 +121,18 @@ def graphs(seed: int, count: int) -> list[Step]:
         graph = random_graph(
             rng, features=8, heads=2, layers=number % 2, ffn=9, vocabulary=9, max_length=12, rank=2
         )
-        together = 1 + number % 2
-        compiled = compile_graph(graph, sentences=together, engine=ENGINE, frugal=True)
+        per_run = 1 + number % 2
+        compiled = compile_graph(graph, sentences=per_run, engine=ENGINE, tight=True)
         recorder.stall = STALLS[1 + number % 2]
         assert not recorder.program(to_bytes(compiled.program))
         assert not recorder.init(compiled.image)
-        sentences = random_sentences(rng, graph, 3 * together)
-        for first in range(0, len(sentences), together):
-            part = sentences[first : first + together]
+        sentences = random_sentences(rng, graph, 3 * per_run)
+        for first in range(0, len(sentences), per_run):
+            part = sentences[first : first + per_run]
             lengths = [len(s.tokens) for s in part]
             packet = b"".join(pack_indices(compiled.inputs, s.tokens, s.segments) for s in part)
             busy = sum(e.busy for e in simulate(compiled.program, lengths).events if e.unit == 0)
-            recorder.stall = STALLS[first // together % 3]
+            recorder.stall = STALLS[first // per_run % 3]
             assert not recorder.run(packet, lengths, busy)
     return recorder.steps
 
@@ -177,7 +177,7 @@ def written_over(seed: int, count: int) -> list[Step]:
         graph = random_graph(
             rng, features=8, heads=2, layers=1 - number % 2, ffn=9, vocabulary=9, max_length=12, rank=2
         )
-        compiled = compile_graph(graph, sentences=2, engine=ENGINE, frugal=True)
+        compiled = compile_graph(graph, sentences=2, engine=ENGINE, tight=True)
         recorder.stall = 0.2
         assert not recorder.program(to_bytes(compiled.program))
         assert not recorder.init(compiled.image)
