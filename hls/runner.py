@@ -29,7 +29,7 @@ _MOST_STEPS = 1 << 31
 class HlsEngine:
     """An engine of the C++ sources. Commands end, or raise and leave the engine in the error state until `clear`.
 
-    A packet is the bytes of its 64-bit beats; what its last beat lacks is zeros. `last` says whether that beat
+    A packet is the bytes of its 64-bit beats; the last beat is zero-padded. `last` says whether that beat
     carries TLAST.
 
     Args:

@@ -173,7 +173,8 @@ def ttm_modes(count: int, size: int, config: EmbeddingConfig) -> tuple[tuple[int
     check_modes(vocab, count, "the vocabulary", padded=True)
     if len(dims) != len(vocab):
         raise UserError(
-            f"the embedding has {len(vocab)} vocabulary modes and {len(dims)} feature modes; give as many of each."
+            f"the embedding has {len(vocab)} vocabulary modes and {len(dims)} feature modes; "
+            "it must have one of each per core."
         )
     if len(dims) < 2:
         raise UserError("a tensor-train matrix has at least two cores; use a dense embedding instead.")

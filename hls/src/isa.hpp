@@ -108,7 +108,7 @@ enum Error : unsigned {
     ERROR_FIELD = 7,  // an instruction has an opcode of another unit, a reserved bit set or a field out of its range
     ERROR_ADDRESS = 8,  // an instruction addresses a word outside a memory
     ERROR_STAT = 9,  // SOFTMAX or LAYERNORM reads a statistic of another kind or over another number of words
-    ERROR_DEADLOCK = 10,  // no unit is at work, and each that is not done waits for a token that nobody will send
+    ERROR_DEADLOCK = 10,  // every unfinished unit is waiting
     ERROR_TRUNCATED = 11,  // the input stream ended before the command had all it needs
     ERROR_OVERRUN = 12,  // the command had all it needs before the input stream ended
     ERROR_IMAGE_CRC = 13,  // INIT: the CRC-32 of the image is not the program's

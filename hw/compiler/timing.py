@@ -269,7 +269,7 @@ def simulate(program: Program, lengths: Sequence[int]) -> Timeline:
             number = len(ends[pending])
             raise ProgramError(
                 Error.DEADLOCK,
-                f"instruction {number} of the list {pending.name.lower()} waits for a token that nobody sends; "
+                f"instruction {number} of the list {pending.name.lower()} waits for a token that no unit sends; "
                 "compile the model again.",
                 pending,
                 number,

@@ -85,7 +85,8 @@ def pack_indices(columns: Sequence[IndexColumn], tokens: IntArray, segments: Int
         ids = sources[source]
         if ids is None or len(ids) != len(tokens):
             raise UserError(
-                f"the model reads one of the {source} for each of {len(tokens)} tokens; give them."
+                f"expected {len(tokens)} {source.removesuffix('s')} ids, one per token, "
+                f"got {'none' if ids is None else len(ids)}."
             )
         if ids.min(initial=0) < 0 or ids.max(initial=0) >= limit:
             wrong = next(i for i in ids.tolist() if not 0 <= i < limit)

@@ -5,7 +5,7 @@ this module by `hw.generate`. `docs/isa.md` says what each instruction does, exa
 widths, codes and ranges.
 
 The engine in three sentences: every activation is stored as words of N tokens (lanes), every weight as words of N
-output rows, and the array multiplies one word of each kind a cycle into N x N accumulators. Three units run beside
+output rows, and the array multiplies one word of each kind per cycle into N x N accumulators. Three units run beside
 each other, each through its own list of instructions: the array (CONTRACT), the vector unit (SOFTMAX, LAYERNORM) and
 the stream unit (LOAD, STORE). An instruction waits until the units have retired as many instructions as it says:
 those counts are the dependency tokens.
@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from ...fixedpoint import ACC_BITS
 
 ISA_VERSION = 1
-"""Raised whenever a program of before would mean something else."""
+"""Incremented whenever a change gives an older program another meaning."""
 
 INSTRUCTION_BITS = 512
 """Width of every instruction, in all lists."""
@@ -291,7 +291,7 @@ ERROR_DOCS: dict[Error, str] = {
     Error.FIELD: "an instruction has an opcode of another unit, a reserved bit set or a field out of its range",
     Error.ADDRESS: "an instruction addresses a word outside a memory",
     Error.STAT: "SOFTMAX or LAYERNORM reads a statistic of another kind or over another number of words",
-    Error.DEADLOCK: "no unit is at work, and each that is not done waits for a token that nobody will send",
+    Error.DEADLOCK: "every unfinished unit is waiting",
     Error.TRUNCATED: "the input stream ended before the command had all it needs",
     Error.OVERRUN: "the command had all it needs before the input stream ended",
     Error.IMAGE_CRC: "INIT: the CRC-32 of the image is not the program's",

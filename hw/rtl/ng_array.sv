@@ -34,7 +34,7 @@ module ng_array #(
   localparam int unsigned LaneBits = $clog2(Lanes);
 
   if (LutColumns > Lanes) begin : gen_check
-    $error("ng_array: LutColumns is 0 to Lanes");
+    $error("ng_array: LutColumns must be at most Lanes");
   end
 
   // What the later stages need of an operand pair.

@@ -79,14 +79,14 @@ module ng_engine #(
   localparam logic [15:0] InUltra = 16'(UltraRam);
   localparam logic [15:0] InLuts = 16'(LutRam);
   if (Lanes != 8 && Lanes != 16 && Lanes != 32) begin : gen_check_lanes
-    $error("ng_engine: Lanes is 8, 16 or 32");
+    $error("ng_engine: Lanes must be 8, 16 or 32");
   end
   if (IndexDepth % Sentences != 0) begin : gen_check_index
-    $error("ng_engine: IndexDepth is even");
+    $error("ng_engine: IndexDepth must be even");
   end
   for (genvar n = 0; n < 13; n++) begin : gen_check_depths
     if (Depths[n] == 0 || Depths[n] > max_depth(memory_e'(n))) begin : gen_check
-      $error("ng_engine: a memory has 1 to max_depth words");
+      $error("ng_engine: every depth must be 1 to max_depth");
     end
   end
 

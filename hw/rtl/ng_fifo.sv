@@ -17,7 +17,7 @@ module ng_fifo #(
 );
   localparam int unsigned PtrBits = $clog2(Depth);
   if (Depth < 2 || (Depth & (Depth - 1)) != 0) begin : gen_check
-    $error("ng_fifo: Depth is a power of two, 2 at least");
+    $error("ng_fifo: Depth must be a power of two, at least 2");
   end
 
   logic [Width-1:0] words[Depth];

@@ -22,10 +22,10 @@ module ng_ram_shared #(
   output logic [Width-1:0]    b_rdata_o
 );
   if (Latency < 1 || Latency > 2) begin : gen_check
-    $error("ng_ram_shared: Latency is 1 or 2");
+    $error("ng_ram_shared: Latency must be 1 or 2");
   end
   if (Ultra && Luts) begin : gen_check_style
-    $error("ng_ram_shared: a memory is of one kind");
+    $error("ng_ram_shared: Ultra and Luts exclude each other");
   end
 
   // What is read of a word that is being written is nobody's concern: no logic is wanted to settle it.

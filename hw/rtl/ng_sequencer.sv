@@ -119,7 +119,7 @@ module ng_sequencer #(
   assert property (@(posedge clk_i) disable iff (!rst_ni) held_q <= 3'(Ahead))
   else $error("ng_sequencer: more words asked for than there is room");
   assert property (@(posedge clk_i) disable iff (!rst_ni) rvalid_i || fifo_valid |-> held_q != 0)
-  else $error("ng_sequencer: a word that nobody asked for");
+  else $error("ng_sequencer: a word that was not requested");
   assert property (@(posedge clk_i) disable iff (!rst_ni) valid_q |-> number_q < count_i)
   else $error("ng_sequencer: an instruction past the list");
   assert property (@(posedge clk_i) disable iff (!rst_ni) valid_q && !ready_i |=>

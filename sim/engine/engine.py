@@ -102,7 +102,7 @@ class _Command:
 class Engine:
     """An engine with its memories. Commands end, or raise and leave the engine in the error state until `clear`.
 
-    A packet is the bytes of its 64-bit beats; what its last beat lacks is zeros. `last` says whether that beat carries
+    A packet is the bytes of its 64-bit beats; the last beat is zero-padded. `last` says whether that beat carries
     TLAST: if it does not, a command that wants more beats ends as TRUNCATED all the same (the engine's TIMEOUT, or a
     wait for ever). A packet without a byte has no beat that could carry TLAST.
 

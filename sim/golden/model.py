@@ -163,7 +163,8 @@ class GoldenModel:
             if self.graph.segments:
                 if sentence.segments is None or len(sentence.segments) != length:
                     raise UserError(
-                        f"sentence {number} needs a segment for each of its {length} tokens; give them."
+                        f"sentence {number}: expected {length} segment ids, one per token, "
+                        f"got {'none' if sentence.segments is None else len(sentence.segments)}."
                     )
                 _check_ids(number, "segment", sentence.segments, self._limits[SEGMENTS])
 

@@ -166,7 +166,10 @@ def test_a_ttm_embedding_from_a_dense_table() -> None:
         (lambda: TTLinear(12, 12, LinearConfig(rank=(2, 2))), "5 inner bonds"),
         (lambda: TTLinear(12, 12, LinearConfig(bits=(8, 8))), "6 cores"),
         (lambda: TTMEmbedding(50, 12, EmbeddingConfig(vocab_modes=(5, 5, 1))), "reach 50"),
-        (lambda: TTMEmbedding(50, 12, EmbeddingConfig(vocab_modes=(5, 10), dim_modes=(2, 2, 3))), "as many"),
+        (
+            lambda: TTMEmbedding(50, 12, EmbeddingConfig(vocab_modes=(5, 10), dim_modes=(2, 2, 3))),
+            "one of each per core",
+        ),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(make: object, message: str) -> None:
