@@ -22,7 +22,7 @@ from narrowgauge.hw.compiler.compile import assemble, compile_graph
 from narrowgauge.hw.compiler.image import Image
 from narrowgauge.hw.compiler.lower import Lowering
 from narrowgauge.hw.compiler.timing import simulate
-from narrowgauge.hw.isa.instructions import MEMORIES, Memory
+from narrowgauge.hw.isa import MEMORIES, Memory
 from narrowgauge.hw.isa.program import Program
 from narrowgauge.model.config import ModelConfig
 from narrowgauge.model.freeze import freeze

@@ -22,7 +22,7 @@ from narrowgauge.hw.compiler.image import Image
 from narrowgauge.hw.compiler.lower import Lowering
 from narrowgauge.hw.compiler.timing import simulate
 from narrowgauge.hw.host.packets import IndexColumn, run_packet
-from narrowgauge.hw.isa.instructions import Load
+from narrowgauge.hw.isa import Load
 from narrowgauge.hw.isa.program import Program, to_bytes
 from narrowgauge.model.presets import preset
 from narrowgauge.sim.engine.engine import Engine

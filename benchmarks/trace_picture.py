@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 
 from narrowgauge.hw.compiler.timing import Timeline, simulate
 from narrowgauge.hw.host.build import EngineBuild, read_engine
-from narrowgauge.hw.isa.instructions import Unit
+from narrowgauge.hw.isa import Unit
 
 KINDS = {
     "embedding": ("embedding",),

@@ -139,7 +139,7 @@ def engine_report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
     """Prints what a program is and how long it takes at these lengths; the same, and more, for JSON."""
     from ..hw.compiler.compile import memory_bits
     from ..hw.compiler.timing import simulate
-    from ..hw.isa.instructions import Unit
+    from ..hw.isa import Unit
 
     program = made.program
     lanes = program.parameters.lanes

@@ -54,7 +54,7 @@ def _lengths(text: str) -> tuple[int, ...]:
 
 def _timed(text: str, timeline: Timeline) -> str:
     """The listing with the cycles of each instruction of a run in its comment."""
-    from ..hw.isa.instructions import LISTS, Unit
+    from ..hw.isa import LISTS, Unit
 
     events = {(event.unit, event.number): event for event in timeline.events}
     lines = []
@@ -82,7 +82,7 @@ def _timed(text: str, timeline: Timeline) -> str:
 def _report(program: Program, timeline: Timeline | None) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from ..hw.isa.instructions import LISTS, OPCODES
+    from ..hw.isa import LISTS, OPCODES
 
     def plain(instruction: Any) -> dict[str, Any]:
         fields = {

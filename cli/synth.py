@@ -15,7 +15,7 @@ from .common import Commands, add_command, console, positive_float, refuse_optio
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..hw.isa.instructions import Parameters
+    from ..hw.isa import Parameters
     from ..hw.synthesis.boards import Board
     from ..hw.synthesis.report import Utilization
     from ..hw.synthesis.silicon import Silicon
@@ -128,7 +128,7 @@ def _setting(text: str) -> tuple[str | None, str, int]:
 def _parameters(args: argparse.Namespace, board: Board | None) -> Parameters:
     """The engine: of the build, of the file, or with the lanes that were asked for."""
     from ..hw.host.build import read_engine, read_parameters
-    from ..hw.isa.instructions import Parameters
+    from ..hw.isa import Parameters
 
     given = [name for name in ("build", "n", "engine") if getattr(args, name) is not None]
     if len(given) > 1:

@@ -8,7 +8,7 @@ from pathlib import Path
 from .. import toolchain
 from ..compilecache import compiled, execute
 from ..errors import UserError
-from ..hw.isa.instructions import Parameters
+from ..hw.isa import Parameters
 from .header import SOURCES, config_header
 
 CSIM = Path(__file__).with_name("csim")

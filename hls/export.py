@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..files import write_atomic
-from ..hw.isa.instructions import SENTENCES, Parameters
+from ..hw.isa import SENTENCES, Parameters
 from .build import CSIM
 from .header import SOURCES, config_header
 from .vectors import unit_vectors

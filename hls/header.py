@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..files import write_atomic
-from ..hw.isa import instructions as isa
-from ..hw.isa.instructions import Instruction, Memory, Parameters
+from ..hw import isa
+from ..hw.isa import Instruction, Memory, Parameters
 
 SOURCES = Path(__file__).with_name("src")
 """Folder of the C++ sources."""

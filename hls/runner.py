@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..compilecache import load
 from ..errors import UserError
 from ..fixedpoint import IntArray
-from ..hw.isa.instructions import BEAT_BYTES, SENTENCES, Command, Error, Memory, Parameters, Unit
+from ..hw.isa import BEAT_BYTES, SENTENCES, Command, Error, Memory, Parameters, Unit
 from ..hw.isa.program import ProgramError
 from .build import build_library
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..fixedpoint import Format, IntArray, exp_table, layer_norm, requantize, softmax
-from ..hw.isa import instructions as isa
-from ..hw.isa.instructions import (
+from ..hw import isa
+from ..hw.isa import (
     Contract,
     Count,
     Error,

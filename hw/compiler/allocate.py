@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..isa.instructions import Memory
+from ..isa import Memory
 from .ir import Access, Buffer, Task
 from .schedule import Schedule, Slot
 

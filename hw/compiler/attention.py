@@ -12,8 +12,8 @@ import numpy as np
 
 from ...graph import Context, Linear, Scores, Softmax, Step
 from ..host.views import Axis
-from ..isa.instructions import Contract, Count, Memory, Space, Stat, Unit
-from ..isa.instructions import Softmax as Soft
+from ..isa import Contract, Count, Memory, Space, Stat, Unit
+from ..isa import Softmax as Soft
 from .ir import Access, Buffer, Part, Rows
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from ...errors import UserError
 from ...fixedpoint import ACC_BITS
 from ...graph import Graph
 from ...graph.bounds import prove
+from .. import isa
 from ..host.packets import IndexColumn, Output
 from ..host.views import View
-from ..isa import instructions as isa
-from ..isa.instructions import Memory, Parameters
+from ..isa import Memory, Parameters
 from ..isa.program import Program
 from .allocate import Allocation, allocate
 from .emit import emit

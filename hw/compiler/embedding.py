@@ -18,7 +18,7 @@ from ...errors import UserError
 from ...graph import POSITIONS, Add, Embedding, TTMEmbedding
 from ..host.packets import IndexColumn
 from ..host.views import Axis
-from ..isa.instructions import Contract, Count, Indexed, Memory, Space, Stat
+from ..isa import Contract, Count, Indexed, Memory, Space, Stat
 from .image import lanes_of, tiles
 from .ir import Access, Buffer, Part
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..host.views import View
-from ..isa.instructions import Instruction, Unit, wait
+from ..isa import Instruction, Unit, wait
 from .allocate import Allocation, sharers
 from .ir import STEPS, Task
 from .schedule import Schedule

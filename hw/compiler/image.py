@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...fixedpoint import IntArray
-from ..isa import instructions as isa
-from ..isa.instructions import Load, Memory
+from .. import isa
+from ..isa import Load, Memory
 from .ir import TABLE_WORDS
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..host.views import Axis
-from ..isa.instructions import Instruction, Memory, Space, Unit
+from ..isa import Instruction, Memory, Space, Unit
 
 SPACES = {m: Space(m) for m in (Memory.ACT, Memory.VECTOR, Memory.KV, Memory.SCORE, Memory.WIDE)}
 """Memories that are operands of CONTRACT, under the names they have there."""

@@ -32,8 +32,8 @@ from ...graph import (
 from ...graph.merging import merge_cores
 from ..host.packets import IndexColumn, Output
 from ..host.views import Axis
-from ..isa.instructions import Contract, Count, Instruction, Load, Memory, Stat, Store, Unit
-from ..isa.instructions import LayerNorm as Norm
+from ..isa import Contract, Count, Instruction, Load, Memory, Stat, Store, Unit
+from ..isa import LayerNorm as Norm
 from .attention import lower_context, lower_scores, lower_softmax, turn_values, value_words, values_step
 from .embedding import lower_embedding
 from .image import Image

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, replace
 
 from ...graph import Graph, Linear, Plan, linear_steps, mid_count
-from ..isa.instructions import Contract
+from ..isa import Contract
 from .timing import cost
 
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from ..isa.instructions import Unit
+from ..isa import Unit
 from .ir import Task, dependencies
 from .timing import Cost, cost
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
-from ..isa.instructions import (
+from ..isa import (
     MEMORIES,
     Contract,
     Indexed,

@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from typing import Any
 
-from ..isa import instructions as isa
-from ..isa.instructions import (
+from .. import isa
+from ..isa import (
     Contract,
     Count,
     Error,

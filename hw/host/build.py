@@ -16,7 +16,7 @@ from ...folders import is_ours, replaced_folder
 from ...graph import Graph
 from ...graph.onnx_io import MANIFEST_FILE, MODEL_FILE, is_build, model_bytes, read_build, seal_build
 from ..compiler.compile import Compiled, Options, compile_graph
-from ..isa.instructions import Parameters
+from ..isa import Parameters
 from ..isa.program import Program, from_bytes, to_bytes
 from .packets import IndexColumn, Output
 from .record import FileEntry, Record, RecordError, check_record, parse_record

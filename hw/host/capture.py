@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import UserError
 from ...fixedpoint import IntArray
 from ...graph import QUERIES, Graph
-from ..isa.instructions import Memory, Unit
+from ..isa import Memory, Unit
 from .views import View
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import UserError
 from ...fixedpoint import IntArray
-from ..isa.instructions import INDEX_COLUMNS, MEMORIES, Memory
+from ..isa import INDEX_COLUMNS, MEMORIES, Memory
 
 _LOGIT_BYTES = MEMORIES[Memory.WIDE].lane_bits // 8
 

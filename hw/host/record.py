@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 from ..compiler.compile import Compiled, Options, engine_for
-from ..isa.instructions import (
+from ..isa import (
     INDEX_COLUMNS,
     ISA_VERSION,
     MAX_LENGTH,

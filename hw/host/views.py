@@ -8,7 +8,7 @@ import numpy as np
 
 from ...fixedpoint import IntArray
 from ...graph import Embedding, Graph
-from ..isa.instructions import Memory, Unit
+from ..isa import Memory, Unit
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def tables() -> dict[str, str]:
         "instructions": "\n\n".join(_instruction_tables()),
         "registers": _table(
             ("address", "register", "access", "content"),
-            ((f"0x{r.address:02X}", r.name, r.access, r.doc) for r in isa.registers()),
+            ((f"0x{r.address:02X}", r.name, r.access, r.doc) for r in isa.REGISTERS),
         ),
     }
 
@@ -283,7 +283,7 @@ def _cpp_lines() -> Iterator[str]:
     yield ""
     yield "// Byte addresses of the registers."
     yield "enum Register : unsigned {"
-    for register in isa.registers():
+    for register in isa.REGISTERS:
         yield f"    REGISTER_{register.name} = 0x{register.address:02X},  // {register.access}: {register.doc}"
     yield "};"
     yield ""
@@ -395,7 +395,7 @@ def _sv_lines() -> Iterator[str]:
         yield f"  parameter int unsigned Header{_camel(name)} = {number};"
     yield ""
     yield "  // Byte addresses of the registers."
-    for register in isa.registers():
+    for register in isa.REGISTERS:
         yield f"  parameter logic [7:0] Reg{_camel(register.name)} = 8'h{register.address:02X};  // {register.access}"
     for kind in isa.OPCODES:
         yield ""

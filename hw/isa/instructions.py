@@ -715,11 +715,6 @@ COUNTERS = (
 """Cycle counters, 32 bits each, set to 0 by every start and standing still from done on; they saturate."""
 
 
-def registers() -> tuple[Register, ...]:
-    """The register map, in ascending order of addresses."""
-    return tuple(_registers())
-
-
 def _registers() -> Iterator[Register]:
     yield Register("ID", 0x00, "ro", f"0x{ENGINE_ID:08X}")
     yield Register("VERSION", 0x04, "ro", f"ISA version: {ISA_VERSION}")
@@ -754,6 +749,9 @@ def _registers() -> Iterator[Register]:
     for number, (name, doc) in enumerate(COUNTERS):
         yield Register(name, 0x80 + 4 * number, "ro", doc)
 
+
+REGISTERS: tuple[Register, ...] = tuple(_registers())
+"""The register map, in ascending order of addresses."""
 
 LISTS = ("init", "array", "vector", "stream")
 """The lists of a program, in the order in which they are stored. INIT executes the first on the stream unit;

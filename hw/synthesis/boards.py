@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import UserError
-from ..isa.instructions import Memory, Parameters
+from ..isa import Memory, Parameters
 from .silicon import PLAIN, Silicon
 
 

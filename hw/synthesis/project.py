@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...errors import UserError
 from ...files import write_atomic
-from ..isa.instructions import Parameters
+from ..isa import Parameters
 from .boards import Board
 from .sources import WRAPPER, sources, top_parameters
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..isa.instructions import Parameters
+from ..isa import Parameters
 from .boards import Board
 from .cells import Cost, cost_of
 from .design import Design

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..isa.instructions import Memory, Parameters
+from ..isa import Memory, Parameters
 
 
 @dataclass(frozen=True)

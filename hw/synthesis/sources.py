@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..isa.instructions import Memory, Parameters
+from ..isa import Memory, Parameters
 from .silicon import PLAIN, Silicon
 
 RTL = Path(__file__).parents[1] / "rtl"

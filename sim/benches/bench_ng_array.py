@@ -8,7 +8,7 @@ from typing import Any
 
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from ...hw.isa.instructions import Space
+from ...hw.isa import Space
 from .common import bench, generator, lanes, pack, start
 from .structs import struct
 

@@ -13,8 +13,8 @@ from typing import Any
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from ...fixedpoint import ACC_BITS
-from ...hw.isa import instructions as isa
-from ...hw.isa.instructions import Error, Memory, Parameters
+from ...hw import isa
+from ...hw.isa import Error, Memory, Parameters
 from ...hw.isa.program import ProgramError
 from ..engine.engine import Engine
 from . import structs

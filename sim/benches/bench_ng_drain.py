@@ -13,8 +13,8 @@ from typing import Any
 
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from ...hw.isa import instructions as isa
-from ...hw.isa.instructions import Contract, Memory, Space, Stat
+from ...hw import isa
+from ...hw.isa import Contract, Memory, Space, Stat
 from . import structs
 from .common import bench, generator, lanes, pack, start, value
 from .instructions import FAULT, changed, random_fields, word

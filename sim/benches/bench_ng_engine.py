@@ -23,11 +23,11 @@ from cocotbext.axi import (
     AxiStreamSource,
 )
 
-from ...hw.isa import instructions as isa
+from ...hw import isa
 from .common import PERIOD, bench, cycles, generator, start
 from .scenario import Step, read
 
-REGISTERS = {register.name: register.address for register in isa.registers()}
+REGISTERS = {register.name: register.address for register in isa.REGISTERS}
 LIMIT = 60_000
 """Cycles after which a command hangs."""
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from ...hw.isa import instructions as isa
-from ...hw.isa.instructions import Contract, Count, Error, Indexed, Memory, Space, Stat
+from ...hw import isa
+from ...hw.isa import Contract, Count, Error, Indexed, Memory, Space, Stat
 from . import structs
 from .common import STALLS, bench, generator, pack, start, value
 from .instructions import FAULT, NUMBER_BITS, PLACE, changed, no_instruction, place, random_fields, word

@@ -13,11 +13,11 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiLiteReadBus, AxiLiteWrit
 from cocotbext.axi.axil_channels import AxiLiteARBus, AxiLiteAWBus, AxiLiteBBus, AxiLiteRBus, AxiLiteWBus
 
 from ...fixedpoint import ACC_BITS
-from ...hw.isa import instructions as isa
-from ...hw.isa.instructions import Memory
+from ...hw import isa
+from ...hw.isa import Memory
 from .common import bench, cycles, generator, lanes, start, value
 
-ADDRESSES = {register.name: register.address for register in isa.registers()}
+ADDRESSES = {register.name: register.address for register in isa.REGISTERS}
 HOLDERS = ("TIMEOUT", "SENTENCES", "LENGTH0", "LENGTH1")
 COUNTERS = [name for name, _ in isa.COUNTERS]
 WORD = 0xFFFFFFFF

@@ -7,8 +7,8 @@ from typing import Any
 
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from ...hw.isa import instructions as isa
-from ...hw.isa.instructions import Unit
+from ...hw import isa
+from ...hw.isa import Unit
 from .common import STALLS, bench, generator, pack, start, value
 from .instructions import KINDS, NUMBER_BITS, PLACE, changed, place, random_fields, sound, word
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from ...hw.isa import instructions as isa
-from ...hw.isa.instructions import Error, LayerNorm, Softmax, Stat
+from ...hw import isa
+from ...hw.isa import Error, LayerNorm, Softmax, Stat
 from .common import bench, generator, lanes, pack, start, value
 from .instructions import FAULT, NUMBER_BITS, PLACE, changed, no_instruction, place, waiting, word
 from .vector_oracle import (

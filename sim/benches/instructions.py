@@ -6,8 +6,8 @@ import random
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from ...hw.isa import instructions as isa
-from ...hw.isa.instructions import Instruction, Unit
+from ...hw import isa
+from ...hw.isa import Instruction, Unit
 from . import structs
 
 PLACE = structs.struct("place_t")

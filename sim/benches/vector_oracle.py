@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
-from ...hw.isa import instructions as isa
-from ...hw.isa.instructions import Error, LayerNorm, Softmax, Stat
+from ...hw import isa
+from ...hw.isa import Error, LayerNorm, Softmax, Stat
 from .common import pack
 
 SUM, SQUARE, MAX, COUNT = isa.STAT_SUM_BITS, isa.STAT_SQUARE_BITS, isa.STAT_MAX_BITS, isa.STAT_COUNT_BITS

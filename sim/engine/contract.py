@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...fixedpoint import IntArray
-from ...hw.isa.instructions import (
+from ...hw.isa import (
     STAT_COUNT_BITS,
     STAT_SQUARE_BITS,
     STAT_SUM_BITS,

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from ...errors import UserError
 from ...fixedpoint import IntArray
-from ...hw.isa import instructions as isa
-from ...hw.isa.instructions import Contract, Error, Instruction, Memory, Parameters, Unit
+from ...hw import isa
+from ...hw.isa import Contract, Error, Instruction, Memory, Parameters, Unit
 from ...hw.isa.program import ProgramError, read_header
 from .contract import ContractPlan, Written, loop_counts
 from .hazards import HazardError, Hazards

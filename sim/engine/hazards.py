@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ...fixedpoint import IntArray
-from ...hw.isa.instructions import Error, Memory, Parameters, Unit
+from ...hw.isa import Error, Memory, Parameters, Unit
 from ...hw.isa.program import ProgramError
 from .contract import Words
 

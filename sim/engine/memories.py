@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...fixedpoint import IntArray
-from ...hw.isa.instructions import (
+from ...hw.isa import (
     BEAT_BYTES,
     INDEX_COLUMNS,
     MEMORIES,

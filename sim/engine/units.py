@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...fixedpoint import IntArray, integer_sqrt
-from ...hw.isa.instructions import (
+from ...hw.isa import (
     BEAT_BYTES,
     MEMORIES,
     Count,

@@ -14,7 +14,7 @@ from ...graph.level import Results, Sentence
 from ...hw.host.capture import Capture
 from ...hw.host.packets import IndexColumn, Output, run_packet, unpack_outputs
 from ...hw.host.views import View
-from ...hw.isa.instructions import Parameters, Store
+from ...hw.isa import Parameters, Store
 from ...hw.isa.program import Program, to_bytes
 from ..engine.engine import Engine, OnWrite
 

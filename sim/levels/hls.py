@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ...graph import Graph
 from ...hls.runner import HlsEngine
-from ...hw.isa.instructions import Memory, Parameters
+from ...hw.isa import Memory, Parameters
 from .engine import CompiledModel, ProgramLevel
 
 

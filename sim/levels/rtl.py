@@ -8,7 +8,7 @@ from pathlib import Path
 from ...fixedpoint import IntArray
 from ...graph import Graph
 from ...graph.level import Sentence
-from ...hw.isa.instructions import Parameters
+from ...hw.isa import Parameters
 from ..engine.engine import OnWrite
 from ..rtl.engine import RtlEngine
 from .engine import CompiledModel, ProgramLevel

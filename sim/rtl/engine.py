@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from ...compilecache import load
-from ...hw.isa import instructions as isa
-from ...hw.isa.instructions import Error, Memory, Parameters, Unit
+from ...hw import isa
+from ...hw.isa import Error, Memory, Parameters, Unit
 from ...hw.isa.program import ProgramError
 from ...hw.synthesis.silicon import PLAIN, Silicon
 from ..engine.engine import OnWrite
 from . import coverage
 from .verilate import Watch, build_library, waves_in
 
-_REGISTERS = {register.name: register.address for register in isa.registers()}
+_REGISTERS = {register.name: register.address for register in isa.REGISTERS}
 
 
 class RtlEngine:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ... import toolchain
 from ...compilecache import compiled, execute, plain_path
 from ...errors import UserError
-from ...hw.isa.instructions import Parameters
+from ...hw.isa import Parameters
 from ...hw.synthesis.silicon import PLAIN, Silicon
 from ...hw.synthesis.sources import RTL as RTL
 from ...hw.synthesis.sources import TOP, WRAPPER, sources, top_parameters

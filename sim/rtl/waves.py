@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...files import write_atomic
 from ...hw.host.build import EngineBuild
-from ...hw.isa.instructions import Unit
+from ...hw.isa import Unit
 
 _TOP = "TOP.ng_engine"
 # Flags of a trace in a GTKWave save file: hexadecimal, right-justified, translated by a file.

@@ -19,7 +19,7 @@ import torch
 from narrowgauge.cli import main
 from narrowgauge.graph.onnx_io import read_build, write_build
 from narrowgauge.hw.host.build import read_engine
-from narrowgauge.hw.isa.instructions import MEMORIES, Memory
+from narrowgauge.hw.isa import MEMORIES, Memory
 from narrowgauge.model.checkpoint import load_run, weights_file, write_tensors
 from narrowgauge.model.config import (
     EmbeddingConfig,

@@ -23,9 +23,9 @@ from narrowgauge.hls.export import Run, write_project
 from narrowgauge.hls.header import SOURCES
 from narrowgauge.hls.runner import HlsEngine
 from narrowgauge.hls.vectors import unit_vectors
+from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph
-from narrowgauge.hw.isa import instructions as isa
-from narrowgauge.hw.isa.instructions import Contract, Error, Memory, Parameters, Space, Store, Unit
+from narrowgauge.hw.isa import Contract, Error, Memory, Parameters, Space, Store, Unit
 from narrowgauge.hw.isa.program import Program, ProgramError, to_bytes
 from narrowgauge.sim.engine.engine import Engine
 from narrowgauge.sim.golden.model import GoldenModel

@@ -11,7 +11,7 @@ import pytest
 from narrowgauge.errors import UserError
 from narrowgauge.hls.build import CSIM, WARNINGS, ap_include
 from narrowgauge.hls.header import SOURCES, config_header, decode_header
-from narrowgauge.hw.isa.instructions import Parameters
+from narrowgauge.hw.isa import Parameters
 
 pytest.importorskip("clang.cindex")
 

@@ -13,13 +13,13 @@ from narrowgauge.benchmarks.common import tables_of_their_own
 from narrowgauge.errors import UserError
 from narrowgauge.graph import Graph, Table
 from narrowgauge.graph.level import Sentence
+from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import Compiled, compile_graph, engine_for
 from narrowgauge.hw.compiler.streaming import STREAMABLE
 from narrowgauge.hw.compiler.timing import simulate
 from narrowgauge.hw.host.build import EngineBuild
 from narrowgauge.hw.host.views import never_held
-from narrowgauge.hw.isa import instructions as isa
-from narrowgauge.hw.isa.instructions import Load, Memory, Parameters, Unit
+from narrowgauge.hw.isa import Load, Memory, Parameters, Unit
 from narrowgauge.hw.synthesis.boards import BOARDS
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.presets import preset

@@ -17,9 +17,18 @@ from hypothesis import strategies as st
 
 from narrowgauge.cli import main
 from narrowgauge.errors import UserError
-from narrowgauge.hw.isa import assembler, generate
-from narrowgauge.hw.isa import instructions as isa
-from narrowgauge.hw.isa.instructions import Contract, Count, Instruction, LayerNorm, Memory, Parameters, Space
+from narrowgauge.hw import isa
+from narrowgauge.hw.isa import (
+    Contract,
+    Count,
+    Instruction,
+    LayerNorm,
+    Memory,
+    Parameters,
+    Space,
+    assembler,
+    generate,
+)
 from narrowgauge.hw.isa.program import Program, ProgramError, from_bytes, to_bytes
 
 KINDS = list(isa.OPCODES)
@@ -143,10 +152,10 @@ def test_check_tells_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_every_register_and_memory_has_its_own_place() -> None:
-    addresses = [register.address for register in isa.registers()]
+    addresses = [register.address for register in isa.REGISTERS]
     assert addresses == sorted(set(addresses))
     assert all(address % 4 == 0 for address in addresses)
-    names = [register.name for register in isa.registers()]
+    names = [register.name for register in isa.REGISTERS]
     assert len(set(names)) == len(names)
     assert list(isa.MEMORIES) == list(Memory)
     assert len(isa.HEADER) % 2 == 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from narrowgauge.hw.isa.instructions import Memory, Parameters
+from narrowgauge.hw.isa import Memory, Parameters
 from narrowgauge.hw.synthesis.silicon import Silicon
 from narrowgauge.sim.engine.engine import Engine
 from narrowgauge.sim.rtl.engine import RtlEngine

@@ -16,7 +16,7 @@ import pytest
 
 from narrowgauge.cli import main
 from narrowgauge.errors import UserError
-from narrowgauge.hw.isa.instructions import MEMORIES, Memory, Parameters
+from narrowgauge.hw.isa import MEMORIES, Memory, Parameters
 from narrowgauge.hw.synthesis import report, yosys
 from narrowgauge.hw.synthesis import sources as rtl
 from narrowgauge.hw.synthesis.boards import BOARDS, find_board

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from narrowgauge.hw import isa
 from narrowgauge.hw.compiler import timing
-from narrowgauge.hw.isa import instructions as isa
-from narrowgauge.hw.isa.instructions import (
+from narrowgauge.hw.isa import (
     Contract,
     Count,
     Instruction,

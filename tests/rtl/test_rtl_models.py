@@ -10,10 +10,10 @@ import pytest
 
 from narrowgauge.graph import Graph
 from narrowgauge.graph.level import Sentence
+from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import Compiled, compile_graph
 from narrowgauge.hw.host.views import never_held
-from narrowgauge.hw.isa import instructions as isa
-from narrowgauge.hw.isa.instructions import Parameters
+from narrowgauge.hw.isa import Parameters
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.presets import preset
 from narrowgauge.sim.golden.model import GoldenModel

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from narrowgauge.hw import isa
 from narrowgauge.hw.compiler import timing
-from narrowgauge.hw.isa import instructions as isa
-from narrowgauge.hw.isa.instructions import (
+from narrowgauge.hw.isa import (
     Contract,
     Count,
     Instruction,

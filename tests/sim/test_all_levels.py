@@ -12,10 +12,10 @@ from narrowgauge.errors import UserError
 from narrowgauge.graph import Graph, Linear
 from narrowgauge.graph.level import Level
 from narrowgauge.graph.onnx_io import model_bytes
+from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import Compiled, compile_graph
 from narrowgauge.hw.compiler.streaming import STREAMABLE
-from narrowgauge.hw.isa import instructions as isa
-from narrowgauge.hw.isa.instructions import Parameters
+from narrowgauge.hw.isa import Parameters
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.level import TorchLevel
 from narrowgauge.sim.golden.model import GoldenModel

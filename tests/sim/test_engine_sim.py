@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from narrowgauge.errors import UserError
 from narrowgauge.fixedpoint import Format
 from narrowgauge.graph import Graph, Metadata, Value
+from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph
 from narrowgauge.hw.host.capture import Capture
 from narrowgauge.hw.host.packets import IndexColumn, Output, pack_indices, unpack_outputs
 from narrowgauge.hw.host.views import Axis, View
-from narrowgauge.hw.isa import instructions as isa
-from narrowgauge.hw.isa.instructions import (
+from narrowgauge.hw.isa import (
     Contract,
     Count,
     Error,

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from narrowgauge.errors import UserError
+from narrowgauge.hw.isa import Error, Memory, Unit
 from narrowgauge.hw.isa.assembler import assemble
-from narrowgauge.hw.isa.instructions import Error, Memory, Unit
 from narrowgauge.hw.isa.program import ProgramError, to_bytes
 
 from ..support.engine_oracle import Oracle, TooLong

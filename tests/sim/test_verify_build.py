@@ -37,7 +37,7 @@ from narrowgauge.hw.host.build import (
 )
 from narrowgauge.hw.host.record import FileEntry, _checksum
 from narrowgauge.hw.host.views import never_held
-from narrowgauge.hw.isa.instructions import HEADER
+from narrowgauge.hw.isa import HEADER
 from narrowgauge.model.level import TorchLevel
 from narrowgauge.sim.golden.model import GoldenModel
 from narrowgauge.sim.levels import verify as ladder

@@ -13,8 +13,8 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from narrowgauge.hw.isa import instructions as isa
-from narrowgauge.hw.isa.instructions import (
+from narrowgauge.hw import isa
+from narrowgauge.hw.isa import (
     Contract,
     Count,
     Error,

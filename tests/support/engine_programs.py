@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from narrowgauge.hw.isa import instructions as isa
-from narrowgauge.hw.isa.instructions import (
+from narrowgauge.hw import isa
+from narrowgauge.hw.isa import (
     Contract,
     Count,
     Indexed,

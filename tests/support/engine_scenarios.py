@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph
 from narrowgauge.hw.compiler.timing import simulate
 from narrowgauge.hw.host.packets import pack_indices
-from narrowgauge.hw.isa import instructions as isa
-from narrowgauge.hw.isa.instructions import (
+from narrowgauge.hw.isa import (
     Contract,
     Error,
     Load,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from narrowgauge.hw import isa
 from narrowgauge.hw.compiler import timing
-from narrowgauge.hw.isa import instructions as isa
-from narrowgauge.hw.isa.instructions import Contract, LayerNorm, Load, Softmax, Store, Unit
+from narrowgauge.hw.isa import Contract, LayerNorm, Load, Softmax, Store, Unit
 from narrowgauge.hw.isa.program import Program
 
 COUNTERS = tuple(name for name, _ in isa.COUNTERS)
