@@ -37,14 +37,22 @@ def documents(root: Path) -> list[Path]:
 
 
 def commands(path: Path) -> Iterator[str]:
-    """Commands of a document, comments and variables before them left out: indented lines, and code in a sentence."""
-    text = path.read_text(encoding="utf-8")
-    for line in text.splitlines():
-        for part in [line] if line.startswith("    ") else re.findall(r"`([^`]+)`", line):
-            for command in re.split(r"; | && ", part.strip()):
-                bare = re.sub(r"^(?:[A-Z_]+=\S+ )+", "", re.sub(r"\s+#.*", "", command))
-                if bare.split(" ")[0] in PROGRAMS and " " in bare:
-                    yield bare
+    """Commands in code blocks and inline code of a document, without comments and environment variables."""
+    prose, code, fenced = [], [], False
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            fenced = not fenced
+        elif fenced or line.startswith("    "):
+            code.append(line)
+        else:
+            prose.append(line)
+    # Inline code may be wrapped.
+    code += [" ".join(part.split()) for part in re.findall(r"`([^`]+)`", "\n".join(prose))]
+    for part in code:
+        for command in re.split(r"; | && ", part.strip()):
+            bare = re.sub(r"^(?:[A-Z_]+=\S+ )+", "", re.sub(r"\s+#.*", "", command))
+            if bare.split(" ")[0] in PROGRAMS and " " in bare:
+                yield bare
 
 
 def words_of(command: str) -> list[str]:
