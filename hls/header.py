@@ -100,21 +100,16 @@ def _decoder(kind: type[Instruction], opcode: str) -> Iterator[str]:
     fields = isa.fields(kind)
     yield f"struct {kind.__name__} {{"
     for field in fields:
-        yield f"    {'Signed' if field.signed else 'Unsigned'}<{field.width}> {_name(field.name)};  ///< {field.doc}"
+        yield f"    {'Signed' if field.signed else 'Unsigned'}<{field.width}> {field.name};  ///< {field.doc}"
     yield "};\n"
     yield f"/// Takes {opcode} apart; false if it is another, a reserved bit is set or a field is out of its range."
     yield f"inline bool decode(const InstructionWord& word, {kind.__name__}& i) {{"
     yield "#pragma HLS inline  // wires and comparisons with constants"
     for field in fields:
-        yield f"    i.{_name(field.name)} = take<{space}::{field.name.upper()}>(word);"
+        yield f"    i.{field.name} = take<{space}::{field.name.upper()}>(word);"
     yield f"    return opcode_of(word) == isa::OPCODE_{opcode} && no_bits_from<{space}::END>(word) &&"
     yield f"           all_hold({space}::All(), word);"
     yield "}\n"
-
-
-def _name(field: str) -> str:
-    """A field's name in C++, where `unsigned` is taken."""
-    return "is_unsigned" if field == "unsigned" else field
 
 
 def config_header(parameters: Parameters) -> str:

@@ -239,7 +239,7 @@ void drain(const Job& job, hls::stream<Tile<C::lanes>>& tiles, hls::stream<Lanes
                 v = plus<32>(v, shift_left<32>(Signed<32>(residual.lane[j]), to_int(c.residual_shift)));
             before[j] = saturate(shift_round(v, c.shift), c.bits, c.is_unsigned != 0);
             Signed<16> q = wrap<16>(before[j]);
-            if (c.table != 0) q = table[j][table_base + to_int(low<8>(before[j]))];
+            if (c.has_table != 0) q = table[j][table_base + to_int(low<8>(before[j]))];
             // What is gathered is the lane as it is written.
             word.lane[j] = to_wide ? q : Signed<16>(wrap<8>(q));
             gathered.sum[j] = plus<isa::STAT_SUM_BITS>(gathered.sum[j], word.lane[j]);
@@ -262,7 +262,7 @@ void drain(const Job& job, hls::stream<Tile<C::lanes>>& tiles, hls::stream<Lanes
             if (c.c_space == isa::SPACE_SCORE) score[at] = narrow;
         }
 #ifndef __SYNTHESIS__
-        csim::written<N>(to_int(c.c_space), unsigned(at), word.lane, before, c.table != 0);
+        csim::written<N>(to_int(c.c_space), unsigned(at), word.lane, before, c.has_table != 0);
 #endif
         walk.advance(words_of<C>(job, walk.i2), job, job.drained, strides_c(c));
     }

@@ -114,7 +114,7 @@ struct Contract {
     Signed<6> shift;  ///< right shift that rounds; a left shift where it is negative
     Unsigned<5> bits;  ///< bits of the result, 2 to 16; at most 8 unless the target is WIDE
     Unsigned<1> is_unsigned;  ///< saturate to the unsigned range
-    Unsigned<1> table;  ///< replace the result by a table's entry; `bits` is 8
+    Unsigned<1> has_table;  ///< replace the result by a table's entry; `bits` is 8
     Unsigned<5> table_id;  ///< number of the table
     Unsigned<2> stat;  ///< statistic of the drained words: NONE, SUMS, MAX
     Unsigned<6> stat_slot;  ///< word of STAT that is written
@@ -172,8 +172,8 @@ inline bool decode(const InstructionWord& word, Contract& i) {
     i.residual_shift = take<isa::contract::RESIDUAL_SHIFT>(word);
     i.shift = take<isa::contract::SHIFT>(word);
     i.bits = take<isa::contract::BITS>(word);
-    i.is_unsigned = take<isa::contract::UNSIGNED>(word);
-    i.table = take<isa::contract::TABLE>(word);
+    i.is_unsigned = take<isa::contract::IS_UNSIGNED>(word);
+    i.has_table = take<isa::contract::HAS_TABLE>(word);
     i.table_id = take<isa::contract::TABLE_ID>(word);
     i.stat = take<isa::contract::STAT>(word);
     i.stat_slot = take<isa::contract::STAT_SLOT>(word);

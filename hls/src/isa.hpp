@@ -238,7 +238,7 @@ struct Fields {};
 
 // Rules beyond the fields' ranges:
 // - CONTRACT: `bits` is 2 to 8, or 2 to 16 if `c_space` is WIDE.
-// - CONTRACT: if `table` is 1, `bits` is 8.
+// - CONTRACT: if `has_table` is 1, `bits` is 8.
 // - CONTRACT: if `keep` is 1, `n0`, `n1` and `n2` are 1 and `n0_source` and `n2_source` are CONST.
 // - LAYERNORM: `bits` is 2 to 8; `size` and `count` are 1 to 1024.
 
@@ -342,9 +342,9 @@ using SHIFT = Field<484, 6, true, -31, 31, 0>;
 // bits of the result, 2 to 16; at most 8 unless the target is WIDE
 using BITS = Field<490, 5, false, 0, 31, 0>;
 // saturate to the unsigned range
-using UNSIGNED = Field<495, 1, false, 0, 1, 0>;
+using IS_UNSIGNED = Field<495, 1, false, 0, 1, 0>;
 // replace the result by a table's entry; `bits` is 8
-using TABLE = Field<496, 1, false, 0, 1, 0>;
+using HAS_TABLE = Field<496, 1, false, 0, 1, 0>;
 // number of the table
 using TABLE_ID = Field<497, 5, false, 0, 31, 0>;
 // statistic of the drained words: NONE, SUMS, MAX
@@ -356,7 +356,7 @@ using All = Fields<SENTENCE, BLOCK, WAIT_ARRAY, WAIT_VECTOR, WAIT_STREAM, KEEP, 
                    A_INDEX_STRIDE, B_SPACE, B_BASE, B_STRIDE0, B_STRIDE1, B_STRIDE2, B_STRIDEK, B_INDEXED, B_COLUMN,
                    B_INDEX_STRIDE, B_UNSIGNED, COLUMNS, ROWS, ROWS_SOURCE, C_SPACE, C_BASE, C_STRIDE0, C_STRIDE1,
                    C_STRIDE2, C_STRIDEW, BIAS, BIAS_BASE, ACC_SHIFT, RESIDUAL_SPACE, RESIDUAL_BASE, RESIDUAL_SHIFT,
-                   SHIFT, BITS, UNSIGNED, TABLE, TABLE_ID, STAT, STAT_SLOT>;
+                   SHIFT, BITS, IS_UNSIGNED, HAS_TABLE, TABLE_ID, STAT, STAT_SLOT>;
 constexpr unsigned END = 510u;
 }  // namespace contract
 

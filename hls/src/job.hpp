@@ -80,7 +80,7 @@ inline bool consistent(const Contract& c) {
     const Unsigned<5> most = c.c_space == isa::SPACE_WIDE ? 16 : 8;
     const bool single = c.n0 == 1 && c.n1 == 1 && c.n2 == 1 && c.n0_source == isa::COUNT_CONST &&
                         c.n2_source == isa::COUNT_CONST;
-    return c.bits >= 2 && c.bits <= most && (c.table == 0 || c.bits == 8) && (c.keep == 0 || single);
+    return c.bits >= 2 && c.bits <= most && (c.has_table == 0 || c.bits == 8) && (c.keep == 0 || single);
 }
 
 /// The counts of a CONTRACT that is not skipped.
@@ -162,7 +162,7 @@ isa::Error check(const Job& job, const IndexWord index[C::index_depth]) {
     const Contract& c = job.c;
     if (c.stat != isa::STAT_NONE && c.stat_slot >= unsigned(C::stat_depth)) return isa::ERROR_ADDRESS;
     const Unsigned<14> table = uplus<14>(utimes<14>(c.table_id, Unsigned<9>(256)), Unsigned<8>(255));
-    if (c.table != 0 && table >= unsigned(C::table_depth)) return isa::ERROR_ADDRESS;
+    if (c.has_table != 0 && table >= unsigned(C::table_depth)) return isa::ERROR_ADDRESS;
     const isa::Error a = check_operand<C>(job, c.a_space, c.a_base, strides_a(c), c.a_indexed, c.a_column,
                                           c.a_index_stride, index);
     if (a != isa::ERROR_NONE) return a;

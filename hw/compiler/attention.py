@@ -119,7 +119,7 @@ def lower_context(low: Lowering, node: Context) -> None:
                     c_stridew=1,
                     shift=graph.fmt(node.probabilities).frac + graph.fmt(node.value).frac - fmt.frac,
                     bits=fmt.bits,
-                    unsigned=int(not fmt.signed),
+                    is_unsigned=int(not fmt.signed),
                 )
                 axes = (Axis(low.lanes, 0, 1, (1, 0)), Axis(size, 1, 0, (0, 1)))
                 low.contract(

@@ -326,10 +326,10 @@ class Lowering:
             residual = graph.fmt(node.residual).frac
             aligned = max(acc, residual)
             found = {"acc_shift": aligned - acc, "residual_shift": aligned - residual}
-        found |= {"shift": aligned - fmt.frac, "bits": fmt.bits, "unsigned": int(not fmt.signed)}
+        found |= {"shift": aligned - fmt.frac, "bits": fmt.bits, "is_unsigned": int(not fmt.signed)}
         if last and step.output in self._fused:
             data = graph.constants[self._fused[step.output].table].astype(np.int64)
-            found |= {"table": 1, "table_id": self.image.table(data & 0xFF)}
+            found |= {"has_table": 1, "table_id": self.image.table(data & 0xFF)}
         return found
 
     def _operand(self, step: Step, source: Rows) -> dict[str, Any]:
@@ -420,7 +420,7 @@ class Lowering:
         start = 0
         for cut in source.cuts[:-1]:
             piece = replace(head, nk=cut - start, keep=1, a_base=head.a_base + start, stat=Stat.NONE)
-            piece = replace(piece, table=0, bias=0)
+            piece = replace(piece, has_table=0, bias=0)
             moved = {"b_base": (buffer, start), "c_base": bases["c_base"]}
             after = self.contract(layer, piece, moved, [Access(buffer, start, cut)], [], [], after)
             start = cut

@@ -164,7 +164,7 @@ def _fields(instruction: Instruction, memory: Memory) -> Iterator[str]:
         yield "bias_base"
     elif isinstance(instruction, LayerNorm) and memory is Memory.NORM:
         yield "norm_base"
-    elif isinstance(instruction, Contract) and memory is Memory.TABLE and instruction.table:
+    elif isinstance(instruction, Contract) and memory is Memory.TABLE and instruction.has_table:
         yield "table_id"
     elif isinstance(instruction, Softmax) and memory is Memory.EXP:
         yield "exp_id"

@@ -388,7 +388,7 @@ def _check_view(view: View, program: Program) -> None:
         raise RecordError(
             f"sentence and memory must be those of instruction {view.number} of the {view.unit.name} unit"
         )
-    if view.before_table and not (isinstance(instruction, Contract) and instruction.table):
+    if view.before_table and not (isinstance(instruction, Contract) and instruction.has_table):
         raise RecordError("before_table must be false where the instruction has no table")
     words = 1 + sum((axis.count - 1) * axis.address for axis in view.axes)
     lanes = 1 + sum((axis.count - 1) * axis.lane for axis in view.axes)

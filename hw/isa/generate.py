@@ -62,14 +62,11 @@ _CONSTANTS: tuple[tuple[str, int, str], ...] = (
 
 _RULES = (
     "CONTRACT: `bits` is 2 to 8, or 2 to 16 if `c_space` is WIDE",
-    "CONTRACT: if `table` is 1, `bits` is 8",
+    "CONTRACT: if `has_table` is 1, `bits` is 8",
     "CONTRACT: if `keep` is 1, `n0`, `n1` and `n2` are 1 and `n0_source` and `n2_source` are CONST",
     "LAYERNORM: `bits` is 2 to 8; `size` and `count` are 1 to 1024",
 )
 """What `isa.check_fields` asks beyond the range of each field, in words."""
-
-_SV_NAMES = {"unsigned": "is_unsigned", "table": "has_table"}
-"""Fields whose names are keywords of SystemVerilog."""
 
 
 def cpp_header() -> str:
@@ -434,7 +431,7 @@ def _sv_instruction(kind: type[Instruction]) -> Iterator[str]:
         yield from textwrap.wrap(
             f"{_span(f.low, f.width)}: {f.doc}", 92, initial_indent="    // ", subsequent_indent="    // "
         )
-        yield f"    logic {sign}{width}{_sv_name(f)};"
+        yield f"    logic {sign}{width}{f.name};"
     yield f"    logic [{isa.OPCODE_BITS - 1}:0] opcode;"
     yield f"  }} {name.lower()}_t;"
     yield ""
@@ -465,7 +462,7 @@ _SV_RULES = {
 
 def _sv_range(f: Field) -> list[str]:
     """Conditions on a field; none where every value of its width may stand there."""
-    name = f"i.{_sv_name(f)}"
+    name = f"i.{f.name}"
     if f.allowed:
         if len(f.allowed) == 1 << f.width:
             return []
@@ -476,10 +473,6 @@ def _sv_range(f: Field) -> list[str]:
     least = -(1 << (f.width - 1)) if f.signed else 0
     most = (1 << (f.width - f.signed)) - 1
     return ([f"{name} >= {f.lo}"] if f.lo != least else []) + ([f"{name} <= {f.hi}"] if f.hi != most else [])
-
-
-def _sv_name(f: Field) -> str:
-    return _SV_NAMES.get(f.name, f.name)
 
 
 if __name__ == "__main__":

@@ -426,8 +426,8 @@ class Contract:
     residual_shift: int = _bits(5, "left shift of the residual")
     shift: int = _bits(6, "right shift that rounds; a left shift where it is negative", signed=True, lo=-31)
     bits: int = _bits(5, "bits of the result, 2 to 16; at most 8 unless the target is WIDE", 8)
-    unsigned: int = _bits(1, "saturate to the unsigned range")
-    table: int = _bits(1, "replace the result by a table's entry; `bits` is 8")
+    is_unsigned: int = _bits(1, "saturate to the unsigned range")
+    has_table: int = _bits(1, "replace the result by a table's entry; `bits` is 8")
     table_id: int = _bits(5, "number of the table")
     stat: Stat = _enum(Stat, 2, Stat.NONE, "statistic of the drained words")
     stat_slot: int = _bits(SLOT_BITS, "word of STAT that is written")
@@ -653,7 +653,7 @@ def check_fields(instruction: Instruction) -> None:
         c = instruction
         if not 2 <= c.bits <= (16 if c.c_space is Space.WIDE else 8):
             raise FieldError(f"{name}: bits can't be {c.bits} in {c.c_space.name}")
-        if c.table and c.bits != 8:
+        if c.has_table and c.bits != 8:
             raise FieldError(f"{name}: a table is read with 8 bits, not {c.bits}")
         if c.keep and not (c.n0 == c.n1 == c.n2 == 1 and c.n0_source == c.n2_source == Count.CONST):
             raise FieldError(f"{name}: keep takes a single tile")

@@ -108,17 +108,17 @@ class Memories:
                 else:
                     v = [wrap(x << -c.shift) for x in v]
                 low, high = (
-                    (0, (1 << c.bits) - 1) if c.unsigned else (-(1 << c.bits - 1), (1 << c.bits - 1) - 1)
+                    (0, (1 << c.bits) - 1) if c.is_unsigned else (-(1 << c.bits - 1), (1 << c.bits - 1) - 1)
                 )
                 before = q = [max(low, min(high, x)) for x in v]
-                if c.table:
+                if c.has_table:
                     q = [self.table[256 * c.table_id + x % 256] for x in q]
                 if outside and job.fault is None:
                     job.fault = len(job.writes)
                 bits = 16 if c.c_space is Space.WIDE else 8
                 words.append([wrap(x, bits) for x in q])
                 number, seen = job.fields["number"], [wrap(x, 16) for x in before]
-                job.writes.append((c.c_space, c.c_base + offset, words[-1], number, int(c.table), seen))
+                job.writes.append((c.c_space, c.c_base + offset, words[-1], number, int(c.has_table), seen))
         if c.stat is not Stat.NONE and not c.keep and c.stat_slot < self.depths[Memory.STAT]:
             job.stat = c.stat_slot, self.statistic(c.stat, words)
 
@@ -176,7 +176,7 @@ def draw(
     c = changed(
         drawn, keep=0, table_id=rng.randrange(memories.depths[Memory.TABLE] // 256),
         stat_slot=rng.choice((*range(memories.depths[Memory.STAT]), 1 << rng.randrange(isa.SLOT_BITS))),
-        bits=8 if drawn.table else rng.randint(2, 16 if wide else 8),
+        bits=8 if drawn.has_table else rng.randint(2, 16 if wide else 8),
         shift=rng.randint(4, 24) if plain else drawn.shift, acc_shift=0 if plain else drawn.acc_shift,
         residual_shift=rng.randrange(8) if plain else drawn.residual_shift,
         stat=rng.choice(tuple(Stat)), columns=rng.randrange(2), bias=rng.randrange(2),
@@ -354,7 +354,7 @@ async def many_words(dut: Any) -> None:
     memories = Memories(dut, rng)
     await start(dut)
     most = (1 << isa.STAT_COUNT_BITS) - 1
-    stat = {"stat": Stat.SUMS, "stat_slot": 0, "c_space": Space.WIDE, "bits": 16, "table": 0}
+    stat = {"stat": Stat.SUMS, "stat_slot": 0, "c_space": Space.WIDE, "bits": 16, "has_table": 0}
     strides = {f"c_stride{name}": 1 for name in "012w"}
     jobs = [
         draw(rng, memories, at, False, n0, **stat, **strides)

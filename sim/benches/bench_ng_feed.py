@@ -166,7 +166,7 @@ class Expected:
             }
         case.jobs.append(job)
         outside = (c.stat is not Stat.NONE and c.stat_slot >= self.depths[Memory.STAT]) or bool(
-            c.table and 256 * c.table_id + 255 >= self.depths[Memory.TABLE]
+            c.has_table and 256 * c.table_id + 255 >= self.depths[Memory.TABLE]
         )
         waits = isa.waits(c)
         if n0 * n1 * n2 == 0:

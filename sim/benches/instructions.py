@@ -30,7 +30,7 @@ def random_fields(rng: random.Random, kind: type[Instruction]) -> Instruction:
             values[field.name] = field.enum(rng.choice(allowed)) if field.enum else rng.choice(allowed)
         if kind is isa.Contract:
             values |= {"keep": 0, "bits": rng.randint(2, 8)}
-            if values["table"]:
+            if values["has_table"]:
                 values["bits"] = 8
         elif kind is isa.LayerNorm:
             values |= {"bits": rng.randint(2, 8), "size": rng.randint(1, 1024), "count": rng.randint(1, 1024)}

@@ -150,7 +150,7 @@ class ContractPlan:
         c = self.c
         if c.stat is not Stat.NONE:
             memories.check(Memory.STAT, c.stat_slot)
-        if c.table:
+        if c.has_table:
             memories.check(Memory.TABLE, TABLE_WORDS * (c.table_id + 1) - 1)
         for op in (self.a, self.b):
             if op.space is not Space.IDENTITY:
@@ -177,7 +177,7 @@ class ContractPlan:
                 yield Memory(op.space), self._addresses(op, start, counts, memories, place).ravel()
         if not self.drains_any:
             return
-        if c.table:
+        if c.has_table:
             yield Memory.TABLE, np.arange(TABLE_WORDS * c.table_id, TABLE_WORDS * (c.table_id + 1))
         for start, counts in self._pieces():
             if c.bias:
@@ -264,7 +264,7 @@ class ContractPlan:
             memories.stats[c.stat_slot] = _gather(c.stat, stored)
         if not len(stored):
             return None, None
-        table = _joined(before, stored) if c.table else None
+        table = _joined(before, stored) if c.has_table else None
         return Written(self.target, _joined(addresses, stored), stored, table), None
 
     def _pieces(self) -> Iterator[tuple[tuple[int, int, int], tuple[int, int, int]]]:
@@ -401,11 +401,13 @@ class ContractPlan:
             v >>= c.shift
         elif c.shift < 0:
             v <<= -c.shift
-        low, high = (0, (1 << c.bits) - 1) if c.unsigned else (-(1 << (c.bits - 1)), (1 << (c.bits - 1)) - 1)
+        low, high = (
+            (0, (1 << c.bits) - 1) if c.is_unsigned else (-(1 << (c.bits - 1)), (1 << (c.bits - 1)) - 1)
+        )
         np.maximum(v, low, out=v)
         np.minimum(v, high, out=v)
         q = v
-        if c.table:
+        if c.has_table:
             first = TABLE_WORDS * c.table_id
             v = memories.words[Memory.TABLE][first : first + TABLE_WORDS][v & (TABLE_WORDS - 1)]
         stored = v.astype(LANE_TYPES[self.target])

@@ -41,7 +41,7 @@ def values(field: isa.Field) -> st.SearchStrategy[int]:
 def sound(kind: Any, found: dict[str, int]) -> Instruction:
     """The nearest instruction that keeps the rules between fields."""
     if kind is Contract:
-        if found["table"]:
+        if found["has_table"]:
             found["bits"] = 8
         found["bits"] = min(max(2, found["bits"]), 16 if found["c_space"] == Space.WIDE else 8)
         if found["keep"]:
@@ -180,8 +180,7 @@ def test_the_structures_of_systemverilog_have_the_bits_of_the_encoding() -> None
             places[name] = (at, width, bool(signed))
         assert at == 0
         for field in isa.fields(kind):
-            name = {"unsigned": "is_unsigned", "table": "has_table"}.get(field.name, field.name)
-            assert places[name] == (field.low, field.width, field.signed)
+            assert places[field.name] == (field.low, field.width, field.signed)
 
 
 CHECK = """

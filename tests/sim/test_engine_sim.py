@@ -350,7 +350,7 @@ BOUNDARIES: list[tuple[Contract, str, int]] = [
     (replace(PLAIN, residual_space=Space.VECTOR), "residual_base", 56 - N),
     (replace(PLAIN, residual_space=Space.WEIGHT), "residual_base", 64 - N),
     (replace(PLAIN, residual_space=Space.WIDE), "residual_base", 32 - N),
-    (replace(PLAIN, table=1), "table_id", 1),
+    (replace(PLAIN, has_table=1), "table_id", 1),
     (replace(PLAIN, stat=Stat.SUMS), "stat_slot", 3),
 ]
 
@@ -599,7 +599,7 @@ Place = tuple[Unit, int, "tuple[Unit, int] | None", Memory, int]
         ([contract(b_base=ROWS)], [], [], (Unit.ARRAY, 0, None, Memory.WEIGHT, ROWS)),
         ([contract(a_space=Space.KV, a_base=3)], [], [], (Unit.ARRAY, 0, None, Memory.KV, 3)),
         ([contract(bias=1, bias_base=2)], [], [], (Unit.ARRAY, 0, None, Memory.BIAS, 2)),
-        ([contract(table=1)], [], [], (Unit.ARRAY, 0, None, Memory.TABLE, 0)),
+        ([contract(has_table=1)], [], [], (Unit.ARRAY, 0, None, Memory.TABLE, 0)),
         ([FROM_WIDE], [], [], (Unit.ARRAY, 0, None, Memory.WIDE, 0)),
         ([contract(nk=6, b_indexed=Indexed.LOOPK)], [], [], (Unit.ARRAY, 0, None, Memory.INDEX, 5)),
         ([], [], [Store(base=7)], (Unit.STREAM, 1, None, Memory.WIDE, 7)),

@@ -273,17 +273,17 @@ CORNERS = {
     "the largest of wide numbers": f".array\nCONTRACT rows=5 c_space=WIDE {SUM} bits=16 shift=2 stat=MAX\n"
     "CONTRACT rows=5 c_space=SCORE nk=2 a_stridek=1 b_space=WEIGHT b_stridek=1 shift=9 wait_array=1\n"
     ".vector\nSOFTMAX wait_array=2",
-    "the largest of unsigned numbers": f".array\nCONTRACT rows=5 c_space=SCORE {SUM} unsigned=1 shift=7 stat=MAX\n"
+    "the largest of unsigned numbers": f".array\nCONTRACT rows=5 c_space=SCORE {SUM} is_unsigned=1 shift=7 stat=MAX\n"
     ".vector\nSOFTMAX wait_array=1",
-    "sums of unsigned numbers": f".array\nCONTRACT rows=8 c_space=WIDE {SUM} bits=16 unsigned=1 shift=-1 stat=SUMS\n"
+    "sums of unsigned numbers": f".array\nCONTRACT rows=8 c_space=WIDE {SUM} bits=16 is_unsigned=1 shift=-1 stat=SUMS\n"
     ".vector\nLAYERNORM size=8 count=8 wait_array=1 shift=18",
-    "sums of unsigned bytes": f".array\nCONTRACT rows=8 {SUM} unsigned=1 shift=7 stat=SUMS\n"
+    "sums of unsigned bytes": f".array\nCONTRACT rows=8 {SUM} is_unsigned=1 shift=7 stat=SUMS\n"
     f"CONTRACT rows=8 c_space=WIDE {SUM} bits=16 shift=4\n"
     ".vector\nLAYERNORM size=8 count=8 wait_array=2 shift=18",
-    "a table's entries in WIDE": f".array\nCONTRACT rows=8 c_space=WIDE {SUM} shift=8 table=1 stat=SUMS"
+    "a table's entries in WIDE": f".array\nCONTRACT rows=8 c_space=WIDE {SUM} shift=8 has_table=1 stat=SUMS"
     + STORE_WIDE,
-    "a table out of range, and no words": f".array\nCONTRACT rows=0 {SUM} table=1 table_id=2",
-    "a table that ends out of range": f".array\nCONTRACT {SUM} table=1 table_id=2",
+    "a table out of range, and no words": f".array\nCONTRACT rows=0 {SUM} has_table=1 table_id=2",
+    "a table that ends out of range": f".array\nCONTRACT {SUM} has_table=1 table_id=2",
     "a slot out of range, and a kept tile": f".array\nCONTRACT keep=1 {SUM} stat=SUMS stat_slot=6\nCONTRACT {SUM}",
     "a kept tile gathers nothing": f".array\nCONTRACT keep=1 {SUM} stat=MAX\nCONTRACT rows=5 c_space=SCORE {SUM}\n"
     ".vector\nSOFTMAX wait_array=2",

@@ -298,7 +298,7 @@ class _Command:
         nk = c.nk if counts[c.nk_source] is None else counts[c.nk_source]
         rows = c.rows if counts[c.rows_source] is None else counts[c.rows_source]
         assert nk is not None and rows is not None
-        table = self.table(Memory.TABLE, c.table_id) if c.table else None
+        table = self.table(Memory.TABLE, c.table_id) if c.has_table else None
         if c.stat != Stat.NONE:
             self.statistic(c.stat_slot)
         resumed, self.kept = self.kept, None
@@ -329,7 +329,7 @@ class _Command:
                     # Open: a residual that this CONTRACT has drained. Taken as not defined, like an operand.
                     self.engine.hazards += (memory, c.residual_base + offset) in mine
                     v = [wrap(v[j] + wrap(r[j] << c.residual_shift, 32), 32) for j in range(n)]
-                q = [saturate(shift_round(x, c.shift), c.bits, bool(c.unsigned)) for x in v]
+                q = [saturate(shift_round(x, c.shift), c.bits, bool(c.is_unsigned)) for x in v]
                 target = Memory(c.c_space)
                 if table is not None:
                     place = target, c.c_base + offset
@@ -337,7 +337,7 @@ class _Command:
                     q = [wrap(table[x % 256], 8) for x in q]
                 self.write(target, c.c_base + offset, q)
                 mine.add((target, c.c_base + offset))
-                # Open: results with `unsigned`. Taken as the signed numbers that their readers see.
+                # Open: results with `is_unsigned`. Taken as the signed numbers that their readers see.
                 drained.append([wrap(x, isa.MEMORIES[target].lane_bits) for x in q])
         if c.stat != Stat.NONE:
             self.engine.stat[c.stat_slot] = self.gather(c.stat, drained)

@@ -280,9 +280,13 @@ class _Builder:
             ([2, 3, 4] if wide else [8, 9, 10, 11]) if plain else [0, 1, 6, 12, 31, -1, -4, -31]
         )
         f["bits"] = rng.choice([8, 8, 8, 2, 4, 7] + ([16] * 9 + [12] if wide else []))
-        f["unsigned"] = int(rng.random() < 0.25)
+        f["is_unsigned"] = int(rng.random() < 0.25)
         if rng.random() < 0.25:
-            f |= {"table": 1, "bits": 8, "table_id": rng.choice([0, 1, 1, 2 if rng.random() < 0.1 else 0])}
+            f |= {
+                "has_table": 1,
+                "bits": 8,
+                "table_id": rng.choice([0, 1, 1, 2 if rng.random() < 0.1 else 0]),
+            }
         if "stat" not in f and rng.random() < 0.3:
             f |= {"stat": rng.choice([Stat.SUMS, Stat.MAX]), "stat_slot": self.slot()}
         self.array.append(Contract(**f))
