@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from narrowgauge.hw.compiler.timing import Timeline, simulate
-from narrowgauge.hw.host.build import EngineBuild, read_engine
+from narrowgauge.hw.host.build import EngineBuild
+from narrowgauge.hw.host.folder import read_engine
 from narrowgauge.hw.isa import Unit
 
 KINDS = {

@@ -92,7 +92,7 @@ def _words(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Compiles, writes the HLS project, and prints sizes and cycles."""
-    from ..hw.host.build import new_build
+    from ..hw.compiler.build import new_build
 
     with new_build(args.build) as folder:
         made = compile_into(folder, args.build, args)
@@ -111,7 +111,8 @@ def compile_into(
         args: what `add_engine_options` added.
         usual: where test sentences come from without `--vectors`, see `write_hls_project`.
     """
-    from ..hw.host.build import compile_build, read_parameters
+    from ..hw.compiler.build import compile_build
+    from ..hw.host.folder import read_parameters
     from ..hw.synthesis.boards import find_board
     from ..sim.levels.hls_project import write_hls_project
 
@@ -174,7 +175,7 @@ def engine_report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
         "image_bytes": len(made.image),
         "stream_bytes": len(made.stream),
         "cycles": cycles,
-        "peak": made.peak,
+        "peak": {memory.name: parts for memory, parts in made.peak.items()},
     }
 
 

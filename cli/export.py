@@ -25,7 +25,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exports, proves that no accumulator overflows, and prints where the export is."""
-    from ..hw.host.build import new_build
+    from ..hw.compiler.build import new_build
     from ..model.checkpoint import DATA, read_record
     from ..model.export import export_run
 

@@ -31,7 +31,8 @@ def sizes_report(sizes: ModelSizes, build: Path | None = None) -> dict[str, Any]
     if build is not None:
         from ..graph.onnx_io import MODEL_FILE
         from ..hw.compiler.compile import memory_bits
-        from ..hw.host.build import IMAGE_FILE, PROGRAM_FILE, STREAM_FILE, has_engine, read_engine
+        from ..hw.host.build import IMAGE_FILE, PROGRAM_FILE, STREAM_FILE
+        from ..hw.host.folder import has_engine, read_engine
 
         names = [MODEL_FILE]
         if has_engine(build):

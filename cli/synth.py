@@ -127,7 +127,7 @@ def _setting(text: str) -> tuple[str | None, str, int]:
 
 def _parameters(args: argparse.Namespace, board: Board | None) -> Parameters:
     """The engine: of the build, of the file, or with the lanes that were asked for."""
-    from ..hw.host.build import read_engine, read_parameters
+    from ..hw.host.folder import read_engine, read_parameters
     from ..hw.isa import Parameters
 
     given = [name for name in ("build", "n", "engine") if getattr(args, name) is not None]

@@ -96,7 +96,7 @@ def _recompiled(files: Sequence[str] | None, levels: Sequence[str]) -> str:
 
 def _present(args: argparse.Namespace) -> tuple[str, ...]:
     """The levels that can be run here."""
-    from ..hw.host.build import has_engine
+    from ..hw.host.folder import has_engine
 
     # The RTL takes seconds a sentence.
     missing = {"rtl"}

@@ -110,7 +110,7 @@ def manifest_json(manifest: Manifest) -> dict[str, Any]:
     return manifest.model_dump(by_alias=True)
 
 
-def is_build(folder: Path) -> bool:
+def has_manifest(folder: Path) -> bool:
     """Whether a folder has the manifest of a build, of whatever version."""
     try:
         manifest = read_json(folder / MANIFEST_FILE)

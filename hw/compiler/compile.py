@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...errors import UserError
 from ...fixedpoint import ACC_BITS
 from ...graph import Graph
 from ...graph.bounds import prove
 from .. import isa
-from ..host.packets import IndexColumn, Output
+from ..host.build import EngineBuild, Options
+from ..host.packets import Output
 from ..host.views import View
 from ..isa import Memory, Parameters
 from ..isa.program import Program
 from .allocate import Allocation, allocate
 from .emit import emit
+from .frontend import frontend_of
 from .image import Image
 from .ir import Task
 from .lower import Lowering
@@ -33,54 +35,6 @@ _REMEDIES = {
 }
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a model was compiled for: with these, `compile_graph` gives the same program again.
-
-    Attributes:
-        lanes, sentences, max_length, engine, tight, weight_words: see `compile_graph`.
-    """
-
-    lanes: int
-    sentences: int
-    max_length: int
-    engine: Parameters | None
-    tight: bool
-    weight_words: int | None
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """A model for the engine.
-
-    Attributes:
-        options: what it was compiled for.
-        program: its instructions.
-        image: what INIT loads: the constants that stay, in beats.
-        stream: what every RUN loads after its index words: the constants that find no room, in beats.
-        views: where each value of the graph is written.
-        inputs: what the host sends of each token.
-        outputs: what the host receives.
-        layers: by unit, the layer that each instruction belongs to.
-        peak: what lies in each memory when it is fullest.
-    """
-
-    options: Options
-    program: Program
-    image: bytes
-    stream: bytes
-    views: tuple[View, ...]
-    inputs: tuple[IndexColumn, ...]
-    outputs: tuple[Output, ...]
-    layers: tuple[tuple[str, ...], ...]
-    peak: Mapping[Memory, tuple[tuple[str, int], ...]]
-
-    @property
-    def engine(self) -> Parameters:
-        """The engine that it is for: the one that was given, or one that the program fits."""
-        return self.options.engine or engine_for(self.program, self.options.tight)
-
-
 def compile_graph(
     graph: Graph,
     *,
@@ -90,7 +44,7 @@ def compile_graph(
     engine: Parameters | None = None,
     tight: bool = False,
     weight_words: int | None = None,
-) -> Compiled:
+) -> EngineBuild:
     """Compiles a frozen model.
 
     Args:
@@ -147,7 +101,9 @@ def compile_graph(
             )
     if engine is not None:
         _check_fit(found.program.parameters, engine, found.allocation)
-    return Compiled(
+    metadata = graph.metadata
+    frontend = frontend_of(graph) if metadata.tokenizer and metadata.labels else None
+    return EngineBuild(
         Options(lanes, sentences, longest, engine, tight, weight_words),
         found.program,
         found.image.packet(),
@@ -157,6 +113,7 @@ def compile_graph(
         tuple(_stored(found.plan, found.low.outputs)),
         tuple(tuple(task.layer for task in tasks) for tasks in found.plan.lists),
         found.allocation.peak,
+        frontend and replace(frontend, max_length=longest),
     )
 
 
@@ -212,20 +169,6 @@ def assemble(
     for _, _, instruction in program:
         isa.check_fields(instruction)
     return program, plan, allocation, views
-
-
-def engine_for(program: Program, tight: bool = False) -> Parameters:
-    """An engine that a program fits, with depths that are powers of two, from 16 words on: room for other models.
-
-    A `tight` one has the next multiples of 16 instead.
-    """
-    needs = program.parameters
-
-    def rounded(depth: int) -> int:
-        return -(-depth // 16) * 16 if tight else max(16, 1 << (depth - 1).bit_length())
-
-    depths = {f"{memory.name.lower()}_depth": rounded(needs.depth(memory)) for memory in Memory}
-    return Parameters(needs.lanes, **depths)
 
 
 def _program(

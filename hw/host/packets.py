@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,6 +65,14 @@ def run_packet(
     return b"".join(pack_indices(columns, tokens, segments) for tokens, segments in sentences) + stream
 
 
+def id_limits(columns: Iterable[IndexColumn]) -> dict[str, int]:
+    """By source, the number of ids that its columns tell apart: ids from 0 up to it are in range."""
+    limits: dict[str, int] = {}
+    for column in columns:
+        limits[column.source] = max(limits.get(column.source, 0), column.divisor * column.modulus)
+    return limits
+
+
 def pack_indices(columns: Sequence[IndexColumn], tokens: IntArray, segments: IntArray | None) -> bytes:
     """The index words of one sentence, one a token.
 
@@ -78,10 +86,7 @@ def pack_indices(columns: Sequence[IndexColumn], tokens: IntArray, segments: Int
     """
     words = np.zeros((len(tokens), INDEX_COLUMNS), "<u2")
     sources = {"tokens": tokens, "segments": segments}
-    limits: dict[str, int] = {}
-    for column in columns:
-        limits[column.source] = max(limits.get(column.source, 0), column.divisor * column.modulus)
-    for source, limit in limits.items():
+    for source, limit in id_limits(columns).items():
         ids = sources[source]
         if ids is None or len(ids) != len(tokens):
             raise UserError(

@@ -1,6 +1,7 @@
-"""What `engine.json` says, as types: strictly read, so that a record that does not fit its program is refused.
+"""`engine.json`: a compiled model but for the bytes of its program and constants, strictly read.
 
-Reading needs numpy alone, like all code that runs on a board: so no schema library is used here.
+A record that does not fit its program is refused. Reading needs numpy alone, like all code that runs on a board: so no
+schema library is used here.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
-from ..compiler.compile import Compiled, Options, engine_for
+from ...text import Labels, tokenizer_from_json
+from ...text.frontend import Frontend
 from ..isa import (
     INDEX_COLUMNS,
     ISA_VERSION,
@@ -24,20 +26,28 @@ from ..isa import (
     Memory,
     Parameters,
     Softmax,
+    Store,
     Unit,
     max_depth,
 )
-from ..isa.program import Program
-from .packets import IndexColumn, Output
+from ..isa.program import Program, from_bytes
+from .build import IMAGE_FILE, PROGRAM_FILE, STREAM_FILE, EngineBuild, Options
+from .packets import IndexColumn, Output, id_limits
 from .views import Axis, View
 
 FORMAT = "narrowgauge-engine"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
+
+_FILES = (PROGRAM_FILE, IMAGE_FILE, STREAM_FILE)
+"""The files that a record lists, no more and no less."""
 
 _T = TypeVar("_T")
 
 _CHECKSUM = "checksum"
 _HEAD = {"format": FORMAT, "format_version": FORMAT_VERSION, "isa_version": ISA_VERSION}
+_PARTS = (
+    "options", "engine", "frontend", "inputs", "outputs", "layers", "peak", "model", "files", "views",
+)  # fmt: skip
 _NAME = 256
 """Letters of the longest name of a value or a buffer."""
 
@@ -72,100 +82,84 @@ class FileEntry:
         return cls(len(content), hashlib.sha256(content).hexdigest())
 
 
-@dataclass(frozen=True)
-class Record:
-    """The content of `engine.json`.
+def build_to_json(build: EngineBuild, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """The content of `engine.json`, in JSON's types, with the checksum of all the rest.
 
-    Attributes:
-        options: what the model was compiled for.
-        engine: parameters of the engine that the HLS project and the simulators are made with.
-        inputs: what the host sends of each token.
-        outputs: what the host receives.
-        layers: by unit, the layer that each instruction belongs to.
-        peak: what lies in each memory when it is fullest: buffers and their words, by the memory's name.
-        views: where each value of the graph is written.
-        files: the build's files for an engine and the model that they were compiled from.
+    Args:
+        build: a compiled model.
+        files: the contents of its other files, by their names.
     """
-
-    options: Options
-    engine: Parameters
-    inputs: tuple[IndexColumn, ...]
-    outputs: tuple[Output, ...]
-    layers: tuple[tuple[str, ...], ...]
-    peak: Mapping[str, tuple[tuple[str, int], ...]]
-    views: tuple[View, ...]
-    files: Mapping[str, FileEntry]
-
-    @classmethod
-    def of(cls, compiled: Compiled, files: Mapping[str, bytes]) -> Record:
-        """The record of a compiled model and the files that hold it."""
-        return cls(
-            compiled.options,
-            compiled.engine,
-            compiled.inputs,
-            compiled.outputs,
-            compiled.layers,
-            {memory.name: parts for memory, parts in compiled.peak.items()},
-            compiled.views,
-            {name: FileEntry.of(content) for name, content in files.items()},
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """In JSON's types, with the checksum of all the rest."""
-        content = _HEAD | {
-            "options": asdict(self.options),
-            "engine": asdict(self.engine),
-            "inputs": [asdict(column) for column in self.inputs],
-            "outputs": [asdict(output) for output in self.outputs],
-            "layers": [list(names) for names in self.layers],
-            "peak": {memory: list(map(list, parts)) for memory, parts in self.peak.items()},
-            "files": {
-                name: {"bytes": entry.size, "sha256": entry.sha256} for name, entry in self.files.items()
-            },
-            "views": [_view_row(view) for view in self.views],
-        }
-        return content | {_CHECKSUM: _checksum(content)}
+    entries = {name: FileEntry.of(content) for name, content in files.items()}
+    frontend = build.frontend
+    content = _HEAD | {
+        "options": asdict(build.options),
+        "engine": asdict(build.engine),
+        "frontend": frontend
+        and {"tokenizer": frontend.tokenizer.to_json(), "labels": frontend.labels.to_json()},
+        "inputs": [asdict(column) for column in build.inputs],
+        "outputs": [asdict(output) for output in build.outputs],
+        "layers": [list(names) for names in build.layers],
+        "peak": {memory.name: list(map(list, parts)) for memory, parts in build.peak.items()},
+        "model": build.model,
+        "files": {name: {"bytes": entry.size, "sha256": entry.sha256} for name, entry in entries.items()},
+        "views": [_view_row(view) for view in build.views],
+    }
+    return content | {_CHECKSUM: checksum(content)}
 
 
-def parse_record(value: Any, names: tuple[str, ...]) -> Record:
-    """The record that `Record.to_json` gave `value` of.
+def parse_build(value: Any, read: Callable[[str, FileEntry], bytes]) -> EngineBuild:
+    """The compiled model that `build_to_json` gave `value` of.
 
     Args:
         value: from JSON.
-        names: the files that it lists, no more and no less.
+        read: gives the content of a file, by its name, if it has that size and checksum.
 
     Raises:
-        RecordError: a field is missing, unknown, of another type or out of its range, or the checksum is wrong.
+        RecordError: a field is missing, unknown, of another type or out of its range, the checksum is wrong, or the
+            parts do not fit each other.
     """
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise RecordError("it does not describe a program")
     for key in ("format_version", "isa_version"):
         if value.get(key) != _HEAD[key] or type(value[key]) is not int:
             raise RecordError(f"{key} must be {_HEAD[key]}, got {_shown(value.get(key))}")
-    parts = tuple(field.name for field in fields(Record))
-    _keys(value, (*_HEAD, _CHECKSUM, *parts), "engine.json")
-    if _checksum({key: part for key, part in value.items() if key != _CHECKSUM}) != value[_CHECKSUM]:
+    _keys(value, (*_HEAD, _CHECKSUM, *_PARTS), "engine.json")
+    if checksum({key: part for key, part in value.items() if key != _CHECKSUM}) != value[_CHECKSUM]:
         raise RecordError("its checksum is not that of its content")
-    readers: tuple[Callable[[Any], Any], ...] = (
-        _options,
-        read_parameters,
-        lambda part: _list(part, _column, INDEX_COLUMNS),
-        lambda part: _list(part, _output),
-        lambda part: _list(part, lambda layer: _list(layer, _name), len(Unit), len(Unit)),
-        _peak,
-        lambda part: _list(part, _view),
-        lambda part: _files(part, names),
+
+    def part(name: str, parse: Callable[[Any], _T]) -> _T:
+        return _within(name, parse, value[name])
+
+    options = part("options", _options)
+    engine = part("engine", parse_parameters)
+    inputs = part("inputs", lambda columns: _list(columns, _column, INDEX_COLUMNS))
+    outputs = part("outputs", lambda outputs: _list(outputs, _output))
+    layers = part("layers", lambda units: _list(units, lambda unit: _list(unit, _name), len(Unit), len(Unit)))
+    peak = part("peak", _peak)
+    views = part("views", lambda views: _list(views, _view))
+    model = part("model", _digest)
+    files = part("files", _files)
+    frontend = part("frontend", lambda frontend: _frontend(frontend, options.max_length, inputs))
+    contents = {name: read(name, entry) for name, entry in files.items()}
+    program = from_bytes(contents[PROGRAM_FILE], engine)
+    image, stream = contents[IMAGE_FILE], contents[STREAM_FILE]
+    build = EngineBuild(
+        options, program, image, stream, views, inputs, outputs, layers, peak, frontend, model
     )
-    return Record(*(_within(name, read, value[name]) for name, read in zip(parts, readers, strict=True)))
+    if build.engine != engine:
+        raise RecordError("engine must be the one that the options ask for")
+    _check_build(build)
+    return build
 
 
-def check_record(record: Record, program: Program) -> None:
+def _check_build(build: EngineBuild) -> None:
     """Checks that a record can be that of a program: what the views show is what its instructions write.
 
     Raises:
         RecordError: it is not.
     """
-    options, needs = record.options, program.parameters
+    options, program = build.options, build.program
+    needs = program.parameters
     for name, found, told in (
         ("lanes", needs.lanes, options.lanes),
         ("sentences", program.sentences, options.sentences),
@@ -173,29 +167,50 @@ def check_record(record: Record, program: Program) -> None:
     ):
         if found != told:
             raise RecordError(f"options: {name} must be that of the program, {found}, got {told}")
-    if record.engine != (options.engine or engine_for(program, options.tight)):
-        raise RecordError("engine must be the one that the options ask for")
-    for unit, layers in zip(Unit, record.layers, strict=True):
+    for unit, layers in zip(Unit, build.layers, strict=True):
         if len(layers) != len(program.of(unit)):
             raise RecordError(
                 f"layers must name one for each of the {len(program.of(unit))} instructions of the {unit.name} unit, "
                 f"got {len(layers)}"
             )
-    for memory, buffers in record.peak.items():
-        if sum(words for _, words in buffers) > needs.depth(Memory[memory]):
-            raise RecordError(f"peak: the buffers must fit {memory} memory")
-    tasks: dict[str, Output] = {}
-    for output in record.outputs:
-        if output.sentence >= program.sentences or output.block * needs.lanes >= program.max_length:
-            raise RecordError("outputs must be of sentences and blocks that the program has")
-        first = tasks.setdefault(output.task, output)
-        if (first.value, first.words, first.per_token) != (output.value, output.words, output.per_token):
-            raise RecordError(f"outputs must agree on what {output.task[:40]!r} is")
-    for number, view in enumerate(record.views):
+    for memory, buffers in build.peak.items():
+        if sum(words for _, words in buffers) > needs.depth(memory):
+            raise RecordError(f"peak: the buffers must fit {memory.name} memory")
+    _check_outputs(build)
+    for number, view in enumerate(build.views):
         _within(f"views {number}", lambda view: _check_view(view, program), view)
 
 
-def read_parameters(value: Any, *, partial: bool = False) -> Parameters:
+def _check_outputs(build: EngineBuild) -> None:
+    """Checks that the outputs are what the program stores, and have the sizes that the front end has names for.
+
+    Raises:
+        RecordError: they are not.
+    """
+    stores = [i for i in build.program.stream if isinstance(i, Store)]
+    if [(output.sentence, output.block, output.words) for output in build.outputs] != [
+        (store.sentence, store.block, store.count) for store in stores
+    ]:
+        raise RecordError("outputs must be those that the program stores")
+    tasks: dict[str, Output] = {}
+    for output in build.outputs:
+        first = tasks.setdefault(output.task, output)
+        if (first.value, first.words, first.per_token) != (output.value, output.words, output.per_token):
+            raise RecordError(f"outputs must agree on what {output.task[:40]!r} is")
+    if build.frontend is None:
+        return
+    labels = build.frontend.labels
+    named = {"label": (len(labels.intents), False), "slots": (len(labels.slots), True)}
+    if {task: (output.words, output.per_token) for task, output in tasks.items()} != {
+        task: kind for task, kind in named.items() if kind[0]
+    }:
+        raise RecordError("labels must name the features of the outputs label and slots")
+    size, limit = build.frontend.tokenizer.vocab_size, id_limits(build.inputs).get("tokens", 0)
+    if size > limit:
+        raise RecordError(f"tokenizer must have at most {limit} tokens, got {size}")
+
+
+def parse_parameters(value: Any, *, partial: bool = False) -> Parameters:
     """The parameters of an engine.
 
     Args:
@@ -213,8 +228,12 @@ def read_parameters(value: Any, *, partial: bool = False) -> Parameters:
         raise RecordError(str(error)) from None
 
 
-def _checksum(content: Mapping[str, Any]) -> str:
-    """The SHA-256 of a record without its checksum, however the JSON is laid out."""
+def checksum(content: Mapping[str, Any]) -> str:
+    """The SHA-256 of a record without its checksum, however the JSON is laid out.
+
+    Raises:
+        RecordError: it is nested too deeply.
+    """
     try:
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     except RecursionError:
@@ -273,10 +292,27 @@ def _options(value: Any) -> Options:
         _integer(value["lanes"], 1, 1 << 10, "lanes"),
         _integer(value["sentences"], 1, SENTENCES, "sentences"),
         _integer(value["max_length"], 1, MAX_LENGTH, "max_length"),
-        None if engine is None else read_parameters(engine),
+        None if engine is None else parse_parameters(engine),
         _flag(value["tight"], "tight"),
         None if words is None else _integer(words, 1, _BYTES, "weight_words"),
     )
+
+
+def _frontend(value: Any, max_length: int, inputs: tuple[IndexColumn, ...]) -> Frontend | None:
+    if value is None:
+        return None
+    _keys(value, ("tokenizer", "labels"), "the front end")
+    for name, part in value.items():
+        if not isinstance(part, dict):
+            raise RecordError(f"{name} must be an object, got {_shown(part)}")
+    tokenizer = tokenizer_from_json(value["tokenizer"])
+    labels = Labels.from_json(value["labels"])
+    for name, part in (("tokenizer", tokenizer.to_json()), ("labels", labels.to_json())):
+        # As text: in Python 1, 1.0 and True are equal.
+        if json.dumps(part, sort_keys=True) != json.dumps(value[name], sort_keys=True):
+            raise RecordError(f"{name} must be as this narrowgauge writes it")
+    pairs = any(column.source == "segments" for column in inputs)
+    return Frontend(tokenizer, labels, max_length, pairs)
 
 
 def _column(value: Any) -> IndexColumn:
@@ -302,7 +338,7 @@ def _output(value: Any) -> Output:
     )
 
 
-def _peak(value: Any) -> dict[str, tuple[tuple[str, int], ...]]:
+def _peak(value: Any) -> dict[Memory, tuple[tuple[str, int], ...]]:
     _keys(value, tuple(memory.name for memory in Memory), "the peak", partial=True)
 
     def buffer(part: Any) -> tuple[str, int]:
@@ -311,21 +347,25 @@ def _peak(value: Any) -> dict[str, tuple[tuple[str, int], ...]]:
         return _name(part[0]), _integer(part[1], 0, 1 << 31, "words")
 
     return {
-        memory: _within(memory, lambda parts: _list(parts, buffer), parts) for memory, parts in value.items()
+        Memory[memory]: _within(memory, lambda parts: _list(parts, buffer), parts)
+        for memory, parts in value.items()
     }
 
 
-def _files(value: Any, names: tuple[str, ...]) -> dict[str, FileEntry]:
-    _keys(value, names, "the files")
+def _digest(value: Any) -> str:
+    if not isinstance(value, str) or len(value) != 64 or set(value) - set("0123456789abcdef"):
+        raise RecordError(f"a SHA-256 must be 64 hexadecimal digits, got {_shown(value)}")
+    return value
+
+
+def _files(value: Any) -> dict[str, FileEntry]:
+    _keys(value, _FILES, "the files")
 
     def entry(part: Any) -> FileEntry:
         _keys(part, ("bytes", "sha256"), "a file")
-        digest = part["sha256"]
-        if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-            raise RecordError(f"sha256 must be 64 hexadecimal digits, got {_shown(digest)}")
-        return FileEntry(_integer(part["bytes"], 0, _BYTES, "bytes"), digest)
+        return FileEntry(_integer(part["bytes"], 0, _BYTES, "bytes"), _digest(part["sha256"]))
 
-    return {name: _within(name, entry, value[name]) for name in names}
+    return {name: _within(name, entry, value[name]) for name in _FILES}
 
 
 def _view_row(view: View) -> list[Any]:

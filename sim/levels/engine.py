@@ -11,46 +11,13 @@ from ...errors import UserError
 from ...fixedpoint import IntArray
 from ...graph import Graph
 from ...graph.level import Results, Sentence
+from ...hw.host.build import EngineBuild
 from ...hw.host.capture import Capture
-from ...hw.host.packets import IndexColumn, Output, run_packet, unpack_outputs
+from ...hw.host.packets import run_packet, unpack_outputs
 from ...hw.host.views import View
 from ...hw.isa import Parameters, Store
-from ...hw.isa.program import Program, to_bytes
+from ...hw.isa.program import to_bytes
 from ..engine.engine import Engine, OnWrite
-
-
-class CompiledModel(Protocol):
-    """What an engine needs of a model: as the compiler gives it, or as it is read from a build."""
-
-    @property
-    def program(self) -> Program:
-        """The instructions."""
-        ...
-
-    @property
-    def image(self) -> bytes:
-        """What INIT loads."""
-        ...
-
-    @property
-    def stream(self) -> bytes:
-        """What every RUN loads after its index words."""
-        ...
-
-    @property
-    def views(self) -> Sequence[View]:
-        """Where the values of the graph are written."""
-        ...
-
-    @property
-    def inputs(self) -> Sequence[IndexColumn]:
-        """What the host sends of each token."""
-        ...
-
-    @property
-    def outputs(self) -> Sequence[Output]:
-        """What the host receives."""
-        ...
 
 
 class EngineLike(Protocol):
@@ -86,11 +53,11 @@ class ProgramLevel:
     on_engine = True
 
     def __init__(
-        self, graph: Graph, compiled: CompiledModel, engine: Parameters | None = None, strict: bool = False
+        self, graph: Graph, compiled: EngineBuild, engine: Parameters | None = None, strict: bool = False
     ) -> None:
         self._start(graph, compiled, Engine(engine or compiled.program.parameters, strict))
 
-    def _start(self, graph: Graph, compiled: CompiledModel, engine: EngineLike) -> None:
+    def _start(self, graph: Graph, compiled: EngineBuild, engine: EngineLike) -> None:
         self.graph = graph
         self.compiled = compiled
         _check_views(graph, compiled.views)
@@ -174,7 +141,7 @@ def _check_views(graph: Graph, views: Sequence[View]) -> None:
             )
 
 
-def _check_outputs(graph: Graph, compiled: CompiledModel) -> None:
+def _check_outputs(graph: Graph, compiled: EngineBuild) -> None:
     """Checks that what the host takes for the outputs is what the program stores, and what the graph has.
 
     Raises:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from ...graph import Graph
 from ...hls.runner import HlsEngine
+from ...hw.host.build import EngineBuild
 from ...hw.isa import Memory, Parameters
-from .engine import CompiledModel, ProgramLevel
+from .engine import ProgramLevel
 
 
 class HlsLevel(ProgramLevel):
@@ -28,7 +29,7 @@ class HlsLevel(ProgramLevel):
     name = "hls"
 
     def __init__(
-        self, graph: Graph, compiled: CompiledModel, engine: Parameters | None = None, native: bool = True
+        self, graph: Graph, compiled: EngineBuild, engine: Parameters | None = None, native: bool = True
     ) -> None:
         self._start(graph, compiled, HlsEngine(engine or roomy(compiled.program.parameters), native))
 

@@ -9,7 +9,7 @@ from ...errors import UserError
 from ...graph import Graph
 from ...graph.level import Level, Predictor
 from ...graph.onnx_io import model_bytes
-from ...hw.host.build import read_engine
+from ...hw.host.folder import read_engine
 from ..golden.model import GoldenModel
 
 LEVELS = ("golden", "torch", "onnx", "program", "hls", "rtl")

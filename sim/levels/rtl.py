@@ -8,10 +8,11 @@ from pathlib import Path
 from ...fixedpoint import IntArray
 from ...graph import Graph
 from ...graph.level import Sentence
+from ...hw.host.build import EngineBuild
 from ...hw.isa import Parameters
 from ..engine.engine import OnWrite
 from ..rtl.engine import RtlEngine
-from .engine import CompiledModel, ProgramLevel
+from .engine import ProgramLevel
 from .hls import roomy
 
 _STALLS = ((20, 30), (128, 128), (240, 30), (30, 240))
@@ -38,7 +39,7 @@ class RtlLevel(ProgramLevel):
     def __init__(
         self,
         graph: Graph,
-        compiled: CompiledModel,
+        compiled: EngineBuild,
         engine: Parameters | None = None,
         *,
         stalls: bool = False,

@@ -10,12 +10,14 @@ from typing import Any
 from ...errors import UserError
 from ...fixedpoint import IntArray
 from ...graph.onnx_io import damaged_files, read_build
-from ...hw.host.build import recompile
+from ...hw.compiler.build import check_model, recompile
+from ...hw.compiler.frontend import frontend_of
+from ...hw.host.folder import read_engine
 from ...text.scores import decode
 from ..golden.model import GoldenModel
 from .compare import LevelResult, verify_levels
 from .levels import ENGINE_LEVELS, LEVELS, make_level
-from .predict import Frontend, sentences
+from .predict import sentences
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,12 @@ def verify(options: VerifyOptions, progress: Callable[[int, int], Any] | None = 
     """
     build = options.build
     graph = read_build(build)
-    frontend = Frontend.of(graph)
+    frontend = frontend_of(graph)
     others = [name for name in options.levels if name != "golden"]
     recompiled = None
-    if options.recompile and any(name in ENGINE_LEVELS for name in others):
-        recompiled = recompile(build, graph)
+    if any(name in ENGINE_LEVELS for name in others):
+        check_model(build, read_engine(build), graph)
+        recompiled = recompile(build, graph) if options.recompile else None
     chosen = [
         GoldenModel(graph),
         *(make_level(name, build, graph, run=options.run, stalls=options.stalls) for name in others),

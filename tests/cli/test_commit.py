@@ -16,7 +16,8 @@ from narrowgauge.errors import UserError
 from narrowgauge.files import locked_folder, sha256
 from narrowgauge.folders import replaced_folder
 from narrowgauge.graph.onnx_io import damaged_files, read_build, read_manifest
-from narrowgauge.hw.host.build import CONTENT, read_engine
+from narrowgauge.hw.compiler.build import CONTENT
+from narrowgauge.hw.host.folder import read_engine
 
 from ..support.builds import small_run
 from ..support.killed import STOPPED, Killer

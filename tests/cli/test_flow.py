@@ -18,7 +18,8 @@ import torch
 
 from narrowgauge.cli import main
 from narrowgauge.graph.onnx_io import read_build, write_build
-from narrowgauge.hw.host.build import read_engine
+from narrowgauge.hw.compiler.frontend import frontend_of
+from narrowgauge.hw.host.folder import read_engine
 from narrowgauge.hw.isa import MEMORIES, Memory
 from narrowgauge.model.checkpoint import load_run, weights_file, write_tensors
 from narrowgauge.model.config import (
@@ -29,7 +30,7 @@ from narrowgauge.model.config import (
     TrainingConfig,
     write_config,
 )
-from narrowgauge.sim.levels.predict import Frontend, evaluate, predict
+from narrowgauge.sim.levels.predict import evaluate, predict
 from narrowgauge.text.scores import score_predictions
 
 from ..support.corpora import ROOMS, write_rooms, write_splits
@@ -134,12 +135,14 @@ def test_a_long_sentence_is_cut_or_refused(flow: Path, capsys: pytest.CaptureFix
     )
     assert len(captured.out.splitlines()) == 12
     refused(["run", str(flow / "build"), long, "--strict"], "longer than the 12 tokens", capsys)
-    refused(["run", str(flow / "build"), "one sentence", "and another"], "takes one sentence", capsys)
+    refused(
+        ["run", str(flow / "build"), "one sentence", "and another"], "takes one sentence, got two", capsys
+    )
     refused(["run", str(flow / "build"), "  "], "no word", capsys)
 
 
 def test_run_says_of_every_test_sentence_what_eval_scores(flow: Path) -> None:
-    frontend = Frontend.of(read_build(flow / "build"))
+    frontend = frontend_of(read_build(flow / "build"))
     data = frontend.read(str(flow / "data"), "test", None)
     lines = (flow / "data" / "test" / "seq.in").read_text().splitlines()
     said = [predict(flow / "build", line) for line in lines]
@@ -538,7 +541,7 @@ def test_pairs_with_one_label(flow: Path, capsys: pytest.CaptureFixture[str]) ->
     capsys.readouterr()
     assert main(["run", build, "the hall", "in the hall"]) == 0
     assert capsys.readouterr().out.strip() in ("same", "other")
-    refused(["run", build, "the hall"], "takes a pair of sentences", capsys)
+    refused(["run", build, "the hall"], "takes a pair of sentences, got one", capsys)
     refused(["run", build, "the hall", " "], "no word in the second sentence", capsys)
     single = str(flow / "build")
     refused(["eval", single, "--data", str(data)], "the model reads one", capsys)

@@ -24,7 +24,7 @@ from narrowgauge.graph.onnx_io import model_bytes, write_build
 from narrowgauge.graph.onnx_read import parse_model
 from narrowgauge.model.config import EmbeddingConfig, LinearConfig, ModelConfig
 from narrowgauge.model.freeze import freeze
-from narrowgauge.sim.levels.predict import Prediction, predict
+from narrowgauge.sim.levels.predict import predict
 from narrowgauge.text import (
     Corpus,
     Example,
@@ -35,6 +35,7 @@ from narrowgauge.text import (
     WordTokenizer,
     load,
 )
+from narrowgauge.text.frontend import Prediction
 
 from ..support.graphs import random_graph
 from ..support.models import random_model

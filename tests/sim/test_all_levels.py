@@ -13,8 +13,9 @@ from narrowgauge.graph import Graph, Linear
 from narrowgauge.graph.level import Level
 from narrowgauge.graph.onnx_io import model_bytes
 from narrowgauge.hw import isa
-from narrowgauge.hw.compiler.compile import Compiled, compile_graph
+from narrowgauge.hw.compiler.compile import compile_graph
 from narrowgauge.hw.compiler.streaming import STREAMABLE
+from narrowgauge.hw.host.build import EngineBuild
 from narrowgauge.hw.isa import Parameters
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.level import TorchLevel
@@ -33,7 +34,7 @@ def engine(lanes: int) -> Parameters:
     return Parameters(lanes=lanes)
 
 
-def crowded(graph: Graph, compiled: Compiled, per_run: int) -> Compiled:
+def crowded(graph: Graph, compiled: EngineBuild, per_run: int) -> EngineBuild:
     """The program for an engine with too little room for constants, in each memory for which there can be one."""
     needs = compiled.program.parameters
     room = engine(needs.lanes)

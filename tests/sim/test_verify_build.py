@@ -23,19 +23,13 @@ from narrowgauge.errors import UserError
 from narrowgauge.fixedpoint import IntArray
 from narrowgauge.graph import Graph, node_outputs
 from narrowgauge.graph.level import Level, Results, Sentence
-from narrowgauge.graph.onnx_io import model_bytes
-from narrowgauge.hw.compiler.compile import Compiled, compile_graph
-from narrowgauge.hw.host import build as hw_build
-from narrowgauge.hw.host.build import (
-    ENGINE_FILE,
-    FILES,
-    IMAGE_FILE,
-    PROGRAM_FILE,
-    STREAM_FILE,
-    compile_build,
-    read_engine,
-)
-from narrowgauge.hw.host.record import FileEntry, _checksum
+from narrowgauge.graph.onnx_io import model_bytes, write_build
+from narrowgauge.hw.compiler import build as hw_build
+from narrowgauge.hw.compiler.build import compile_build
+from narrowgauge.hw.compiler.compile import compile_graph
+from narrowgauge.hw.host.build import ENGINE_FILE, IMAGE_FILE, PROGRAM_FILE, STREAM_FILE, EngineBuild
+from narrowgauge.hw.host.folder import read_engine
+from narrowgauge.hw.host.record import FileEntry, checksum
 from narrowgauge.hw.host.views import never_held
 from narrowgauge.hw.isa import HEADER
 from narrowgauge.model.level import TorchLevel
@@ -51,6 +45,8 @@ from ..support.builds import SmallBuild, small_build
 from ..support.mutations import Outcome, assert_one_sentence, mutated_bytes, mutated_json, outcome, time_limit
 
 Capsys = pytest.CaptureFixture[str]
+
+FILES = (PROGRAM_FILE, IMAGE_FILE, STREAM_FILE, ENGINE_FILE)
 
 
 @pytest.fixture(scope="module")
@@ -98,28 +94,28 @@ def last_of(graph: Graph, part: str) -> str:
     return [name for name in graph.activations() if name.startswith(part)][-1]
 
 
-def without_value(compiled: Compiled, graph: Graph) -> Compiled:
+def without_value(compiled: EngineBuild, graph: Graph) -> EngineBuild:
     value = last_of(graph, VICTIM)
     return replace(compiled, views=tuple(view for view in compiled.views if view.value != value))
 
 
-def without_layer(compiled: Compiled, graph: Graph) -> Compiled:
+def without_layer(compiled: EngineBuild, graph: Graph) -> EngineBuild:
     return replace(
         compiled, views=tuple(view for view in compiled.views if not view.value.startswith("encoder.0"))
     )
 
 
-def without_views(compiled: Compiled, graph: Graph) -> Compiled:
+def without_views(compiled: EngineBuild, graph: Graph) -> EngineBuild:
     return replace(compiled, views=())
 
 
-def without_one_view(compiled: Compiled, graph: Graph) -> Compiled:
+def without_one_view(compiled: EngineBuild, graph: Graph) -> EngineBuild:
     """One head, or one token block, of one value is not shown."""
     several = [view for view in compiled.views if sum(v.value == view.value for v in compiled.views) > 1]
     return replace(compiled, views=tuple(view for view in compiled.views if view is not several[0]))
 
 
-def with_shorter_axis(compiled: Compiled, graph: Graph) -> Compiled:
+def with_shorter_axis(compiled: EngineBuild, graph: Graph) -> EngineBuild:
     """One feature, or one lane, of one value is not shown."""
     view = next(view for view in compiled.views if view.value == last_of(graph, VICTIM))
     axis = next(axis for axis in view.axes if axis.count > 1)
@@ -128,11 +124,7 @@ def with_shorter_axis(compiled: Compiled, graph: Graph) -> Compiled:
     return replace(compiled, views=tuple(shown))
 
 
-def with_reversed_outputs(compiled: Compiled, graph: Graph) -> Compiled:
-    return replace(compiled, outputs=compiled.outputs[::-1])
-
-
-def with_changed_weight(compiled: Compiled, graph: Graph) -> Compiled:
+def with_changed_weight(compiled: EngineBuild, graph: Graph) -> EngineBuild:
     options = compiled.options
     other = compile_graph(changed_weight(graph), lanes=options.lanes, sentences=options.sentences)
     assert other.image != compiled.image
@@ -141,13 +133,12 @@ def with_changed_weight(compiled: Compiled, graph: Graph) -> Compiled:
     )
 
 
-SABOTAGE: dict[Callable[[Compiled, Graph], Compiled], str] = {
+SABOTAGE: dict[Callable[[EngineBuild, Graph], EngineBuild], str] = {
     without_value: "NOT COMPARED",
     without_layer: "NOT COMPARED",
     without_views: "NOT COMPARED",
     without_one_view: "NOT COMPARED",
     with_shorter_axis: "NOT COMPARED",
-    with_reversed_outputs: "NOT EQUAL",
     with_changed_weight: "NOT EQUAL",
 }
 
@@ -157,7 +148,7 @@ SABOTAGE: dict[Callable[[Compiled, Graph], Compiled], str] = {
 def test_a_compiler_that_does_wrong_is_seen_at_each_level_of_the_engine(
     copy: SmallBuild,
     level: str,
-    sabotage: Callable[[Compiled, Graph], Compiled],
+    sabotage: Callable[[EngineBuild, Graph], EngineBuild],
     monkeypatch: pytest.MonkeyPatch,
     capsys: Capsys,
 ) -> None:
@@ -165,7 +156,7 @@ def test_a_compiler_that_does_wrong_is_seen_at_each_level_of_the_engine(
     needed(level)
     assert verified(copy, level, capsys).status == 0
 
-    def wrong(graph: Graph, **options: Any) -> Compiled:
+    def wrong(graph: Graph, **options: Any) -> EngineBuild:
         return sabotage(compile_graph(graph, **options), graph)
 
     monkeypatch.setattr(hw_build, "compile_graph", wrong)
@@ -178,16 +169,98 @@ def test_a_compiler_that_does_wrong_is_seen_at_each_level_of_the_engine(
     assert "program recompiled: equal bytes" in found.out
 
 
-def test_reversed_outputs_are_refused_where_nothing_is_compared(
-    copy: SmallBuild, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+def reversed_outputs(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return outputs[::-1]
+
+
+def exchanged_outputs(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What one STORE sends is taken for what another one sends."""
+    other = {"label": "slots", "slots": "label"}
+    values = {output["task"]: output["value"] for output in outputs}
+    return [
+        {**output, "task": other[output["task"]], "value": values[other[output["task"]]]}
+        for output in outputs
+    ]
+
+
+@pytest.mark.parametrize("change", [reversed_outputs, exchanged_outputs])
+def test_outputs_that_are_not_those_of_the_program_are_refused(
+    copy: SmallBuild, change: Callable[[Any], Any], capsys: Capsys
 ) -> None:
     """`run` can't compare the answer of a program; it does see that it would read the wrong one."""
-    monkeypatch.setattr(
-        hw_build, "compile_graph", lambda graph, **o: with_reversed_outputs(compile_graph(graph, **o), graph)
-    )
-    compile_build(copy.folder, lanes=8)
+    edited(copy, lambda record: record.update(outputs=change(record["outputs"])))
     found = outcome(["run", str(copy.folder), "play a song", "--on", "program"], capsys.readouterr)
     assert found.status == 2 and "outputs" in found.err
+    assert verified(copy, "program", capsys).status == 2
+
+
+def other_words(record: dict[str, Any]) -> None:
+    record["frontend"]["tokenizer"]["tokens"].reverse()
+
+
+def other_classes(record: dict[str, Any]) -> None:
+    record["frontend"]["labels"]["intents"].reverse()
+
+
+def other_tags(record: dict[str, Any]) -> None:
+    record["frontend"]["labels"]["slots"].reverse()
+
+
+def no_frontend(record: dict[str, Any]) -> None:
+    record["frontend"] = None
+
+
+@pytest.mark.parametrize("change", [other_words, other_classes, other_tags, no_frontend])
+def test_the_names_of_another_model_are_found(
+    copy: SmallBuild, change: Callable[[dict[str, Any]], None], capsys: Capsys
+) -> None:
+    edited(copy, change)
+    read_engine(copy.folder)
+    for options in ([], ["--no-recompile"]):
+        found = verified(copy, "program", capsys, *options)
+        assert found.status == 2 and "the vocabulary or the labels in engine.json" in found.err
+    found = outcome(["eval", str(copy.folder), "--data", str(copy.data)], capsys.readouterr)
+    assert found.status == 2 and "the vocabulary or the labels in engine.json" in found.err
+
+
+def test_another_model_next_to_the_program_is_found(copy: SmallBuild, capsys: Capsys) -> None:
+    write_build(changed_weight(copy.graph), copy.folder)
+    for options in ([], ["--no-recompile"]):
+        found = verified(copy, "program", capsys, *options)
+        assert found.status == 2 and "the checksum of model.onnx is not the one in engine.json" in found.err
+    found = outcome(["eval", str(copy.folder), "--data", str(copy.data)], capsys.readouterr)
+    assert found.status == 2 and "the checksum of model.onnx" in found.err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda part: part.update(extra=1), "the front end has no field 'extra'"),
+        (lambda part: part.pop("labels"), "the front end must have the field 'labels'"),
+        (lambda part: part.update(tokenizer=[]), "tokenizer must be an object"),
+        (lambda part: part["tokenizer"].update(lowercase=1), "'lowercase' must be true or false"),
+        (lambda part: part["tokenizer"].update(longest_word=256.0), "tokenizer must be as"),
+        (lambda part: part["tokenizer"].update(more=1), "tokenizer must be as"),
+        (lambda part: part["tokenizer"]["tokens"].extend(map(str, range(9999))), "at most"),
+        (lambda part: part["labels"]["intents"].append("one more"), "labels must name the features"),
+        (lambda part: part["labels"]["slots"].pop(), "labels must name the features"),
+        (lambda part: part["labels"].update(slots=[]), "labels must name the features"),
+        (lambda part: part["labels"].update(slots=["O", 1]), "labels are damaged"),
+    ],
+)
+def test_vocabulary_and_labels_are_read_strictly(
+    copy: SmallBuild, change: Callable[[dict[str, Any]], Any], words: str, capsys: Capsys
+) -> None:
+    edited(copy, lambda record: change(record["frontend"]))
+    found = outcome(["run", str(copy.folder), "play a song", "--on", "program"], capsys.readouterr)
+    assert found.status == 2 and words in found.err
+
+
+def test_an_older_record_is_refused_in_one_sentence(copy: SmallBuild, capsys: Capsys) -> None:
+    edited(copy, lambda record: record.update(format_version=3))
+    found = outcome(["run", str(copy.folder), "play a song", "--on", "program"], capsys.readouterr)
+    assert found.status == 2
+    assert "format_version must be 4, got 3; compile the model again." in found.err
 
 
 class Dropping:
@@ -289,7 +362,7 @@ def written(build: SmallBuild, name: str, content: bytes) -> None:
             entry = FileEntry.of((folder / other).read_bytes())
             record["files"][other] = {"bytes": entry.size, "sha256": entry.sha256}
     if isinstance(record, dict):
-        record["checksum"] = _checksum({key: part for key, part in record.items() if key != "checksum"})
+        record["checksum"] = checksum({key: part for key, part in record.items() if key != "checksum"})
     (folder / ENGINE_FILE).write_text(json.dumps(record))
 
 
@@ -364,7 +437,7 @@ def test_a_byte_more_or_other_in_a_file_with_its_sums_is_not_equal(
     assert found.status == 1 and "NOT EQUAL" in line and name in line
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name != ENGINE_FILE])
+@pytest.mark.parametrize("name", [PROGRAM_FILE, IMAGE_FILE, STREAM_FILE])
 def test_what_stands_in_place_of_a_file_is_not_opened(copy: SmallBuild, name: str, capsys: Capsys) -> None:
     (copy.folder / name).unlink()
     os.mkfifo(copy.folder / name)

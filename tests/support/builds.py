@@ -9,7 +9,7 @@ import numpy as np
 
 from narrowgauge.graph import Graph
 from narrowgauge.graph.onnx_io import read_build, write_build
-from narrowgauge.hw.host.build import compile_build
+from narrowgauge.hw.compiler.build import compile_build
 from narrowgauge.model.checkpoint import DATA, weights_file, write_description, write_record, write_tensors
 from narrowgauge.model.config import EmbeddingConfig, LinearConfig, ModelConfig, RunConfig
 from narrowgauge.model.freeze import freeze

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from narrowgauge.errors import UserError
-from narrowgauge.sim.levels.predict import Frontend
 from narrowgauge.text import (
     WORD_PATTERNS,
     Corpus,
@@ -25,6 +24,7 @@ from narrowgauge.text import (
     load,
     split_words,
 )
+from narrowgauge.text.frontend import Frontend
 
 SPLITTERS: tuple[Splitter, ...] = tuple(WORD_PATTERNS)
 
@@ -117,7 +117,7 @@ def same(frontend: Frontend, source: Source) -> int:
     data = frontend.read(source.name, "test", None)
     assert len(data) == len(source.texts)
     for at, (text, second) in enumerate(source.texts):
-        typed = frontend.sentence(text, second)
+        typed = frontend.encode([text if second is None else (text, second)])
         assert typed.examples[0].words == data.examples[at].words
         assert typed.examples[0].pair == data.examples[at].pair
         for field in ("ids", "segments", "word_starts"):
@@ -233,15 +233,14 @@ def test_a_sentence_without_words_is_refused(
         WordTokenizer(["jazz"], splitter=splitter), Labels(("one",), ()), 8, second is not None
     )
     with pytest.raises(UserError, match=f"no word {words}"):
-        frontend.sentence(text, second)
+        frontend.encode([text if second is None else (text, second)])
 
 
 def test_a_long_sentence_is_cut_or_refused(caplog: pytest.LogCaptureFixture) -> None:
     frontend = Frontend(WordTokenizer(["jazz"], splitter="whitespace"), Labels(("one",), ()), 8, False)
-    encode: Callable[..., object] = frontend.sentence
-    encode("jazz " * 7, strict=True)
+    frontend.encode(["jazz " * 7], strict=True)
     assert not caplog.records
-    encode("jazz " * 8)
+    frontend.encode(["jazz " * 8])
     assert "1 of 1 sentences are longer than the 8 tokens" in caplog.text
     with pytest.raises(UserError, match=r"longer than the 8 tokens that the model reads, \[CLS\] included"):
-        encode("jazz " * 8, strict=True)
+        frontend.encode(["jazz " * 8], strict=True)
