@@ -1,15 +1,6 @@
 """The integer graph: what passes between all the parts of narrowgauge."""
 
-from .graph import (
-    QUERIES,
-    Dim,
-    Graph,
-    Metadata,
-    Value,
-    node_constants,
-    node_inputs,
-    node_outputs,
-)
+from .graph import QUERIES, Dim, Graph, Metadata, Value
 from .nodes import (
     POSITIONS,
     SEGMENTS,
@@ -29,7 +20,9 @@ from .nodes import (
     Table,
     TTMEmbedding,
     linear_steps,
-    mid_count,
+    node_constants,
+    node_inputs,
+    node_outputs,
 )
 
 __all__ = [
@@ -56,7 +49,6 @@ __all__ = [
     "Table",
     "Value",
     "linear_steps",
-    "mid_count",
     "node_constants",
     "node_inputs",
     "node_outputs",

@@ -1,15 +1,15 @@
-"""The proof that no accumulator of a graph can overflow, by interval arithmetic along the chain.
+"""The proof that no accumulator of a graph can overflow, by interval arithmetic from node to node.
 
-Every value has an interval a feature (a head, where there are heads): the integers that it can take for
-whatever sentence. A layer's weights turn the intervals of what it reads into those of its accumulators, and
-these must lie in `fixedpoint.ACC_BITS` bits; requantized, they are the intervals of what it writes.
+Every value has one interval per feature (per head, where there are heads): the integers that it can take for any
+sentence. The weights of a layer map the intervals of its input to those of its accumulators, which must fit
+`fixedpoint.ACC_BITS` bits. Requantized, these are the intervals of its output.
 
-An accumulator's interval holds every partial sum in every order, because each term counts with an interval
-that is widened to hold 0. So the proof is one for any order of summation, and for floating-point products
-too: they are exact where the bound is below 2^24 (float32) or 2^53 (float64).
+The interval of an accumulator contains every partial sum in every order, because the interval of each term is widened
+to contain 0. So the proof holds for any order of summation, and for floating-point products too: they are exact where
+the bound is below 2^24 (float32) or 2^53 (float64).
 
-Intervals are float64. They are sums of terms of one sign: exact below 2^53, and never seen smaller than 2^53
-when they are larger.
+Intervals are float64. They are sums of terms of one sign: exact below 2^53, and never computed as less than 2^53 when
+they are larger.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -47,14 +48,14 @@ _LIMIT = 1 << (ACC_BITS - 1)
 
 @dataclass(frozen=True)
 class Bound:
-    """What one accumulator can hold before the right shift that ends in `value`.
+    """The range of one accumulator before the right shift whose result is `value`.
 
-    Bias, aligned residual, rounding half and a left shift are counted.
+    It includes bias, aligned residual, rounding half and a left shift.
 
     Attributes:
-        value: the value written.
-        lo: not above any content of the accumulator, at any time; at most 0.
-        hi: not below any content; at least 0.
+        value: the value that is requantized from the accumulator.
+        lo: a lower bound of the accumulator at any time; at most 0.
+        hi: an upper bound; at least 0.
     """
 
     value: str
@@ -68,7 +69,7 @@ class Bound:
 
     @property
     def bits(self) -> int:
-        """Width that a two's complement accumulator needs."""
+        """The width in bits of the narrowest two's complement accumulator that holds the range."""
         return max(self.hi.bit_length(), (-self.lo - 1).bit_length() if self.lo else 0) + 1
 
 
@@ -83,14 +84,14 @@ class _Interval:
         return _Interval(self.lo + other.lo, self.hi + other.hi)
 
     def map(self, function: Any) -> _Interval:
-        """The interval under a function that grows or keeps still, or moves elements."""
+        """The interval under a function that is monotonic, or that moves elements."""
         return _Interval(function(self.lo), function(self.hi))
 
     def with_zero(self) -> _Interval:
         return _Interval(np.minimum(self.lo, 0.0), np.maximum(self.hi, 0.0))
 
     def over(self, axis: int) -> _Interval:
-        """The hull along an axis."""
+        """The smallest interval that contains those along an axis."""
         return _Interval(self.lo.min(axis=axis), self.hi.max(axis=axis))
 
 
@@ -101,7 +102,7 @@ def _exactly(data: IntArray) -> _Interval:
 
 def _product(x: _Interval, weights: _Interval) -> _Interval:
     """Intervals of x @ weights and of all its partial sums, where at least one of the two is exact."""
-    # Of an exact number's interval with 0, one end is 0: of each pair of products below, one is 0.
+    # The interval of an exact number and 0 has one end at 0: one of each pair of products below is 0.
     x, weights = x.with_zero(), weights.with_zero()
     return _Interval(x.lo @ weights.hi + x.hi @ weights.lo, x.hi @ weights.hi + x.lo @ weights.lo)
 
@@ -110,43 +111,22 @@ def prove(graph: Graph) -> dict[str, Bound]:
     """The bound of every accumulator that is requantized, by the name of the value written.
 
     Raises:
-        UserError: an accumulator could overflow; names the layer.
+        UserError: an accumulator could overflow; the message names the value.
     """
     proof = _Proof(graph, merge_cores(graph))
     for node in graph.nodes:
-        proof.visit(node)
+        _propagate(node, proof)
     return proof.bounds
 
 
 @dataclass
 class _Proof:
+    """The bounds and intervals of the nodes so far."""
+
     graph: Graph
     merged: dict[str, IntArray]
     bounds: dict[str, Bound] = field(default_factory=dict)
     intervals: dict[str, _Interval] = field(default_factory=dict)
-
-    def visit(self, node: Node) -> None:
-        if isinstance(node, Embedding):
-            table = _exactly(self.graph.constants[node.table])
-            self.intervals[node.output] = table.over(axis=0)
-        elif isinstance(node, TTMEmbedding):
-            self.ttm_embedding(node)
-        elif isinstance(node, Add):
-            self.add(node.output, [(self.intervals[name], self.frac(name)) for name in node.inputs])
-        elif isinstance(node, LayerNorm):
-            self.layer_norm(node)
-        elif isinstance(node, Linear):
-            self.linear(node)
-        elif isinstance(node, Scores):
-            self.scores(node)
-        elif isinstance(node, Softmax):
-            self.softmax(node)
-        elif isinstance(node, Context):
-            self.context(node)
-        elif isinstance(node, Table):
-            self.table(node)
-        elif isinstance(node, First):
-            self.intervals[node.output] = self.intervals[node.input]
 
     def frac(self, name: str) -> int:
         return self.graph.fmt(name).frac
@@ -168,18 +148,17 @@ class _Proof:
         if bound.bits > ACC_BITS:
             worst = bound.lo if -bound.lo > bound.hi else bound.hi
             raise UserError(
-                f"the accumulator of {name!r} could reach {worst}, which needs {bound.bits} bits where it "
-                f"has {ACC_BITS}; train the model again with fewer inputs, fewer weight bits or smaller "
-                "weights in that layer, or with scales of bias, residual and output that lie closer together."
+                f"the accumulator of {name!r} must fit {ACC_BITS} bits, but could reach {worst}, which needs "
+                f"{bound.bits} bits; train the model again with fewer inputs, fewer weight bits or smaller weights in "
+                "that layer, or with scales of bias, residual and output that are closer together."
             )
         self.bounds[name] = bound
 
     def check_shift(self, name: str, shift: int) -> None:
         if abs(shift) >= ACC_BITS:
             raise UserError(
-                f"the accumulator of {name!r} would be shifted by {shift} bits, which needs more than the "
-                f"{ACC_BITS} that it has; train the model again with scales in that layer that lie closer "
-                "together."
+                f"the accumulator of {name!r} has {ACC_BITS} bits and can't be shifted by {shift} bits; train the "
+                "model again with scales in that layer that are closer together."
             )
 
     def add(self, name: str, terms: Iterable[tuple[_Interval, int]]) -> None:
@@ -192,109 +171,145 @@ class _Proof:
             total = total + interval.with_zero().map(lambda a, k=frac - term_frac: np.ldexp(a, k))
         self.requantize(name, total, frac)
 
-    def ttm_embedding(self, node: TTMEmbedding) -> None:
-        cores = [_exactly(self.graph.constants[core]) for core in node.cores]
-        state = cores[0].over(axis=1).map(lambda a: a[0])
-        frac = self.frac(node.cores[0])
-        for core, name, output in zip(cores[1:], node.cores[1:], (*node.mids, node.output), strict=True):
-            rank, _, _, right_rank = core.lo.shape
-            # (v, a, d * r): every slice with every row of the state, then the worst of the slices.
-            slices = core.map(lambda a, rank=rank: a.transpose(1, 0, 2, 3).reshape(a.shape[1], rank, -1))
-            product = _product(state, slices).over(axis=0)
-            self.requantize(output, product.map(np.ravel), frac + self.frac(name))
-            state = self.intervals[output].map(lambda a, r=right_rank: a.reshape(-1, r))
-            frac = self.frac(output)
-
-    def linear(self, node: Linear) -> None:
-        for step in self.graph.steps(node):
-            frac = self.frac(step.lhs) + self.frac(step.rhs)
-            if step.kind == "merge":
-                lhs, rhs = self.weight(step.lhs), self.weight(step.rhs)
-                product = _product(
-                    lhs.map(lambda a, k=step.inner: a.reshape(-1, k)),
-                    rhs.map(lambda a, k=step.inner: a.reshape(k, -1)),
-                )
-                self.requantize(step.output, product, frac)
-                continue
-            x = self.intervals[step.lhs]
-            weight = self.weight(step.rhs).map(lambda a, r=step.rows: a.reshape(r, -1))
-            if step.kind == "apply":
-                product = _product(x.map(lambda a, k=step.inner: a.reshape(-1, k)), weight.map(np.transpose))
-            else:
-                product = _product(weight, x.map(lambda a, k=step.inner: a.reshape(k, -1)))
-            product = product.map(np.ravel)
-            if step.output != node.output:
-                self.requantize(step.output, product, frac)
-                continue
-            if node.bias is not None:
-                product = product + _exactly(self.graph.constants[node.bias]).with_zero()
-            terms = [(product, frac)]
-            if node.residual is not None:
-                terms.append((self.intervals[node.residual], self.frac(node.residual)))
-            self.add(node.output, terms)
-
     def weight(self, name: str) -> _Interval:
+        """A constant, or a product of constants."""
         return _exactly(self.merged[name] if name in self.merged else self.graph.constants[name])
 
-    def layer_norm(self, node: LayerNorm) -> None:
-        gamma = self.graph.constants[node.gamma].astype(np.float64)
-        largest = min(max_normalized(len(gamma)), (1 << (NORM_BITS - 1)) - 1)
-        reach: FloatArray = float(largest) * np.abs(gamma)
-        beta = _exactly(self.graph.constants[node.beta]).with_zero()
-        self.requantize(node.output, _Interval(-reach, reach) + beta, NORM_FRAC + self.frac(node.gamma))
 
-    def scores(self, node: Scores) -> None:
-        query, key = (
-            self.intervals[name].with_zero().map(lambda a: a.reshape(node.heads, -1))
-            for name in (node.query, node.key)
-        )
-        lo = np.minimum(query.lo * key.hi, query.hi * key.lo).sum(axis=1)
-        hi = np.maximum(query.lo * key.lo, query.hi * key.hi).sum(axis=1)
-        frac = self.frac(node.query) + self.frac(node.key) + node.shift
-        self.requantize(node.output, _Interval(lo, hi), frac)
+@singledispatch
+def _propagate(node: Node, proof: _Proof) -> None:
+    """Checks the accumulators of a node, and sets the intervals of what it writes."""
+    raise NotImplementedError(f"{type(node).__name__} has no proof")
 
-    def softmax(self, node: Softmax) -> None:
-        """The sum of a row's exponentials, and an exponential times the reciprocal of the sum, rounded."""
-        largest = int(self.graph.constants[node.table].max())
-        half = 1 << (RECIPROCAL_BITS - PROB_BITS - 1)
-        total = self.graph.metadata.max_length * largest
-        self.check(node.output, 0.0, float(max(total, (1 << RECIPROCAL_BITS) + half)))
-        heads = self.intervals[node.input].lo.shape
-        self.intervals[node.output] = _Interval(np.zeros(heads), np.full(heads, (1 << PROB_BITS) - 1.0))
 
-    def context(self, node: Context) -> None:
-        total = max_probability_sum(self.graph.metadata.max_length)
-        value = self.intervals[node.value].with_zero()
-        frac = self.frac(node.probabilities) + self.frac(node.value)
-        self.requantize(node.output, value.map(lambda a: total * a), frac)
+@_propagate.register
+def _embedding(node: Embedding, proof: _Proof) -> None:
+    proof.intervals[node.output] = _exactly(proof.graph.constants[node.table]).over(axis=0)
 
-    def table(self, node: Table) -> None:
-        x = self.intervals[node.input]
-        entries = np.roll(self.graph.constants[node.table].astype(np.float64), 128)
-        arguments = np.arange(-128, 128)
-        read = (x.lo[:, None] <= arguments) & (arguments <= x.hi[:, None])
-        self.intervals[node.output] = _Interval(
-            np.where(read, entries, np.inf).min(axis=1), np.where(read, entries, -np.inf).max(axis=1)
-        )
+
+@_propagate.register
+def _ttm_embedding(node: TTMEmbedding, proof: _Proof) -> None:
+    cores = [_exactly(proof.graph.constants[core]) for core in node.cores]
+    state = cores[0].over(axis=1).map(lambda a: a[0])
+    frac = proof.frac(node.cores[0])
+    for core, name, output in zip(cores[1:], node.cores[1:], (*node.mids, node.output), strict=True):
+        rank, _, _, right_rank = core.lo.shape
+        # (v, a, d * r): every slice with every row of the state, then the worst of the slices.
+        slices = core.map(lambda a, rank=rank: a.transpose(1, 0, 2, 3).reshape(a.shape[1], rank, -1))
+        product = _product(state, slices).over(axis=0)
+        proof.requantize(output, product.map(np.ravel), frac + proof.frac(name))
+        state = proof.intervals[output].map(lambda a, r=right_rank: a.reshape(-1, r))
+        frac = proof.frac(output)
+
+
+@_propagate.register
+def _add(node: Add, proof: _Proof) -> None:
+    proof.add(node.output, [(proof.intervals[name], proof.frac(name)) for name in node.inputs])
+
+
+@_propagate.register
+def _layer_norm(node: LayerNorm, proof: _Proof) -> None:
+    gamma = proof.graph.constants[node.gamma].astype(np.float64)
+    largest = min(max_normalized(len(gamma)), (1 << (NORM_BITS - 1)) - 1)
+    reach: FloatArray = float(largest) * np.abs(gamma)
+    beta = _exactly(proof.graph.constants[node.beta]).with_zero()
+    proof.requantize(node.output, _Interval(-reach, reach) + beta, NORM_FRAC + proof.frac(node.gamma))
+
+
+@_propagate.register
+def _linear(node: Linear, proof: _Proof) -> None:
+    for step in proof.graph.steps(node):
+        frac = proof.frac(step.lhs) + proof.frac(step.rhs)
+        if step.kind == "merge":
+            lhs, rhs = proof.weight(step.lhs), proof.weight(step.rhs)
+            product = _product(
+                lhs.map(lambda a, k=step.inner: a.reshape(-1, k)),
+                rhs.map(lambda a, k=step.inner: a.reshape(k, -1)),
+            )
+            proof.requantize(step.output, product, frac)
+            continue
+        x = proof.intervals[step.lhs]
+        weight = proof.weight(step.rhs).map(lambda a, r=step.rows: a.reshape(r, -1))
+        if step.kind == "apply":
+            product = _product(x.map(lambda a, k=step.inner: a.reshape(-1, k)), weight.map(np.transpose))
+        else:
+            product = _product(weight, x.map(lambda a, k=step.inner: a.reshape(k, -1)))
+        product = product.map(np.ravel)
+        if step.output != node.output:
+            proof.requantize(step.output, product, frac)
+            continue
+        if node.bias is not None:
+            product = product + _exactly(proof.graph.constants[node.bias]).with_zero()
+        terms = [(product, frac)]
+        if node.residual is not None:
+            terms.append((proof.intervals[node.residual], proof.frac(node.residual)))
+        proof.add(node.output, terms)
+
+
+@_propagate.register
+def _scores(node: Scores, proof: _Proof) -> None:
+    query, key = (
+        proof.intervals[name].with_zero().map(lambda a: a.reshape(node.heads, -1))
+        for name in (node.query, node.key)
+    )
+    lo = np.minimum(query.lo * key.hi, query.hi * key.lo).sum(axis=1)
+    hi = np.maximum(query.lo * key.lo, query.hi * key.hi).sum(axis=1)
+    frac = proof.frac(node.query) + proof.frac(node.key) + node.shift
+    proof.requantize(node.output, _Interval(lo, hi), frac)
+
+
+@_propagate.register
+def _softmax(node: Softmax, proof: _Proof) -> None:
+    """The sum of a row's exponentials, and an exponential times the reciprocal of the sum, rounded."""
+    largest = int(proof.graph.constants[node.table].max())
+    half = 1 << (RECIPROCAL_BITS - PROB_BITS - 1)
+    total = proof.graph.metadata.max_length * largest
+    proof.check(node.output, 0.0, float(max(total, (1 << RECIPROCAL_BITS) + half)))
+    heads = proof.intervals[node.input].lo.shape
+    proof.intervals[node.output] = _Interval(np.zeros(heads), np.full(heads, (1 << PROB_BITS) - 1.0))
+
+
+@_propagate.register
+def _context(node: Context, proof: _Proof) -> None:
+    total = max_probability_sum(proof.graph.metadata.max_length)
+    value = proof.intervals[node.value].with_zero()
+    frac = proof.frac(node.probabilities) + proof.frac(node.value)
+    proof.requantize(node.output, value.map(lambda a: total * a), frac)
+
+
+@_propagate.register
+def _table(node: Table, proof: _Proof) -> None:
+    x = proof.intervals[node.input]
+    entries = np.roll(proof.graph.constants[node.table].astype(np.float64), 128)
+    arguments = np.arange(-128, 128)
+    read = (x.lo[:, None] <= arguments) & (arguments <= x.hi[:, None])
+    proof.intervals[node.output] = _Interval(
+        np.where(read, entries, np.inf).min(axis=1), np.where(read, entries, -np.inf).max(axis=1)
+    )
+
+
+@_propagate.register
+def _first(node: First, proof: _Proof) -> None:
+    proof.intervals[node.output] = proof.intervals[node.input]
 
 
 def max_normalized(size: int) -> int:
     """The largest magnitude of LayerNorm's normalized value over `size` features, before saturation.
 
-    In the words of `fixedpoint.layer_norm`: the centered values of a token sum to 0 and their squares to D*V,
+    In the notation of `fixedpoint.layer_norm`: the centered values of a token sum to 0 and their squares to D*V,
     so c^2 <= (D-1)*V. With w = sqrt(V * 4^t) < s + 1, the shifted c is at most sqrt(D-1) * w + 1/2, and r is
     below 2^31 / s, so the product is below 2^31 * (sqrt(D-1) * (1 + 1/s) + 1/(2s)), where s >= 2^15.
     """
     smallest = float(1 << 15)
     deviations = math.sqrt(size - 1) * (1 + 1 / smallest) + 0.5 / smallest
-    # The 2^-20 is far above what rounded float64 arithmetic can be off by.
+    # 2^-20 is far larger than the rounding error of float64 here.
     return math.floor((1 << NORM_FRAC) * deviations + 0.5 + 2.0**-20)
 
 
 def max_probability_sum(keys: int) -> int:
     """The largest sum of one row of softmax probabilities over at most `keys` keys.
 
-    Before rounding they sum to at most 2^8, since r <= 2^30 / sum e; rounding adds at most 1/2 a key. And no
+    Before rounding they sum to at most 2^8, since r <= 2^30 / sum e; rounding adds at most 1/2 per key. No
     probability is above 255.
     """
     return min((1 << PROB_BITS) + keys // 2, ((1 << PROB_BITS) - 1) * keys)

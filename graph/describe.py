@@ -1,13 +1,14 @@
-"""What a frozen model consists of: layers, shapes, ranks, widths, bytes, and what other formats would take."""
+"""The layers of a frozen model: shapes, ranks, widths, bytes, and the size that other formats would have."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import singledispatch
 
-from .graph import Graph, node_constants
-from .nodes import Embedding, LayerNorm, Linear, Node, Table, TTMEmbedding
+from .graph import Graph
+from .nodes import Linear, Node, Role, Softmax, Table, TTMEmbedding, names, node_constants
 from .storage import stored_bytes
 
 _BIAS_BYTES = 4
@@ -15,13 +16,13 @@ _BIAS_BYTES = 4
 
 @dataclass(frozen=True)
 class ModelSizes:
-    """Bytes of a model.
+    """The size of a model, in bytes.
 
     Attributes:
-        cores: of cores, dense weights and tables of embeddings, packed as `model.onnx` holds them.
-        constants: of all constants as `model.onnx` holds them: cores, biases, LayerNorms and tables.
-        dense_fp32: what the dense model would take in FP32; it has no tables.
-        lowrank: what the constants would take with low-rank layers of the same middle ranks and mean widths.
+        cores: cores, dense weights and embedding tables, packed as in `model.onnx`.
+        constants: all constants as in `model.onnx`: cores, biases, LayerNorms and function tables.
+        dense_fp32: the dense model in FP32, without function tables.
+        lowrank: the constants, with low-rank layers of the same middle ranks and mean widths.
     """
 
     cores: int
@@ -39,15 +40,15 @@ class LayerSize:
         kind: operator, with the format and plan of a linear layer.
         shape: (outputs, inputs) of the weight, (rows, features) of a table.
         ranks: inner ranks of a tensor train or low-rank layer.
-        modes: one entry a core: the mode of a tensor train, (rows, features) of a tensor-train matrix.
+        modes: one entry per core: the mode of a tensor train, (rows, features) of a tensor-train matrix.
         bits: width of each core.
-        parameters: numbers stored, bias included.
-        bytes: as `model.onnx` holds them: cores packed; biases and LayerNorm's beta 4 bytes, gamma 2, tables 1 or 2 an
+        parameters: how many numbers are stored, bias included.
+        bytes: size in `model.onnx`: cores packed; biases and LayerNorm's beta 4 bytes, gamma 2, tables 1 or 2 per
             entry.
-        dense_parameters: of the dense layer in its place.
-        merged_parameters: of its two merged factors, bias included; equal to `parameters` where nothing is merged.
-        lowrank_bytes: of a low-rank layer with the layer's middle rank at the cores' mean width: of the merged factors
-            of a tensor train.
+        dense_parameters: of a dense layer of the same shape.
+        merged_parameters: of the two merged factors, bias included; equal to `parameters` where nothing is merged.
+        lowrank_bytes: of a low-rank layer with the middle rank and the mean width of the cores. For a tensor train,
+            these are its merged factors.
     """
 
     name: str
@@ -64,18 +65,18 @@ class LayerSize:
 
     @property
     def dense_bytes(self) -> int:
-        """Bytes of the dense layer in FP32."""
+        """Size in bytes of the dense layer in FP32."""
         return 4 * self.dense_parameters
 
     @property
     def pointless(self) -> bool:
-        """Whether a tensor train takes no fewer bytes than its two merged factors: it saves nothing."""
+        """Whether a tensor train is no smaller than its two merged factors."""
         return self.kind.startswith("tt ") and self.bytes >= self.lowrank_bytes
 
 
 @dataclass(frozen=True)
 class Description:
-    """The layers of a model, and its sizes as a whole."""
+    """The layers of a model, and the size of the whole."""
 
     name: str
     layers: tuple[LayerSize, ...]
@@ -83,15 +84,15 @@ class Description:
 
     @property
     def parameters(self) -> int:
-        """Numbers stored in all layers."""
+        """How many numbers all layers store."""
         return sum(layer.parameters for layer in self.layers)
 
 
 def describe(graph: Graph) -> Description:
-    """The description of a frozen model, one row a node that holds constants."""
-    layers = tuple(_row(graph, node) for node in graph.nodes if node_constants(node))
+    """The description of a frozen model, with one row per node that reads constants."""
+    layers = tuple(_row(node, graph) for node in graph.nodes if node_constants(node))
     sizes = ModelSizes(
-        _stored(graph, {core for node in graph.nodes for core in _cores(node)}),
+        _stored(graph, {name for node in graph.nodes for name in names(node, Role.WEIGHT)}),
         _stored(graph, graph.constants),
         sum(layer.dense_bytes for layer in layers),
         sum(layer.lowrank_bytes for layer in layers),
@@ -99,48 +100,64 @@ def describe(graph: Graph) -> Description:
     return Description(graph.metadata.name, layers, sizes)
 
 
-def _cores(node: Node) -> tuple[str, ...]:
-    if isinstance(node, Linear | TTMEmbedding):
-        return node.cores
-    return (node.table,) if isinstance(node, Embedding) else ()
-
-
 def _stored(graph: Graph, names: Iterable[str]) -> int:
     return sum(stored_bytes(graph.fmt(name), graph.constants[name].size) for name in names)
 
 
-def _row(graph: Graph, node: Node) -> LayerSize:
+@singledispatch
+def _row(node: Node, graph: Graph) -> LayerSize:
+    """The row of an operator whose constants are all trained, and stored in no other format."""
     constants = node_constants(node)
     numbers = sum(graph.constants[name].size for name in constants)
     stored = _stored(graph, constants)
-    bits = tuple(graph.fmt(name).bits for name in constants)
-    name = node.output.removesuffix(".output")
-    if isinstance(node, Linear):
-        return _linear(graph, node, name, numbers, stored)
-    if isinstance(node, TTMEmbedding):
-        shapes = [graph.constants[core].shape for core in node.cores]
-        rows = math.prod(shape[1] for shape in shapes)
-        features = math.prod(shape[2] for shape in shapes)
-        used = graph.metadata.vocab_size or rows
-        ranks = tuple(shape[3] for shape in shapes[:-1])
-        modes = tuple((shape[1], shape[2]) for shape in shapes)
-        lowrank = math.ceil((used + features) * max(ranks) * sum(bits) / len(bits) / 8)
-        dense = used * features
-        return LayerSize(
-            name, "ttm", (used, features), ranks, modes, bits, numbers, stored, dense, numbers, lowrank
-        )
-    shape = tuple(graph.constants[constants[0]].shape)
-    kind = type(node).__name__.lower()
-    is_table = not isinstance(node, Embedding | LayerNorm)
-    if isinstance(node, Table):
-        kind = f"table {node.function}"
-    dense = 0 if is_table else numbers
     return LayerSize(
-        name, kind, shape, (), (), bits, 0 if is_table else numbers, stored, dense, numbers, stored
+        name=node.output.removesuffix(".output"),
+        kind=type(node).__name__.lower(),
+        shape=tuple(graph.constants[constants[0]].shape),
+        ranks=(),
+        modes=(),
+        bits=tuple(graph.fmt(name).bits for name in constants),
+        parameters=numbers,
+        bytes=stored,
+        dense_parameters=numbers,
+        merged_parameters=numbers,
+        lowrank_bytes=stored,
     )
 
 
-def _linear(graph: Graph, node: Linear, name: str, numbers: int, stored: int) -> LayerSize:
+_trained = _row.dispatch(object)
+
+
+@_row.register
+def _softmax(node: Softmax, graph: Graph) -> LayerSize:
+    return replace(_trained(node, graph), parameters=0, dense_parameters=0)
+
+
+@_row.register
+def _table(node: Table, graph: Graph) -> LayerSize:
+    return replace(_trained(node, graph), kind=f"table {node.function}", parameters=0, dense_parameters=0)
+
+
+@_row.register
+def _ttm_embedding(node: TTMEmbedding, graph: Graph) -> LayerSize:
+    shapes = [graph.constants[core].shape for core in node.cores]
+    features = math.prod(shape[2] for shape in shapes)
+    used = graph.metadata.vocab_size or math.prod(shape[1] for shape in shapes)
+    ranks = tuple(shape[3] for shape in shapes[:-1])
+    row = _trained(node, graph)
+    return replace(
+        row,
+        kind="ttm",
+        shape=(used, features),
+        ranks=ranks,
+        modes=tuple((shape[1], shape[2]) for shape in shapes),
+        dense_parameters=used * features,
+        lowrank_bytes=_bytes((used + features) * max(ranks), row.bits),
+    )
+
+
+@_row.register
+def _linear(node: Linear, graph: Graph) -> LayerSize:
     shapes = [graph.constants[core].shape for core in node.cores]
     bits = tuple(graph.fmt(core).bits for core in node.cores)
     modes: tuple[int, ...] = ()
@@ -154,11 +171,21 @@ def _linear(graph: Graph, node: Linear, name: str, numbers: int, stored: int) ->
         ranks = (shapes[0][1],) if node.kind == "lowrank" else ()
         middle = ranks[0] if ranks else 0
     bias = graph.constants[node.bias].size if node.bias is not None else 0
-    dense = outputs * inputs + bias
     factors = (outputs + inputs) * middle
-    merged = factors + bias if node.kind == "tt" else numbers
-    lowrank = math.ceil(factors * sum(bits) / len(bits) / 8) + _BIAS_BYTES * bias if middle else stored
-    kind = f"tt {node.plan}" if node.kind == "tt" else node.kind
-    return LayerSize(
-        name, kind, (outputs, inputs), ranks, modes, bits, numbers, stored, dense, merged, lowrank
+    row = _trained(node, graph)
+    return replace(
+        row,
+        kind=f"tt {node.plan}" if node.kind == "tt" else node.kind,
+        shape=(outputs, inputs),
+        ranks=ranks,
+        modes=modes,
+        bits=bits,
+        dense_parameters=outputs * inputs + bias,
+        merged_parameters=factors + bias if node.kind == "tt" else row.parameters,
+        lowrank_bytes=_bytes(factors, bits) + _BIAS_BYTES * bias if middle else row.bytes,
     )
+
+
+def _bytes(numbers: int, bits: Sequence[int]) -> int:
+    """The bytes of numbers at the mean of these widths."""
+    return math.ceil(numbers * sum(bits) / len(bits) / 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,25 +10,11 @@ from typing import Any
 import numpy.typing as npt
 
 from ..fixedpoint import Format
-from .nodes import (
-    Add,
-    Context,
-    Embedding,
-    First,
-    LayerNorm,
-    Linear,
-    Node,
-    Scores,
-    Softmax,
-    Step,
-    Table,
-    TTMEmbedding,
-    linear_steps,
-)
+from .nodes import Embedding, Linear, Node, Step, TTMEmbedding, linear_steps, node_outputs
 
 Dim = int | str
 QUERIES = "T"
-"""The symbolic dimension of a value: the tokens of a sentence."""
+"""The symbolic dimension of a value: the number of tokens in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +24,8 @@ class Value:
     Attributes:
         name: unique in the graph; the same at every level.
         fmt: its fixed-point format.
-        dims: of one sentence. ("T", features) for activations, (heads, "T", "T") for scores, plain integers for
-            weights and for what is one row a sentence.
+        dims: for one sentence. ("T", features) for activations, (heads, "T", "T") for scores, plain integers for
+            weights and for activations that have one row per sentence.
     """
 
     name: str
@@ -48,14 +35,14 @@ class Value:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What travels with a model beside its integers.
+    """What a model carries in addition to its integers.
 
     Attributes:
         name: of the model.
-        max_length: tokens of the longest sentence.
-        vocab_size: token ids that exist; a tensor-train matrix has rows of padding beyond them. 0: all of its rows.
-        tokenizer: as `Tokenizer.to_json` gives it.
-        labels: as `Labels.to_json` gives it.
+        max_length: tokens in the longest sentence.
+        vocab_size: the number of token ids; a tensor-train matrix may have more rows, as padding. 0: all of its rows.
+        tokenizer: the result of `Tokenizer.to_json`.
+        labels: the result of `Labels.to_json`.
         provenance: configuration, data, seeds, versions: for the reader.
     """
 
@@ -74,10 +61,10 @@ class Graph:
     Attributes:
         nodes: in an order in which they can run.
         values: every tensor by name, constants and intermediates of linear layers included.
-        constants: the integers of the weights and tables, in the dtype of their format.
-        outputs: names of the logits by task, for instance {"intent": .., "slots": ..}.
+        constants: the integers of weights and tables, in the dtype of their format.
+        outputs: names of the logits by task, for instance {"label": .., "slots": ..}.
         metadata: see `Metadata`.
-        segments: whether the second input, the segment of each token, is read.
+        segments: whether the model reads the second input, the segment of each token.
     """
 
     nodes: tuple[Node, ...]
@@ -96,51 +83,31 @@ class Graph:
         return self.values[name].fmt
 
     def activations(self) -> tuple[str, ...]:
-        """Names of all values that are neither constants nor products of constants, in order of computation."""
+        """The names of all values that are neither constants nor products of constants, in order of computation."""
         merged = set(self.merged())
         return tuple(name for node in self.nodes for name in node_outputs(node) if name not in merged)
 
     def merged(self) -> tuple[str, ...]:
-        """Names of the values that are products of constants, in order of computation."""
+        """The names of the values that are products of constants, in order of computation."""
         return tuple(
             s.output for n in self.nodes if isinstance(n, Linear) for s in self.steps(n) if s.kind == "merge"
         )
 
     def step_shift(self, step: Step) -> int:
-        """Bits that a step which is not the last of its layer is requantized by."""
+        """The right shift, in bits, of the requantization after a step that is not the last of its layer."""
         return self.fmt(step.lhs).frac + self.fmt(step.rhs).frac - self.fmt(step.output).frac
 
+    def index_limits(self) -> dict[str, int]:
+        """For each index that embeddings read, the number of values it can take: 0 to the limit less 1."""
+        limits: dict[str, int] = {}
+        for node in self.nodes:
+            if isinstance(node, Embedding | TTMEmbedding):
+                rows = self._rows(node)
+                limits[node.index] = min(rows, limits.get(node.index, rows))
+        return limits
 
-def node_outputs(node: Node) -> tuple[str, ...]:
-    """Every value that a node writes, intermediates first, in order of computation."""
-    if isinstance(node, Linear | TTMEmbedding):
-        return (*node.mids, node.output)
-    return (node.output,)
-
-
-def node_inputs(node: Node) -> tuple[str, ...]:
-    """Every activation that a node reads; the index inputs of embeddings are not values and are left out."""
-    if isinstance(node, Add):
-        return node.inputs
-    if isinstance(node, Linear):
-        return (node.input,) if node.residual is None else (node.input, node.residual)
-    if isinstance(node, Scores):
-        return (node.query, node.key)
-    if isinstance(node, Context):
-        return (node.probabilities, node.value)
-    if isinstance(node, LayerNorm | Softmax | Table | First):
-        return (node.input,)
-    return ()
-
-
-def node_constants(node: Node) -> tuple[str, ...]:
-    """Every constant that a node reads."""
-    if isinstance(node, Embedding | Softmax | Table):
-        return (node.table,)
-    if isinstance(node, TTMEmbedding):
-        return node.cores
-    if isinstance(node, LayerNorm):
-        return (node.gamma, node.beta)
-    if isinstance(node, Linear):
-        return node.cores if node.bias is None else (*node.cores, node.bias)
-    return ()
+    def _rows(self, node: Embedding | TTMEmbedding) -> int:
+        """The number of rows of an embedding's table."""
+        if isinstance(node, Embedding):
+            return int(self.constants[node.table].shape[0])
+        return math.prod(int(self.constants[core].shape[1]) for core in node.cores)

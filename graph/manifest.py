@@ -19,7 +19,8 @@ from ..errors import UserError, printable
 from ..files import read_json, readable_file, sha256, write_json
 from .bounds import Bound
 from .check import MAX_NAME
-from .graph import Graph, node_constants, node_outputs
+from .graph import Graph
+from .nodes import node_constants, node_outputs
 from .onnx_write import FORMAT_VERSION
 
 MODEL_FILE = "model.onnx"

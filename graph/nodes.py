@@ -1,13 +1,19 @@
-"""The operators of the integer graph, as frozen dataclasses that name the values they read and write.
+"""The operators of the integer graph: frozen dataclasses that name the values they read and write.
 
-Every activation value is a matrix with a token a row, stored flat in its features, row-major: a tensor of modes
+Every activation is a matrix with one row per token. A row is stored flat, row-major: a tensor with the modes
 (n1, n2, n3) is a row of n1*n2*n3 integers. `docs/numerics.md` states what each operator computes.
+
+The metadata of a field says what the names in it are, see `Role`; a field without a role is a parameter of the
+operator. Code that needs the inputs, outputs or constants of a node walks the metadata (`names`) and knows no
+operator. What differs from operator to operator (rules, proof, ONNX attributes, execution) is one function per
+operator, registered with `functools.singledispatch` where it is used.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any, Literal, get_args
 
 Plan = Literal["merged", "cores"]
 """Contraction plans of a tensor-train layer: merge left and right of the middle first, or core by core."""
@@ -19,48 +25,70 @@ SEGMENTS = "segments"
 POSITIONS = "positions"
 
 
+class Role(Enum):
+    """What the names in a field of a node are."""
+
+    INPUT = "activations that the node reads"
+    INDEX = "the index that an embedding reads: `TOKENS`, `SEGMENTS` or `POSITIONS`"
+    WEIGHT = "cores, dense weights and embedding tables"
+    CONSTANT = "all other constants: biases, the vectors of LayerNorm, function tables"
+    OUTPUT = "values that the node writes, intermediates first"
+
+
+OPERAND_ROLES = (Role.INPUT, Role.INDEX, Role.WEIGHT, Role.CONSTANT)
+"""The roles of what a node reads."""
+
+
+_ROLE = "role"
+_INPUT = {_ROLE: Role.INPUT}
+_INDEX = {_ROLE: Role.INDEX}
+_WEIGHT = {_ROLE: Role.WEIGHT}
+_CONSTANT = {_ROLE: Role.CONSTANT}
+_OUTPUT = {_ROLE: Role.OUTPUT}
+
+
 @dataclass(frozen=True)
 class Embedding:
-    """A row of a dense table per token: output[t] = table[index[t]].
+    """One row of a dense table per token: output[t] = table[index[t]].
 
-    `index` is `TOKENS`, `SEGMENTS` or `POSITIONS`; the last is the place of a token in its sentence, from 0.
+    `index` is `TOKENS`, `SEGMENTS` or `POSITIONS`; the last is the position of a token in its sentence, from 0.
     """
 
-    table: str
-    index: str
-    output: str
+    table: str = field(metadata=_WEIGHT)
+    index: str = field(metadata=_INDEX)
+    output: str = field(metadata=_OUTPUT)
 
 
 @dataclass(frozen=True)
 class TTMEmbedding:
-    """A row of a tensor-train matrix per token, contracted from one slice of each core, left to right.
+    """One row of a tensor-train matrix per token, contracted from one slice of each core, left to right.
 
-    Core k has shape (r[k-1], v[k], d[k], r[k]). A token's index i has the digits (i1, i2, ..) of the mixed radix
-    (v1, v2, ..), most significant first. Each product is requantized: to `mids` in order, then to `output`.
+    Core k has the shape (r[k-1], v[k], d[k], r[k]). The index i of a token has the digits (i1, i2, ..) in the mixed
+    radix (v1, v2, ..), most significant first. Each product is requantized: to `mids` in order, then to `output`.
     """
 
-    cores: tuple[str, ...]
-    index: str
-    mids: tuple[str, ...]
-    output: str
+    cores: tuple[str, ...] = field(metadata=_WEIGHT)
+    index: str = field(metadata=_INDEX)
+    mids: tuple[str, ...] = field(metadata=_OUTPUT)
+    output: str = field(metadata=_OUTPUT)
 
 
 @dataclass(frozen=True)
 class Add:
     """The sum of values, aligned exactly and requantized once."""
 
-    inputs: tuple[str, ...]
-    output: str
+    inputs: tuple[str, ...] = field(metadata=_INPUT)
+    output: str = field(metadata=_OUTPUT)
 
 
 @dataclass(frozen=True)
 class LayerNorm:
     """`fixedpoint.layer_norm` over the features of each token."""
 
-    input: str
-    gamma: str
-    beta: str
-    output: str
+    input: str = field(metadata=_INPUT)
+    gamma: str = field(metadata=_CONSTANT)
+    beta: str = field(metadata=_CONSTANT)
+    output: str = field(metadata=_OUTPUT)
 
 
 @dataclass(frozen=True)
@@ -71,73 +99,113 @@ class Linear:
     - lowrank: two cores, (M, r) and (r, N);
     - tt: cores of shape (r[k-1], mode, r[k]), `split` of them over output modes, the rest over input modes.
 
-    `steps` is the order of products; the result of each one but the last is requantized to the value of `mids` at
-    the same place. `bias` has the fraction bits of the last accumulator; `residual` is aligned to it exactly.
+    `Graph.steps` gives the order of products. Each result but the last is requantized to the next value of `mids`.
+    `bias` has the fraction bits of the last accumulator; `residual` is aligned to it exactly.
     """
 
     kind: LinearKind
-    input: str
-    cores: tuple[str, ...]
+    input: str = field(metadata=_INPUT)
+    cores: tuple[str, ...] = field(metadata=_WEIGHT)
     split: int
     plan: Plan
-    mids: tuple[str, ...]
-    output: str
-    bias: str | None = None
-    residual: str | None = None
+    mids: tuple[str, ...] = field(metadata=_OUTPUT)
+    output: str = field(metadata=_OUTPUT)
+    bias: str | None = field(default=None, metadata=_CONSTANT)
+    residual: str | None = field(default=None, metadata=_INPUT)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Attention scores: heads x queries x keys products over the head's features, times 2^-`shift`, requantized.
+    """Attention scores: heads x queries x keys products over the features of a head, times 2^-`shift`, requantized.
 
-    `shift` stands in for the division by sqrt(head size): the nearest power of two.
+    `shift` replaces the division by sqrt(head size): it gives the nearest power of two.
     """
 
-    query: str
-    key: str
+    query: str = field(metadata=_INPUT)
+    key: str = field(metadata=_INPUT)
     heads: int
     shift: int
-    output: str
+    output: str = field(metadata=_OUTPUT)
 
 
 @dataclass(frozen=True)
 class Softmax:
     """`fixedpoint.softmax` over the keys of a sentence."""
 
-    input: str
-    table: str
-    output: str
+    input: str = field(metadata=_INPUT)
+    table: str = field(metadata=_CONSTANT)
+    output: str = field(metadata=_OUTPUT)
 
 
 @dataclass(frozen=True)
 class Context:
-    """Sum of value rows weighted by probabilities, head by head, back to a row of features a token; requantized."""
+    """The sum of value rows weighted by probabilities, per head, as one row of features per token; requantized."""
 
-    probabilities: str
-    value: str
+    probabilities: str = field(metadata=_INPUT)
+    value: str = field(metadata=_INPUT)
     heads: int
-    output: str
+    output: str = field(metadata=_OUTPUT)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A one-input function: output = table[input mod 256]. `function` names it for the reader only."""
+    """A function of one input: output = table[input mod 256]. `function` names it for the reader only."""
 
-    input: str
-    table: str
+    input: str = field(metadata=_INPUT)
+    table: str = field(metadata=_CONSTANT)
     function: str
-    output: str
+    output: str = field(metadata=_OUTPUT)
 
 
 @dataclass(frozen=True)
 class First:
-    """The row of a sentence's first token."""
+    """The row of the first token of a sentence."""
 
-    input: str
-    output: str
+    input: str = field(metadata=_INPUT)
+    output: str = field(metadata=_OUTPUT)
 
 
 Node = Embedding | TTMEmbedding | Add | LayerNorm | Linear | Scores | Softmax | Context | Table | First
+
+OPERATORS: tuple[type[Node], ...] = get_args(Node)
+"""The class of every operator."""
+
+
+def fields_with(operator: type[Any], roles: tuple[Role | None, ...]) -> tuple[str, ...]:
+    """The fields of an operator that have one of these roles; None is the role of a parameter."""
+    return tuple(f.name for f in fields(operator) if f.metadata.get(_ROLE) in roles)
+
+
+def names(node: Node, *roles: Role) -> tuple[str, ...]:
+    """The names in the fields of a node that have one of these roles, in the order of the fields."""
+    result: list[str] = []
+    for name in fields_with(type(node), roles):
+        content = getattr(node, name)
+        if isinstance(content, tuple):
+            result.extend(content)
+        elif content is not None:
+            result.append(content)
+    return tuple(result)
+
+
+def node_inputs(node: Node) -> tuple[str, ...]:
+    """Every activation that a node reads; the indices of embeddings are not values and are left out."""
+    return names(node, Role.INPUT)
+
+
+def node_constants(node: Node) -> tuple[str, ...]:
+    """Every constant that a node reads."""
+    return names(node, Role.WEIGHT, Role.CONSTANT)
+
+
+def node_operands(node: Node) -> tuple[str, ...]:
+    """Everything that a node reads: activations, indices and constants, in the order of its fields."""
+    return names(node, *OPERAND_ROLES)
+
+
+def node_outputs(node: Node) -> tuple[str, ...]:
+    """Every value that a node writes, intermediates first, in order of computation."""
+    return names(node, Role.OUTPUT)
 
 
 @dataclass(frozen=True)
@@ -211,10 +279,3 @@ def linear_steps(node: Linear, shapes: dict[str, tuple[int, ...]]) -> tuple[Step
         Step("apply", node.input, v, rank, inner, mid),
         Step("apply", mid, u, rows, rank, next(outputs)),
     )
-
-
-def mid_count(kind: LinearKind, plan: Plan, cores: int) -> int:
-    """How many values a linear layer requantizes before its output."""
-    if kind != "tt":
-        return cores - 1
-    return cores - 1 if plan == "cores" else (cores - 2) + 1

@@ -10,14 +10,31 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import onnx
 from onnx import AttributeProto, FunctionProto, NodeProto, TensorProto
 
-from .nodes import Linear, LinearKind, Plan, linear_steps, mid_count
+from .check import LENGTHS
+from .nodes import (
+    Add,
+    Context,
+    Embedding,
+    First,
+    LayerNorm,
+    Linear,
+    LinearKind,
+    Node,
+    Plan,
+    Scores,
+    Softmax,
+    Table,
+    TTMEmbedding,
+    fields_with,
+    linear_steps,
+)
 from .onnx_blocks import BLOCKS, DOMAIN, DOMAIN_VERSION, OPSET
 
 _VARIANTS = re.compile(
@@ -28,6 +45,51 @@ _VARIANTS = re.compile(
     r"(?P<bias>_bias)?(?P<residual>_residual)?"
 )
 """Op types of the operators whose number of inputs varies, with at most 99 of a kind."""
+
+
+FIXED: Mapping[str, type[Node]] = {
+    "Embedding": Embedding,
+    "IntLayerNorm": LayerNorm,
+    "Scores": Scores,
+    "IntSoftmax": Softmax,
+    "Context": Context,
+    "Table": Table,
+    "First": First,
+}
+"""The operators whose number of inputs is fixed, by op type."""
+
+_FIXED_TYPES = {operator: op_type for op_type, operator in FIXED.items()}
+
+_RENAMED: Mapping[tuple[type[Any], str], str] = {(Scores, "shift"): "head_shift"}
+"""Attributes of fixed operators that do not have the name of their parameter."""
+
+MORE_INPUTS: Mapping[type[Node], tuple[str, ...]] = {Softmax: (LENGTHS,)}
+"""Inputs of the model that the function of an operator reads after the node's own."""
+
+
+def parameters(operator: type[Any]) -> dict[str, str]:
+    """The attribute for each parameter of a fixed operator, by the parameter's name; {} for all others."""
+    if operator not in _FIXED_TYPES:
+        return {}
+    return {name: _RENAMED.get((operator, name), name) for name in fields_with(operator, (None,))}
+
+
+def op_type(node: Node) -> str:
+    """The op type of a node."""
+    if isinstance(node, Linear):
+        return _linear_op_type(node)
+    if isinstance(node, Add):
+        return f"Add_{len(node.inputs)}"
+    if isinstance(node, TTMEmbedding):
+        return f"TTMEmbedding_{len(node.cores)}"
+    return _FIXED_TYPES[type(node)]
+
+
+def _linear_op_type(node: Linear) -> str:
+    ends = ("_bias" if node.bias else "") + ("_residual" if node.residual else "")
+    if node.kind == "tt":
+        return f"TTLinear_{node.plan}_{node.split}_{len(node.cores) - node.split}{ends}"
+    return {"dense": "DenseLinear", "lowrank": "LowRankLinear"}[node.kind] + ends
 
 
 class _Body:
@@ -106,7 +168,7 @@ def _linear(
     name: str, kind: LinearKind, plan: Plan, left: int, right: int, bias: bool, residual: bool
 ) -> FunctionProto:
     cores = tuple(f"core_{k}" for k in range(1, left + right + 1))
-    mids = tuple(f"mid_{k}" for k in range(1, mid_count(kind, plan, len(cores)) + 1))
+    mids = tuple(f"mid_{k}" for k in range(1, len(cores)))
     inputs = ["x", *cores, *(["bias"] if bias else []), *(["residual"] if residual else [])]
     description = "A linear layer: every product but the last is requantized to mid_1, mid_2, .. in turn."
     body = _Body(name, description, inputs, [*mids, "y"])
@@ -208,23 +270,15 @@ def function(op_type: str) -> FunctionProto | None:
     return _linear(op_type, kind, "merged", 0, 1 if match["dense"] else 2, bias, residual)
 
 
-def linear_op_type(node: Linear) -> str:
-    """The op type of a linear layer."""
-    ends = ("_bias" if node.bias else "") + ("_residual" if node.residual else "")
-    if node.kind == "tt":
-        return f"TTLinear_{node.plan}_{node.split}_{len(node.cores) - node.split}{ends}"
-    return {"dense": "DenseLinear", "lowrank": "LowRankLinear"}[node.kind] + ends
-
-
 def functions(op_types: Iterable[str]) -> tuple[FunctionProto, ...]:
     """The functions of these op types and all that they call, sorted by name."""
-    found: dict[str, FunctionProto] = {}
+    protos: dict[str, FunctionProto] = {}
     waiting = list(op_types)
     while waiting:
         name = waiting.pop()
         proto = function(name)
-        if name in found or proto is None:
+        if name in protos or proto is None:
             continue
-        found[name] = proto
+        protos[name] = proto
         waiting.extend(node.op_type for node in proto.node if node.domain == DOMAIN)
-    return tuple(found[name] for name in sorted(found))
+    return tuple(protos[name] for name in sorted(protos))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import fields
 from itertools import zip_longest
 from typing import Any, cast, get_args
 
@@ -24,22 +25,18 @@ from ..errors import UserError, printable, refusing
 from .check import MAX_AXES, PACKED
 from .graph import Graph, Value
 from .nodes import (
+    OPERAND_ROLES,
     Add,
-    Context,
-    Embedding,
-    First,
-    LayerNorm,
     Linear,
     LinearKind,
     Node,
     Plan,
-    Scores,
-    Softmax,
-    Table,
+    Role,
     TTMEmbedding,
+    fields_with,
 )
 from .onnx_blocks import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, TYPES
-from .onnx_functions import function, variant
+from .onnx_functions import FIXED, function, parameters, variant
 from .onnx_write import FORMAT_VERSION, HELPERS, PRODUCER, Header, build_model, stored_name
 from .storage import is_packed, unpack
 
@@ -199,22 +196,21 @@ def _node(call: NodeProto, known: Collection[str]) -> Node:
         if parts["ttm"]:
             return TTMEmbedding(inputs[:-1], inputs[-1], outputs[:-1], outputs[-1])
         return _linear(call, parts)
-    if op_type == "Embedding":
-        return Embedding(inputs[0], inputs[1], outputs[0])
-    if op_type == "IntLayerNorm":
-        return LayerNorm(inputs[0], inputs[1], inputs[2], outputs[0])
-    if op_type == "Scores":
-        heads, shift = _number(call, "heads"), _number(call, "head_shift")
-        return Scores(inputs[0], inputs[1], heads, shift, outputs[0])
-    if op_type == "IntSoftmax":
-        return Softmax(inputs[0], inputs[1], outputs[0])
-    if op_type == "Context":
-        return Context(inputs[0], inputs[1], _number(call, "heads"), outputs[0])
-    if op_type == "Table":
-        return Table(inputs[0], inputs[1], _text(call, "function"), outputs[0])
-    if op_type == "First":
-        return First(inputs[0], outputs[0])
-    raise _defect(f"the function {op_type} is no operator of a graph")
+    if op_type in FIXED:
+        return _fixed(call, FIXED[op_type])
+    raise _defect(f"the function {_quoted(op_type)} is not an operator of a graph")
+
+
+def _fixed(call: NodeProto, operator: type[Any]) -> Node:
+    """The node of a call of an operator whose number of inputs is fixed: the call lists its fields in order."""
+    # A call may have further inputs, see `MORE_INPUTS`.
+    content: dict[str, Any] = dict(zip(fields_with(operator, OPERAND_ROLES), call.input, strict=False))
+    content |= zip(fields_with(operator, (Role.OUTPUT,)), call.output, strict=True)
+    types = {field.name: field.type for field in fields(operator)}
+    for name, attribute in parameters(operator).items():
+        content[name] = (_number if types[name] == "int" else _text)(call, attribute)
+    node: Node = operator(**content)
+    return node
 
 
 def _linear(call: NodeProto, parts: re.Match[str]) -> Linear:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, is_dataclass
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from .. import __version__
 from ..errors import UserError, printable
 from ..fixedpoint import NORM_FRAC, Format
 from .check import LENGTHS, PACKED, TABLES, check_graph, check_shift
-from .graph import QUERIES, Graph, Metadata, Value, node_constants, node_outputs
+from .graph import QUERIES, Graph, Metadata, Value
 from .nodes import (
     POSITIONS,
     SEGMENTS,
@@ -32,16 +33,22 @@ from .nodes import (
     Add,
     Context,
     Embedding,
+    First,
     LayerNorm,
     Linear,
     Node,
+    Role,
     Scores,
     Softmax,
     Table,
     TTMEmbedding,
+    names,
+    node_constants,
+    node_operands,
+    node_outputs,
 )
 from .onnx_blocks import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, TYPES, carrier
-from .onnx_functions import functions, linear_op_type
+from .onnx_functions import MORE_INPUTS, functions, op_type, parameters
 from .onnx_text import input_text, model_text, output_text
 from .storage import is_packed, pack
 
@@ -83,7 +90,7 @@ def build_model(graph: Graph) -> ModelProto:
     nodes = [writer.byte_table(fmt) for fmt in dict.fromkeys(_width(graph.fmt(name)) for name in packed)]
     nodes += [writer.unpack(name) for name in packed]
     nodes += [writer.node(node) for node in graph.nodes]
-    if any(isinstance(n, Embedding | TTMEmbedding) and n.index == POSITIONS for n in graph.nodes):
+    if any(POSITIONS in names(node, Role.INDEX) for node in graph.nodes):
         nodes.insert(0, onnx.helper.make_node("Positions", [TOKENS], [POSITIONS], domain=DOMAIN))
     inputs: list[tuple[str, tuple[str, ...]]] = [(TOKENS, (BATCH, QUERIES)), (LENGTHS, (BATCH,))]
     if graph.segments:
@@ -158,42 +165,16 @@ class _Writer:
 
     def node(self, node: Node) -> NodeProto:
         """The function call of a node."""
-        if isinstance(node, Linear):
-            return self.linear(node)
-        if isinstance(node, TTMEmbedding):
-            return self.ttm_embedding(node)
-        if isinstance(node, Embedding):
-            return _call("Embedding", [node.table, node.index], node)
-        if isinstance(node, Add):
-            frac, lefts = self.align(node.output, [self.frac(name) for name in node.inputs])
-            numbered = {f"left_{k}": left for k, left in enumerate(lefts, 1)}
-            return _call(
-                f"Add_{len(lefts)}", node.inputs, node, numbered | self.requantize(frac, node.output)
-            )
-        if isinstance(node, LayerNorm):
-            attributes = self.requantize(NORM_FRAC + self.frac(node.gamma), node.output)
-            return _call("IntLayerNorm", [node.input, node.gamma, node.beta], node, attributes)
-        if isinstance(node, Scores):
-            width = int(self.graph.values[node.query].dims[-1]) // node.heads
-            attributes = {
-                "heads": node.heads,
-                "head_shift": node.shift,
-                "carrier": self.carrier(node.query, node.key, width),
-                **self.requantize(self.frac(node.query, node.key) + node.shift, node.output),
-            }
-            return _call("Scores", [node.query, node.key], node, attributes)
-        if isinstance(node, Softmax):
-            return _call("IntSoftmax", [node.input, node.table, LENGTHS], node)
-        if isinstance(node, Context):
-            attributes = {
-                "heads": node.heads,
-                "carrier": self.carrier(node.probabilities, node.value, self.graph.metadata.max_length),
-                **self.requantize(self.frac(node.probabilities, node.value), node.output),
-            }
-            return _call("Context", [node.probabilities, node.value], node, attributes)
-        if isinstance(node, Table):
-            return _call("Table", [node.input, node.table], node, {"function": node.function})
-        return _call("First", [node.input], node)
+        attributes = {attribute: getattr(node, name) for name, attribute in parameters(type(node)).items()}
+        return onnx.helper.make_node(
+            op_type(node),
+            [*node_operands(node), *MORE_INPUTS.get(type(node), ())],
+            node_outputs(node),
+            name=node.output,
+            domain=DOMAIN,
+            **attributes,
+            **_attributes(node, self),
+        )
 
     def byte_table(self, fmt: Format) -> NodeProto:
         """The function call that gives the integers in each byte, for all constants of this width."""
@@ -213,36 +194,6 @@ class _Writer:
             domain=DOMAIN,
             shape=value.dims,
         )
-
-    def linear(self, node: Linear) -> NodeProto:
-        attributes: Attributes = {} if node.kind == "tt" else {"plan": node.plan, "split": node.split}
-        for k, step in enumerate(self.graph.steps(node), 1):
-            rows = -1 if step.kind == "merge" else step.rows
-            attributes[f"matrix_{k}"] = [rows, step.inner]
-            attributes[f"carrier_{k}"] = self.carrier(step.lhs, step.rhs, step.inner)
-            if step.kind == "merge":
-                attributes[f"dims_{k}"] = list(self.graph.values[step.output].dims)
-            frac = self.frac(step.lhs, step.rhs)
-            if step.output == node.output and node.residual is not None:
-                frac, lefts = self.align(node.output, [frac, self.frac(node.residual)])
-                attributes["left"], attributes["left_residual"] = lefts
-            attributes |= self.requantize(frac, step.output, f"_{k}")
-        residual = [] if node.residual is None else [node.residual]
-        return _call(linear_op_type(node), [node.input, *node_constants(node), *residual], node, attributes)
-
-    def ttm_embedding(self, node: TTMEmbedding) -> NodeProto:
-        shapes = [self.graph.constants[core].shape for core in node.cores]
-        attributes: Attributes = {}
-        for k, shape in enumerate(shapes, 1):
-            attributes[f"size_{k}"] = shape[1]
-            attributes[f"stride_{k}"] = math.prod(later[1] for later in shapes[k:])
-        row = node.cores[0]
-        for k, output in enumerate((*node.mids, node.output), 1):
-            core = node.cores[k]
-            attributes[f"carrier_{k}"] = self.carrier(row, core, shapes[k][0])
-            attributes |= self.requantize(self.frac(row, core), output, f"_{k}")
-            row = output
-        return _call(f"TTMEmbedding_{len(shapes)}", [*node.cores, node.index], node, attributes)
 
     def frac(self, *names: str) -> int:
         """Fraction bits of the product of values."""
@@ -264,12 +215,80 @@ class _Writer:
         return {f"{name}{suffix}": number for name, number in numbers.items()}
 
 
-def _call(
-    op_type: str, inputs: Sequence[str], node: Node, attributes: Mapping[str, Any] | None = None
-) -> NodeProto:
-    return onnx.helper.make_node(
-        op_type, inputs, node_outputs(node), name=node.output, domain=DOMAIN, **(attributes or {})
-    )
+@singledispatch
+def _attributes(node: Node, writer: _Writer) -> Attributes:
+    """The attributes of a node's call, in addition to the parameters of a fixed operator."""
+    raise NotImplementedError(f"{type(node).__name__} can't be written")
+
+
+@_attributes.register(Embedding)
+@_attributes.register(Softmax)
+@_attributes.register(Table)
+@_attributes.register(First)
+def _no_more(node: Node, writer: _Writer) -> Attributes:
+    return {}
+
+
+@_attributes.register
+def _ttm_embedding(node: TTMEmbedding, writer: _Writer) -> Attributes:
+    shapes = [writer.graph.constants[core].shape for core in node.cores]
+    attributes: Attributes = {}
+    for k, shape in enumerate(shapes, 1):
+        attributes[f"size_{k}"] = shape[1]
+        attributes[f"stride_{k}"] = math.prod(later[1] for later in shapes[k:])
+    row = node.cores[0]
+    for k, output in enumerate((*node.mids, node.output), 1):
+        core = node.cores[k]
+        attributes[f"carrier_{k}"] = writer.carrier(row, core, shapes[k][0])
+        attributes |= writer.requantize(writer.frac(row, core), output, f"_{k}")
+        row = output
+    return attributes
+
+
+@_attributes.register
+def _add(node: Add, writer: _Writer) -> Attributes:
+    frac, lefts = writer.align(node.output, [writer.frac(name) for name in node.inputs])
+    numbered = {f"left_{k}": left for k, left in enumerate(lefts, 1)}
+    return numbered | writer.requantize(frac, node.output)
+
+
+@_attributes.register
+def _layer_norm(node: LayerNorm, writer: _Writer) -> Attributes:
+    return writer.requantize(NORM_FRAC + writer.frac(node.gamma), node.output)
+
+
+@_attributes.register
+def _linear(node: Linear, writer: _Writer) -> Attributes:
+    attributes: Attributes = {} if node.kind == "tt" else {"plan": node.plan, "split": node.split}
+    for k, step in enumerate(writer.graph.steps(node), 1):
+        rows = -1 if step.kind == "merge" else step.rows
+        attributes[f"matrix_{k}"] = [rows, step.inner]
+        attributes[f"carrier_{k}"] = writer.carrier(step.lhs, step.rhs, step.inner)
+        if step.kind == "merge":
+            attributes[f"dims_{k}"] = list(writer.graph.values[step.output].dims)
+        frac = writer.frac(step.lhs, step.rhs)
+        if step.output == node.output and node.residual is not None:
+            frac, lefts = writer.align(node.output, [frac, writer.frac(node.residual)])
+            attributes["left"], attributes["left_residual"] = lefts
+        attributes |= writer.requantize(frac, step.output, f"_{k}")
+    return attributes
+
+
+@_attributes.register
+def _scores(node: Scores, writer: _Writer) -> Attributes:
+    width = int(writer.graph.values[node.query].dims[-1]) // node.heads
+    return {
+        "carrier": writer.carrier(node.query, node.key, width),
+        **writer.requantize(writer.frac(node.query, node.key) + node.shift, node.output),
+    }
+
+
+@_attributes.register
+def _context(node: Context, writer: _Writer) -> Attributes:
+    return {
+        "carrier": writer.carrier(node.probabilities, node.value, writer.graph.metadata.max_length),
+        **writer.requantize(writer.frac(node.probabilities, node.value), node.output),
+    }
 
 
 def stored_name(value: Value) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..graph import Linear as LinearNode
-from ..graph import LinearKind, Plan, Step, linear_steps, mid_count
+from ..graph import LinearKind, Plan, Step, linear_steps
 from .config import LinearConfig
 from .factorize import (
     balanced_modes,
@@ -70,7 +70,7 @@ class QuantLinear(Sourced):
         )
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone().float())
         self.weights = nn.ModuleList(Quantizer(width) for width in widths)
-        self.mids = nn.ModuleList(Quantizer(mid_bits) for _ in range(mid_count(kind, plan, len(cores))))
+        self.mids = nn.ModuleList(Quantizer(mid_bits) for _ in cores[1:])
         self.output = Quantizer(out_bits)
         names = tuple(f"cores.{i}" for i in range(len(cores)))
         mids = tuple(f"mids.{i}" for i in range(len(self.mids)))

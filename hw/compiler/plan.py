@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from ...graph import Graph, Linear, Plan, linear_steps, mid_count
+from ...graph import Graph, Linear, Plan, linear_steps
 from ..isa import Contract
 from .timing import cost
 
@@ -75,7 +75,7 @@ def layer_plans(graph: Graph, lanes: int) -> tuple[LayerPlans, ...]:
 
 
 def _cost(node: Linear, plan: Plan, shapes: dict[str, tuple[int, ...]], lanes: int) -> PlanCost:
-    mids = tuple(f"{k}" for k in range(mid_count("tt", plan, len(node.cores))))
+    mids = tuple(f"{k}" for k in range(len(node.cores) - 1))
     width = math.prod(shapes[core][1] for core in node.cores[node.split :])
     cycles = words = 0
     for step in linear_steps(replace(node, plan=plan, mids=mids), shapes):

@@ -1,13 +1,12 @@
 """The golden model: the integer graph in numpy, exact and fast, on batches of sentences of different lengths.
 
-Sentences are packed, not padded: an operator that works token by token sees one matrix with all tokens of a chunk
-of sentences, sorted by length, and attention sees the sentences of one length together. Chunks are small
-enough for a core's cache and are spread over threads. `sim.operators` says why floating point is exact here.
+Sentences are packed, not padded. A chunk of sentences, sorted by length, is one matrix with a row per token for every
+operator that works token by token; attention takes the sentences of one length together. Chunks fit the cache of a
+core and are spread over threads. `sim.golden.operators` says why floating point is exact here.
 """
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,21 +17,21 @@ from threadpoolctl import ThreadpoolController
 
 from ...errors import UserError
 from ...fixedpoint import IntArray
-from ...graph import POSITIONS, SEGMENTS, TOKENS, Embedding, Graph, Node, TTMEmbedding, node_inputs
+from ...graph import POSITIONS, SEGMENTS, TOKENS, Graph, Node, node_inputs
 from ...graph.bounds import prove
 from ...graph.level import Results, Sentence
 from ...graph.merging import merge_cores
 from ..threads import thread_count
-from .operators import CompiledTTM, Compiler
+from .operators import CompiledTTM, Compiler, compile_node
 from .packing import Batch, Rows
 
 CHUNK_NUMBERS = 160 * 1024
-"""Numbers in a chunk's widest activation: few enough for a second-level cache, and enough that threads, which take
-turns at the interpreter between numpy's operations, seldom wait for each other."""
+"""Numbers in the widest activation of a chunk: few enough for a second-level cache, and enough that threads, which
+share the interpreter between numpy's operations, seldom wait for each other."""
 
 BUFFER_NUMBERS = 512
-"""Numpy's buffer in the worker threads. With its default, larger than most rows, numpy copies an operand that is
-broadcast over rows into the buffer, which makes such an operation three times slower."""
+"""Numpy's buffer size in the worker threads. With the default, which is larger than most rows, numpy copies an operand
+that is broadcast over rows into the buffer; such an operation is then three times slower."""
 
 
 class GoldenModel:
@@ -40,7 +39,7 @@ class GoldenModel:
 
     Args:
         graph: the model.
-        threads: how many chunks are computed at a time; `thread_count()` when it is None.
+        threads: how many chunks are computed in parallel; None for `thread_count()`.
 
     Raises:
         UserError: an accumulator of the graph could overflow.
@@ -53,14 +52,10 @@ class GoldenModel:
         self.graph = graph
         self.threads = threads or thread_count()
         self._merged = merge_cores(graph)
-        build = Compiler(graph, prove(graph), self._merged)
-        self._operators = [build(node) for node in graph.nodes]
+        compiler = Compiler(graph, prove(graph), self._merged)
+        self._operators = [compile_node(node, compiler) for node in graph.nodes]
         self._spent = _last_uses(graph)
-        self._limits: dict[str, int] = {}
-        for node in graph.nodes:
-            if isinstance(node, Embedding | TTMEmbedding):
-                rows = _rows(graph, node)
-                self._limits[node.index] = min(rows, self._limits.get(node.index, rows))
+        self._limits = graph.index_limits()
         self._chunk_tokens = max(1, CHUNK_NUMBERS // max(_width(graph, node) for node in graph.nodes))
         self._blas = ThreadpoolController()
 
@@ -76,18 +71,18 @@ class GoldenModel:
         """Every activation of every sentence, see `Results.values`.
 
         Raises:
-            UserError: a sentence is empty, too long, or has ids that the model has no row for.
+            UserError: a sentence is empty, too long, or has ids outside the tables of the model.
         """
         return self._execute(sentences, self.graph.activations())
 
     def predict(self, sentences: Sequence[Sentence]) -> dict[str, list[IntArray]]:
-        """The outputs alone, by their names in `Graph.outputs`: fast, and without keeping anything else.
+        """The outputs alone, by their names in `Graph.outputs`: fast, since nothing else is kept.
 
         Raises:
-            UserError: a sentence is empty, too long, or has ids that the model has no row for.
+            UserError: a sentence is empty, too long, or has ids outside the tables of the model.
         """
-        found = self._execute(sentences, tuple(self.graph.outputs.values()))
-        return {task: found[value] for task, value in self.graph.outputs.items()}
+        logits = self._execute(sentences, tuple(self.graph.outputs.values()))
+        return {task: logits[value] for task, value in self.graph.outputs.items()}
 
     def merged(self) -> Mapping[str, IntArray]:
         """The products of constants, see `Level.merged`."""
@@ -137,7 +132,7 @@ class GoldenModel:
     def _embed(
         self, sentences: Sequence[Sentence], keep: set[str], pool: ThreadPoolExecutor
     ) -> dict[str, Rows]:
-        """The rows of tensor-train embeddings for all distinct tokens of the call, unless intermediates are wanted."""
+        """The rows of tensor-train embeddings for all distinct tokens, unless intermediates are wanted."""
         tables = {}
         for operator in self._operators:
             if not isinstance(operator, CompiledTTM) or operator.index != TOKENS or not sentences:
@@ -157,7 +152,7 @@ class GoldenModel:
             length = len(sentence.tokens)
             if not 1 <= length <= longest:
                 raise UserError(
-                    f"sentence {number} has {length} tokens; the model takes 1 to {longest}, so shorten it."
+                    f"sentence {number} must have 1 to {longest} tokens, got {length}; shorten it."
                 )
             _check_ids(number, "token", sentence.tokens, self._limits[TOKENS])
             if self.graph.segments:
@@ -170,30 +165,23 @@ class GoldenModel:
 
 
 def _check_ids(number: int, kind: str, ids: IntArray, limit: int) -> None:
-    # As unsigned numbers the negative ones are the largest, so one comparison does.
+    # As unsigned numbers the negative ones are the largest, so one comparison is enough.
     if ids.astype(np.uint64).max() >= limit:
         wrong = next(i for i in ids.tolist() if not 0 <= i < limit)
         raise UserError(
-            f"sentence {number} has the {kind} id {wrong}, but the model has ids 0 to {limit - 1}; "
-            "use the vocabulary that it was trained with."
+            f"the {kind} ids of sentence {number} must be 0 to {limit - 1}, got {wrong}; use the vocabulary that the "
+            "model was trained with."
         )
 
 
 def _width(graph: Graph, node: Node) -> int:
-    """Features of a node's output."""
+    """The number of features of a node's output."""
     last = graph.values[node.output].dims[-1]
     return last if isinstance(last, int) else 1
 
 
-def _rows(graph: Graph, node: Embedding | TTMEmbedding) -> int:
-    """How many ids an embedding has rows for."""
-    if isinstance(node, Embedding):
-        return int(graph.constants[node.table].shape[0])
-    return math.prod(int(graph.constants[core].shape[1]) for core in node.cores)
-
-
 def _last_uses(graph: Graph) -> list[set[str]]:
-    """For each node the values that no later node reads."""
+    """For each node, the values that it reads and no later node does."""
     spent: list[set[str]] = []
     later: set[str] = set()
     for node in reversed(graph.nodes):

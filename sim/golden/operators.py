@@ -1,9 +1,11 @@
-"""The operators of the integer graph, compiled for packed sentences: what the golden model is made of.
+"""The operators of the integer graph, compiled for packed sentences; the golden model runs them.
 
 All integers are held in floating point, where BLAS multiplies them fast, in the type that the proof of
-`graph.bounds` shows to be exact: float32 below 2^24, float64 below 2^53, which every accumulator of a proven
-graph is. Scales are powers of two, so a constant multiplied by 2^-shift beforehand loses nothing, and
-requantization is left with: add (bias + half) * 2^-shift, floor, saturate.
+`graph.bounds` shows to be exact: float32 below 2^24, float64 below 2^53, and every accumulator of a proven graph is
+below that. Scales are powers of two, so multiplying a constant by 2^-shift in advance loses nothing. Requantization is
+then: add (bias + half) * 2^-shift, floor, saturate.
+
+Each operator is a callable class and a function, registered with `compile_node`, that builds it from a node.
 """
 
 from __future__ import annotations
@@ -11,14 +13,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import singledispatch
 
 import numpy as np
 
-from ...fixedpoint import NORM_FRAC, PROB_BITS, RECIPROCAL_BITS, Format, IntArray
+from ...fixedpoint import NORM_FRAC, PROB_BITS, RECIPROCAL_BITS, IntArray
 from ...graph import (
     Add,
     Context,
     Embedding,
+    First,
     Graph,
     LayerNorm,
     Linear,
@@ -42,9 +46,9 @@ def exact_type(magnitude: int) -> FloatType:
 
 @dataclass(frozen=True)
 class _Requantize:
-    """Rounds and saturates, in place, what has been scaled to the output's steps and had 1/2 added.
+    """Rounds and saturates numbers that are already in the output's steps, with 1/2 added; in place.
 
-    The result is of `dtype`, which is exact for the value's format.
+    The result has the type `dtype`, which is exact for the format of the value.
     """
 
     lo: float
@@ -55,7 +59,7 @@ class _Requantize:
     def __call__(self, a: FloatArray) -> FloatArray:
         if self.rounds:
             np.floor(a, out=a)
-        # A number that the narrower type can't hold exactly lies outside the format and stays outside.
+        # A number that the narrower type can't hold exactly is outside the format, and stays outside.
         a = a.astype(self.dtype, copy=False)
         # Twice as fast as np.clip.
         np.minimum(a, self.dtype(self.hi), out=a)
@@ -64,7 +68,7 @@ class _Requantize:
 
 
 Operator = Callable[[Batch], None]
-"""One node, compiled: reads and writes `Batch.values`."""
+"""A compiled node: reads and writes `Batch.values`."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class _Embedding:
 
 @dataclass(frozen=True)
 class CompiledTTM:
-    """A tensor-train embedding: `start` is its first core as (v, d, r), `slices` the others, (v, r, d * r), scaled."""
+    """A tensor-train embedding: `start` is the first core as (v, d, r), `slices` the others, (v, r, d * r), scaled."""
 
     index: str
     start: FloatArray
@@ -89,7 +93,7 @@ class CompiledTTM:
     outputs: tuple[str, ...]
 
     def __call__(self, batch: Batch) -> None:
-        """Writes the output, and the intermediates unless the batch has its rows ready."""
+        """Writes the output, and the intermediates unless the batch holds the finished rows."""
         index = batch.indices[self.index]
         ready = batch.tables.get(self.outputs[-1])
         if ready is not None:
@@ -100,11 +104,11 @@ class CompiledTTM:
             batch.values[output] = value
 
     def rows(self, index: IntArray) -> list[FloatArray]:
-        """Each product's result, one row an id of `index`. Ids that start with the same digits share their work."""
+        """The result of each product, one row per id of `index`. Ids with the same leading digits share their work."""
         below = [math.prod(len(core) for core in self.slices[k:]) for k in range(len(self.slices) + 1)]
         prefixes = np.unique(index // below[0])
         state = self.start[prefixes]
-        found = []
+        results = []
         for k, core in enumerate(self.slices):
             longer = np.unique(index // below[k + 1])
             parents, digits = np.divmod(longer, len(core))
@@ -113,8 +117,8 @@ class CompiledTTM:
             product += core.dtype.type(self.offsets[k])
             state = self.requantize[k](product).reshape(len(longer), -1)
             prefixes = longer
-            found.append(state[np.searchsorted(longer, index // below[k + 1])])
-        return found
+            results.append(state[np.searchsorted(longer, index // below[k + 1])])
+        return results
 
 
 @dataclass(frozen=True)
@@ -136,9 +140,9 @@ class _Add:
 
 @dataclass(frozen=True)
 class _LayerNorm:
-    """`fixedpoint.layer_norm` in float64: every number in it is below 2^53.
+    """`fixedpoint.layer_norm` in float64: every intermediate is below 2^53.
 
-    The normalized value needs no saturation: `bounds.max_normalized` fits its width for every size allowed.
+    The normalized value needs no saturation: `bounds.max_normalized` fits its width for every allowed size.
     """
 
     input: str
@@ -160,12 +164,12 @@ class _LayerNorm:
         r = np.ldexp(r, NORM_FRAC - 31)
         mean = np.ldexp(s1, t)
         if np.all(np.ldexp(float(size), t) % 1 == 0):
-            # Then only the mean is rounded when c = D*x - S1 is shifted, and c * r is one product a number.
+            # Then only the mean is rounded when c = D*x - S1 is shifted, and c * r is one product per number.
             x *= (np.ldexp(float(size), t) * r)[:, None]
             x += (0.5 - np.ceil(mean - 0.5) * r)[:, None]
         else:
             x *= np.ldexp(float(size), t)[:, None]
-            # Where t >= 0 the half is added to an integer, and the floor takes it away.
+            # Where t >= 0 the half is added to an integer, and the floor removes it.
             x += (0.5 - mean)[:, None]
             np.floor(x, out=x)
             x *= r[:, None]
@@ -235,7 +239,7 @@ class _Scores:
 
 @dataclass(frozen=True)
 class _Softmax:
-    """`fixedpoint.softmax`; products are below 2^31, in float64."""
+    """`fixedpoint.softmax` in float64: products are below 2^31."""
 
     input: str
     table: FloatArray
@@ -302,113 +306,155 @@ class _First:
 
 @dataclass(frozen=True)
 class Compiler:
-    """Compiles nodes to operators: `Compiler(..)(node)`.
+    """The model that nodes are compiled for, and what all operators need of it.
 
-    Args:
+    Attributes:
         graph: the model.
-        bounds: what `graph.bounds.prove` gives for it.
-        merged: what `graph.merging.merge_cores` gives for it.
+        bounds: the result of `graph.bounds.prove`.
+        merged: the result of `graph.merging.merge_cores`.
     """
 
     graph: Graph
     bounds: Mapping[str, Bound]
     merged: Mapping[str, IntArray]
 
-    def __call__(self, node: Node) -> Operator:
-        """The operator of a node."""
-        if isinstance(node, Embedding):
-            return _Embedding(self._constant(node.table, self._stored(node.output)), node.index, node.output)
-        if isinstance(node, TTMEmbedding):
-            return self._ttm_embedding(node)
-        if isinstance(node, Add):
-            fmt = self._fmt(node.output)
-            fracs = [self._fmt(name).frac for name in node.inputs]
-            scales = [math.ldexp(1.0, fmt.frac - frac) for frac in fracs]
-            inputs = tuple(zip(node.inputs, scales, strict=True))
-            requantize, offset = self._requantize(node.output, max(fracs))
-            return _Add(inputs, offset, self._dtype(node.output), requantize, node.output)
-        if isinstance(node, LayerNorm):
-            frac = NORM_FRAC + self._fmt(node.gamma).frac
-            requantize, offset = self._requantize(node.output, frac)
-            scale = math.ldexp(1.0, self._fmt(node.output).frac - frac)
-            gamma, beta = (self._constant(name, np.float64) * scale for name in (node.gamma, node.beta))
-            return _LayerNorm(node.input, gamma, beta + offset, requantize, node.output)
-        if isinstance(node, Linear):
-            return _Linear(tuple(self._product(node, s) for s in self.graph.steps(node) if s.kind != "merge"))
-        if isinstance(node, Scores):
-            frac = self._fmt(node.query).frac + self._fmt(node.key).frac + node.shift
-            requantize, offset = self._requantize(node.output, frac)
-            scale = math.ldexp(1.0, self._fmt(node.output).frac - frac)
-            return _Scores(node, scale, offset, self._dtype(node.output), requantize)
-        if isinstance(node, Softmax):
-            heads = self.graph.values[node.output].dims[0]
-            assert isinstance(heads, int)
-            return _Softmax(node.input, self._constant(node.table, np.float64), heads, node.output)
-        if isinstance(node, Context):
-            frac = self._fmt(node.probabilities).frac + self._fmt(node.value).frac
-            requantize, offset = self._requantize(node.output, frac)
-            scale = math.ldexp(1.0, self._fmt(node.output).frac - frac)
-            return _Context(node, scale, offset, self._dtype(node.output), requantize)
-        if isinstance(node, Table):
-            table = self._constant(node.table, self._stored(node.output))
-            return _Table(node.input, np.roll(table, 128), node.output)
-        return _First(node.input, node.output)
+    def frac(self, *names: str) -> int:
+        """Fraction bits of the product of values."""
+        return sum(self.graph.fmt(name).frac for name in names)
 
-    def _fmt(self, name: str) -> Format:
-        return self.graph.fmt(name)
-
-    def _dtype(self, name: str) -> FloatType:
+    def accumulator_type(self, name: str) -> FloatType:
         """The type that is exact for the accumulator of a value."""
         return exact_type(self.bounds[name].magnitude)
 
-    def _stored(self, name: str) -> FloatType:
+    def value_type(self, name: str) -> FloatType:
         """The type that is exact for the value itself."""
-        return exact_type(max(-self._fmt(name).lo, self._fmt(name).hi))
+        fmt = self.graph.fmt(name)
+        return exact_type(max(-fmt.lo, fmt.hi))
 
-    def _constant(self, name: str, dtype: FloatType) -> FloatArray:
+    def constant(self, name: str, dtype: FloatType) -> FloatArray:
+        """A constant, or a product of constants."""
         data = self.merged[name] if name in self.merged else self.graph.constants[name]
         return data.astype(dtype)
 
-    def _requantize(self, name: str, frac: int) -> tuple[_Requantize, float]:
+    def scale(self, name: str, frac: int) -> float:
+        """The factor that takes an accumulator of `frac` fraction bits to the steps of a value."""
+        return math.ldexp(1.0, self.graph.fmt(name).frac - frac)
+
+    def requantize(self, name: str, frac: int) -> tuple[_Requantize, float]:
         """How to finish a value whose accumulator has `frac` fraction bits, and the rounding half to add."""
-        fmt = self._fmt(name)
+        fmt = self.graph.fmt(name)
         rounds = frac > fmt.frac
-        return _Requantize(float(fmt.lo), float(fmt.hi), rounds, self._stored(name)), 0.5 if rounds else 0.0
+        return _Requantize(
+            float(fmt.lo), float(fmt.hi), rounds, self.value_type(name)
+        ), 0.5 if rounds else 0.0
 
-    def _product(self, node: Linear, step: Step) -> _Product:
-        dtype, fmt = self._dtype(step.output), self._fmt(step.output)
-        frac = self._fmt(step.lhs).frac + self._fmt(step.rhs).frac
-        scale = math.ldexp(1.0, fmt.frac - frac)
-        weight = self._constant(step.rhs, np.float64).reshape(step.rows, step.inner) * scale
-        bias: FloatArray = np.zeros(1)
-        residual = None
-        widest = frac
-        if step.output == node.output:
-            if node.bias is not None:
-                bias = self._constant(node.bias, np.float64) * scale
-            if node.residual is not None:
-                residual_frac = self._fmt(node.residual).frac
-                residual = (node.residual, math.ldexp(1.0, fmt.frac - residual_frac))
-                widest = max(frac, residual_frac)
-        requantize, offset = self._requantize(step.output, widest)
-        if step.kind == "apply":
-            weight = weight.T
-        return _Product(
-            step, np.ascontiguousarray(weight, dtype), (bias + offset).astype(dtype), residual, requantize
-        )
 
-    def _ttm_embedding(self, node: TTMEmbedding) -> CompiledTTM:
-        outputs = (*node.mids, node.output)
-        frac = self._fmt(node.cores[0]).frac
-        slices, offsets, requantizes = [], [], []
-        for core, output in zip(node.cores[1:], outputs, strict=True):
-            frac += self._fmt(core).frac
-            requantize, offset = self._requantize(output, frac)
-            scale = math.ldexp(1.0, self._fmt(output).frac - frac)
-            data = (self._constant(core, np.float64) * scale).transpose(1, 0, 2, 3)
-            slices.append(data.reshape(*data.shape[:2], -1).astype(self._dtype(output)))
-            offsets.append(offset)
-            requantizes.append(requantize)
-            frac = self._fmt(output).frac
-        start = self._constant(node.cores[0], self._stored(node.cores[0]))[0]
-        return CompiledTTM(node.index, start, tuple(slices), tuple(offsets), tuple(requantizes), outputs)
+@singledispatch
+def compile_node(node: Node, compiler: Compiler) -> Operator:
+    """Compiles a node for a model."""
+    raise NotImplementedError(f"{type(node).__name__} can't be executed")
+
+
+@compile_node.register
+def _embedding(node: Embedding, compiler: Compiler) -> Operator:
+    table = compiler.constant(node.table, compiler.value_type(node.output))
+    return _Embedding(table, node.index, node.output)
+
+
+@compile_node.register
+def _ttm_embedding(node: TTMEmbedding, compiler: Compiler) -> Operator:
+    outputs = (*node.mids, node.output)
+    frac = compiler.frac(node.cores[0])
+    slices, offsets, requantizes = [], [], []
+    for core, output in zip(node.cores[1:], outputs, strict=True):
+        frac += compiler.frac(core)
+        requantize, offset = compiler.requantize(output, frac)
+        scaled = compiler.constant(core, np.float64) * compiler.scale(output, frac)
+        data = scaled.transpose(1, 0, 2, 3)
+        slices.append(data.reshape(*data.shape[:2], -1).astype(compiler.accumulator_type(output)))
+        offsets.append(offset)
+        requantizes.append(requantize)
+        frac = compiler.frac(output)
+    start = compiler.constant(node.cores[0], compiler.value_type(node.cores[0]))[0]
+    return CompiledTTM(node.index, start, tuple(slices), tuple(offsets), tuple(requantizes), outputs)
+
+
+@compile_node.register
+def _add(node: Add, compiler: Compiler) -> Operator:
+    fracs = [compiler.frac(name) for name in node.inputs]
+    scales = [compiler.scale(node.output, frac) for frac in fracs]
+    requantize, offset = compiler.requantize(node.output, max(fracs))
+    dtype = compiler.accumulator_type(node.output)
+    return _Add(tuple(zip(node.inputs, scales, strict=True)), offset, dtype, requantize, node.output)
+
+
+@compile_node.register
+def _layer_norm(node: LayerNorm, compiler: Compiler) -> Operator:
+    frac = NORM_FRAC + compiler.frac(node.gamma)
+    requantize, offset = compiler.requantize(node.output, frac)
+    scale = compiler.scale(node.output, frac)
+    gamma, beta = (compiler.constant(name, np.float64) * scale for name in (node.gamma, node.beta))
+    return _LayerNorm(node.input, gamma, beta + offset, requantize, node.output)
+
+
+@compile_node.register
+def _linear(node: Linear, compiler: Compiler) -> Operator:
+    steps = compiler.graph.steps(node)
+    return _Linear(tuple(_product(node, step, compiler) for step in steps if step.kind != "merge"))
+
+
+def _product(node: Linear, step: Step, compiler: Compiler) -> _Product:
+    frac = compiler.frac(step.lhs, step.rhs)
+    scale = compiler.scale(step.output, frac)
+    weight = compiler.constant(step.rhs, np.float64).reshape(step.rows, step.inner) * scale
+    bias: FloatArray = np.zeros(1)
+    residual = None
+    widest = frac
+    if step.output == node.output:
+        if node.bias is not None:
+            bias = compiler.constant(node.bias, np.float64) * scale
+        if node.residual is not None:
+            residual_frac = compiler.frac(node.residual)
+            residual = (node.residual, compiler.scale(step.output, residual_frac))
+            widest = max(frac, residual_frac)
+    requantize, offset = compiler.requantize(step.output, widest)
+    if step.kind == "apply":
+        weight = weight.T
+    dtype = compiler.accumulator_type(step.output)
+    return _Product(
+        step, np.ascontiguousarray(weight, dtype), (bias + offset).astype(dtype), residual, requantize
+    )
+
+
+@compile_node.register
+def _scores(node: Scores, compiler: Compiler) -> Operator:
+    frac = compiler.frac(node.query, node.key) + node.shift
+    requantize, offset = compiler.requantize(node.output, frac)
+    dtype = compiler.accumulator_type(node.output)
+    return _Scores(node, compiler.scale(node.output, frac), offset, dtype, requantize)
+
+
+@compile_node.register
+def _softmax(node: Softmax, compiler: Compiler) -> Operator:
+    heads = compiler.graph.values[node.output].dims[0]
+    assert isinstance(heads, int)
+    return _Softmax(node.input, compiler.constant(node.table, np.float64), heads, node.output)
+
+
+@compile_node.register
+def _context(node: Context, compiler: Compiler) -> Operator:
+    frac = compiler.frac(node.probabilities, node.value)
+    requantize, offset = compiler.requantize(node.output, frac)
+    dtype = compiler.accumulator_type(node.output)
+    return _Context(node, compiler.scale(node.output, frac), offset, dtype, requantize)
+
+
+@compile_node.register
+def _table(node: Table, compiler: Compiler) -> Operator:
+    table = compiler.constant(node.table, compiler.value_type(node.output))
+    return _Table(node.input, np.roll(table, 128), node.output)
+
+
+@compile_node.register
+def _first(node: First, compiler: Compiler) -> Operator:
+    return _First(node.input, node.output)

@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of an embedding for some ids, in ascending order."""
+    """Rows of an embedding for some ids, in ascending order of the ids."""
 
     ids: IntArray
     table: IntArray
@@ -28,7 +28,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Group:
-    """Sentences of one length, one after the other: `count` of them from token `start` on."""
+    """`count` sentences of one length, one after the other, from token `start` on."""
 
     start: int
     count: int
@@ -36,7 +36,7 @@ class Group:
 
     @property
     def tokens(self) -> slice:
-        """Where its tokens are."""
+        """The rows of its tokens in the matrices of the batch."""
         return slice(self.start, self.start + self.count * self.length)
 
 
@@ -44,8 +44,8 @@ class Group:
 class Batch:
     """A chunk of sentences, sorted by length, and the values computed for it.
 
-    Values are matrices [tokens or sentences, features]; those of heads x queries x keys are flat, group after
-    group, see `by_group`.
+    Values are matrices [tokens or sentences, features]; values of heads x queries x keys are flat, group by group, see
+    `by_group`.
     """
 
     indices: dict[str, IntArray]
@@ -56,7 +56,7 @@ class Batch:
 
     @classmethod
     def pack(cls, sentences: Sequence[Sentence], tables: dict[str, Rows]) -> Batch:
-        """Packs sentences sorted by length; `tables` has rows that are ready, by the embedding's output."""
+        """Packs sentences sorted by length; `tables` has finished rows, by the output of the embedding."""
         lengths = np.array([len(sentence.tokens) for sentence in sentences])
         first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         indices = {
@@ -71,7 +71,7 @@ class Batch:
         return cls(indices, groups, first, tables)
 
     def by_group(self, flat: FloatArray, heads: int) -> Iterator[tuple[Group, FloatArray]]:
-        """The parts of a flat value, each as a view [sentences, heads, queries, keys]."""
+        """The parts of a flat value, as views [sentences, heads, queries, keys]."""
         start = 0
         for group in self.groups:
             shape = (group.count, heads, group.length, group.length)
@@ -80,11 +80,11 @@ class Batch:
             start = stop
 
     def scores_size(self, heads: int) -> int:
-        """Numbers in a value of heads x queries x keys."""
+        """How many numbers a value of heads x queries x keys has."""
         return sum(heads * group.count * group.length**2 for group in self.groups)
 
     def split(self, value: FloatArray, dims: Sequence[Any]) -> list[FloatArray]:
-        """A value sentence by sentence."""
+        """A value, as one array per sentence."""
         if dims[0] == "T":
             return np.split(value, self.first[1:])
         if len(dims) == 1:

@@ -170,7 +170,7 @@ STRUCTURAL: dict[str, tuple[Callable[[ModelProto], Any], str | None]] = {
     ),
     "a value under another name": (
         lambda m: _header(m, lambda h: h["values"]["embedding.sum"].update(name="other")),
-        "must be its own",
+        "must be its key",
     ),
     "an output that nobody computes": (
         lambda m: _header(m, lambda h: h["outputs"].update(intent="ghost")),
@@ -220,7 +220,7 @@ STRUCTURAL: dict[str, tuple[Callable[[ModelProto], Any], str | None]] = {
         "function 'More'",
     ),
     "nodes out of order": (_swap_last_nodes, "before|node"),
-    "a node twice": (lambda m: m.graph.node.append(m.graph.node[-1]), "twice"),
+    "a node twice": (lambda m: m.graph.node.append(m.graph.node[-1]), "computed once"),
     "no nodes": (lambda m: m.graph.ClearField("node"), None),
     "more than 32 axes": (lambda m: _core(m).dims.extend([1] * 40), "narrow integers"),
     "axes that multiply to nothing": (
@@ -263,11 +263,11 @@ STRUCTURAL: dict[str, tuple[Callable[[ModelProto], Any], str | None]] = {
     ),
     "a label a token": (
         lambda m: _header(m, lambda h: h.update(outputs={"intent": "slots.logits"})),
-        "one row a sent",
+        "one row per sent",
     ),
     "slots for a sentence": (
         lambda m: _header(m, lambda h: h.update(outputs={"slots": "intent.logits"})),
-        "one row a token",
+        "one row per token",
     ),
     "two tasks on one value": (
         lambda m: _header(m, lambda h: h["outputs"].update(label=h["outputs"]["intent"])),
@@ -287,7 +287,7 @@ STRUCTURAL: dict[str, tuple[Callable[[ModelProto], Any], str | None]] = {
     "another smallest integer": (lambda m: _set(_attribute(m, "ByteTable", "lo"), i=0), "node"),
     "another table of bytes": (lambda m: _node(m, "Unpack").input.__setitem__(1, "integers.u4"), "node"),
     "a part as a whole": (lambda m: _set(_node(m, "UnpackPart"), op_type="Unpack"), "node"),
-    "the name of a table": (lambda m: _renamed(m, "integers.s4"), "must be its own"),
+    "the name of a table": (lambda m: _renamed(m, "integers.s4"), "must be its key"),
     "a core unpacked to another": (lambda m: _node(m, "Unpack").output.__setitem__(0, "ghost"), "node"),
     "a string as constant": (lambda m: _set(_core(m), data_type=TensorProto.STRING), "narrow integers"),
     "another type of constant": (lambda m: _set(_core(m), data_type=TensorProto.FLOAT), "narrow integers"),
@@ -297,7 +297,7 @@ STRUCTURAL: dict[str, tuple[Callable[[ModelProto], Any], str | None]] = {
     "a short constant": (lambda m: _set(_core(m), raw_data=b""), "number of integers"),
     "a constant out of range": (
         lambda m: _set(_gamma(m), raw_data=b"\x7f" * len(_gamma(m).raw_data)),
-        "outside its format",
+        "in the range of its format",
     ),
     "a constant in another file": (
         lambda m: _set(_core(m), data_location=TensorProto.EXTERNAL),

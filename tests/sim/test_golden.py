@@ -154,14 +154,14 @@ def test_bad_sentences() -> None:
 
     good = sentence([0, rows - 1], [0, 1])
     bad = [
-        (sentence([]), "sentence 1 has 0 tokens"),
-        (sentence([0] * 5), "sentence 1 has 5 tokens; the model takes 1 to 4"),
-        (sentence([0, rows]), f"sentence 1 has the token id {rows}, .* 0 to {rows - 1}"),
-        (sentence([-1, 0]), "sentence 1 has the token id -1"),
-        (sentence([0, 0], [0, 2]), "sentence 1 has the segment id 2"),
-        (sentence([0, 0], [-3, 0]), "sentence 1 has the segment id -3"),
-        (sentence([0, 0], [0]), "sentence 1 needs a segment"),
-        (Sentence(np.zeros(2, np.int32)), "sentence 1 needs a segment"),
+        (sentence([]), "sentence 1 must have 1 to 4 tokens, got 0"),
+        (sentence([0] * 5), "sentence 1 must have 1 to 4 tokens, got 5"),
+        (sentence([0, rows]), f"token ids of sentence 1 must be 0 to {rows - 1}, got {rows};"),
+        (sentence([-1, 0]), f"token ids of sentence 1 must be 0 to {rows - 1}, got -1;"),
+        (sentence([0, 0], [0, 2]), "segment ids of sentence 1 must be 0 to 1, got 2;"),
+        (sentence([0, 0], [-3, 0]), "segment ids of sentence 1 must be 0 to 1, got -3;"),
+        (sentence([0, 0], [0]), "sentence 1: expected 2 segment ids"),
+        (Sentence(np.zeros(2, np.int32)), "sentence 1: expected 2 segment ids"),
     ]
     assert len(model.predict([good])["intent"]) == 1
     for (wrong, message), method in itertools.product(bad, (model.run, model.predict)):

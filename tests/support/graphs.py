@@ -32,7 +32,6 @@ from narrowgauge.graph import (
     TTMEmbedding,
     Value,
     linear_steps,
-    mid_count,
 )
 from narrowgauge.graph.level import Sentence
 
@@ -175,7 +174,7 @@ class _Builder:
         cores = tuple(
             self.weights(f"{name}.core{k}", self.weight_format(), shape) for k, shape in enumerate(shapes)
         )
-        mids = tuple(f"{name}.mid{k}" for k in range(mid_count(kind, plan, count)))
+        mids = tuple(f"{name}.mid{k}" for k in range(count - 1))
         bias = f"{name}.bias" if self.chance(0.8) else None
         node = Linear(kind, source, cores, split, plan, mids, name, bias, residual)
         steps = linear_steps(node, {core: self.constants[core].shape for core in cores})
