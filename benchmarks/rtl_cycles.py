@@ -25,8 +25,8 @@ from narrowgauge.hw.host.packets import IndexColumn, run_packet
 from narrowgauge.hw.isa import Load
 from narrowgauge.hw.isa.program import Program, to_bytes
 from narrowgauge.model.presets import preset
-from narrowgauge.sim.engine.engine import Engine
-from narrowgauge.sim.levels.hls import roomy
+from narrowgauge.sim.engine.simulator import ProgramSimulator
+from narrowgauge.sim.levels.engines import roomy
 from narrowgauge.sim.rtl.engine import RtlEngine
 
 CROWDED = 12288
@@ -91,7 +91,7 @@ def main() -> None:
 def measure(case: Case) -> list[tuple[str, ...]]:
     """The cells of a program's rows, one row a length."""
     parameters = roomy(case.program.parameters)
-    rtl, simulator = RtlEngine(parameters), Engine(parameters)
+    rtl, simulator = RtlEngine(parameters), ProgramSimulator(parameters)
     for engine in (rtl, simulator):
         engine.load_program(to_bytes(case.program))
         engine.init(case.image)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import printable
+from ..sim.levels import LEVELS
 from .common import Commands, add_command, write_report
 
 _WIDEST = 40
@@ -20,7 +21,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("second", nargs="?", metavar="SENTENCE", help="for a model that reads two")
     parser.add_argument(
         "--on",
-        choices=("golden", "onnx", "program", "hls", "rtl"),
+        choices=[level for level in LEVELS if level != "torch"],
         default="golden",
         metavar="LEVEL",
         help="what computes: golden, onnx, program, hls or rtl (default: golden)",

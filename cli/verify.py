@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UserError, printable
+from ..sim.levels import ENGINES, LEVELS
 from .common import Commands, add_command, add_data_options, add_threads_option, console, write_report
-
-LEVELS = ("torch", "golden", "onnx", "program", "hls", "rtl")
-"""The levels that `--levels` takes; every one is compared with the golden model."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -84,13 +82,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _recompiled(files: Sequence[str] | None, levels: Sequence[str]) -> str:
     """The result of compiling the model again, as a line."""
-    from ..sim.levels.levels import ENGINE_LEVELS
-
     if files:
         return f"program recompiled: NOT EQUAL: {', '.join(files)}; compile the model again"
     if files is not None:
         return "program recompiled: equal bytes"
-    runs = set(ENGINE_LEVELS).intersection(levels)
+    runs = set(ENGINES).intersection(levels)
     return f"program not recompiled: {'--no-recompile' if runs else 'no level runs it'}"
 
 

@@ -8,16 +8,17 @@ from pathlib import Path
 from .. import toolchain
 from ..compilecache import compiled, execute
 from ..errors import UserError
+from ..hw.host.engine import TRACE_HEADER
 from ..hw.isa import Parameters
 from .header import SOURCES, config_header
 
 CSIM = Path(__file__).with_name("csim")
-"""Folder of what only C simulation needs: stand-ins for headers of Vitis HLS, and the C interface."""
+"""Folder of the files that only C simulation needs: stand-ins for headers of Vitis HLS, and the C interface."""
 
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
 
 _NATIVE = ("-DNG_NATIVE_TYPES", "-O3")
-# The constructors of the ap_int headers read a member before they set it; once inlined, g++ blames our lines.
+# The constructors of the ap_int headers read a member before they set it; once inlined, g++ warns about our lines.
 _AP = ("-O1", "-Wno-uninitialized", "-Wno-maybe-uninitialized")
 
 
@@ -45,7 +46,7 @@ def flags(native: bool) -> list[str]:
         UserError: `ap_int` types are wanted and hls4ml is not installed.
     """
     types = list(_NATIVE) if native else [*_AP, "-isystem", str(ap_include())]
-    return ["-std=c++17", *WARNINGS, f"-I{SOURCES}", f"-I{CSIM}", *types]
+    return ["-std=c++17", *WARNINGS, f"-I{SOURCES}", f"-I{CSIM}", f"-I{TRACE_HEADER.parent}", *types]
 
 
 def build_library(parameters: Parameters, native: bool) -> Path:
@@ -87,8 +88,8 @@ def _cached(
         execute([compiler, *options, f"-I{work}", *map(str, units), "-o", name], work)
 
     headers = [] if native else [toolchain.package_version("hls4ml")]
-    # Where the sources lie does not matter, what they are does.
+    # The content of the sources counts, not their folders.
     kinds = [option for option in options if not option.startswith("-I")]
     key = [config, *kinds, *headers, *(unit.name for unit in units), toolchain.version_text(compiler)]
     files = [path for folder in (SOURCES, CSIM) for path in sorted(folder.iterdir()) if path.is_file()]
-    return compiled("hls", name, key, files, make)
+    return compiled("hls", name, key, [*files, TRACE_HEADER], make)

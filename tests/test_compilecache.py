@@ -436,7 +436,7 @@ def test_the_suffix_says_the_format_of_waveforms(only: Path) -> None:
             waves_in(Path("out.fst"))
         assert str(caught.value) == sentence.format(missing)
         with pytest.raises(UserError) as caught:
-            RtlEngine(SMALL, Path("out.fst"))
+            RtlEngine(SMALL, waves=Path("out.fst"))
         assert str(caught.value) == sentence.format(missing)
     (only / "g++").unlink()
     assert toolchain.missing_headers(["zlib.h"]) == ["zlib.h"]

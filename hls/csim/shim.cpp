@@ -1,7 +1,7 @@
 // A C interface to one engine in this process, for hls/runner.py. C simulation only.
 //
-// What this does: owns the memories and the state of any number of engines, hands packets in and results out, and
-// records written words. What it does not: anything of docs/isa.md; that is engine.hpp.
+// It owns the memories and the state of any number of engines, passes packets in and results out, and records written
+// words. Everything of docs/isa.md is in engine.hpp.
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -9,22 +9,14 @@
 
 #include "config.h"
 #include "engine.hpp"
+#include "trace.hpp"
 
 namespace {
 
 using namespace ng;
 constexpr int N = Config::lanes;
 
-/// A written word as numpy reads it, see runner.py.
-struct Record {
-    std::int32_t unit;
-    std::int32_t number;
-    std::int32_t memory;
-    std::int32_t has_before;
-    std::uint32_t address;
-    std::int16_t words[N];
-    std::int16_t before[N];
-};
+using Record = WriteRecord<N>;
 
 struct TooLong : std::exception {};
 
@@ -39,7 +31,7 @@ struct Instance final : csim::Watch {
     std::int32_t unit = 0;
     std::int32_t number = 0;
 
-    // Constructors of ap_int leave its bits as they are; an engine begins with zeros.
+    // Constructors of ap_int leave its bits uninitialized; the memories of an engine start with zeros.
     Instance() {
         std::memset(static_cast<void*>(&memories), 0, sizeof memories);
         std::memset(static_cast<void*>(&state), 0, sizeof state);
@@ -72,8 +64,8 @@ void* ng_create() { return new Instance(); }
 
 void ng_destroy(void* engine) { delete static_cast<Instance*>(engine); }
 
-/// One write into CONTROL with its packet. Gives 0, or 1 if the command would have taken more than `most_steps`
-/// steps of the array; then only clear and another PROGRAM make sense.
+/// One write to CONTROL with its packet. Returns 0; 1 if the command needs more than `most_steps` steps of the array,
+/// after which the engine must be cleared and given a program; 2 if TLAST is not on the last result alone.
 int ng_control(void* engine, std::uint32_t control, std::uint32_t timeout, std::uint32_t sentences,
                const std::uint32_t* lengths, const std::uint64_t* beats, std::uint64_t count, int last, int tracing,
                std::uint64_t most_steps, std::uint32_t* error, std::uint32_t* where) {
@@ -107,20 +99,20 @@ int ng_control(void* engine, std::uint32_t control, std::uint32_t timeout, std::
     while (!out.empty()) {
         const Beat beat = out.read();
         one.results.push_back(static_cast<std::uint64_t>(beat.data));
-        // TLAST stands on the last beat and on no other.
+        // TLAST is on the last beat and on no other.
         if ((beat.last != 0) != out.empty() && *error == isa::ERROR_NONE) return 2;
     }
     return 0;
 }
 
-/// The beats that the last command sent; valid until the next one.
+/// The beats that the last command sent; valid until the next command.
 const std::uint64_t* ng_results(void* engine, std::uint64_t* count) {
     const Instance& one = *static_cast<Instance*>(engine);
     *count = one.results.size();
     return one.results.data();
 }
 
-/// The words that the last command wrote, if it was traced; valid until the next one.
+/// The words that the last command wrote, as WriteRecord<N>, if it was traced; valid until the next command.
 const void* ng_records(void* engine, std::uint64_t* count) {
     const Instance& one = *static_cast<Instance*>(engine);
     *count = one.records.size();

@@ -42,7 +42,7 @@ class Capture:
         words: IntArray,
         before_table: IntArray | None,
     ) -> None:
-        """Takes what an instruction wrote, see `sim.engine.OnWrite`."""
+        """Takes what an instruction wrote, see `hw.host.engine.OnWrite`."""
         views = self._views.get((unit, number))
         if not views:
             return

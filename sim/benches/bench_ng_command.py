@@ -16,7 +16,7 @@ from ...fixedpoint import ACC_BITS
 from ...hw import isa
 from ...hw.isa import Error, Memory, Parameters
 from ...hw.isa.program import ProgramError
-from ..engine.engine import Engine
+from ..engine.simulator import ProgramSimulator
 from . import structs
 from .common import STALLS, bench, generator, lanes, pack, start, value
 
@@ -237,7 +237,7 @@ async def programs(dut: Any) -> None:
         data = damaged(rng, engine, zero) if zero or rng.random() < 0.75 else program(rng, engine)[0]
         code = Error.NONE
         try:
-            Engine(engine).load_program(data)
+            ProgramSimulator(engine).load_program(data)
         except ProgramError as error:
             code = error.error
         seen.add(code)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
-
-from threadpoolctl import ThreadpoolController
 
 from ...errors import UserError
 from ...fixedpoint import IntArray
@@ -13,58 +10,39 @@ from ...graph import Graph
 from ...graph.level import Results, Sentence
 from ...hw.host.build import EngineBuild
 from ...hw.host.capture import Capture
+from ...hw.host.engine import Engine, OnWrite
 from ...hw.host.packets import run_packet, unpack_outputs
 from ...hw.host.views import View
-from ...hw.isa import Parameters, Store
+from ...hw.isa import Store
 from ...hw.isa.program import to_bytes
-from ..engine.engine import Engine, OnWrite
 
 
-class EngineLike(Protocol):
-    """What executes programs: the simulator, the C++ sources, the RTL."""
+class EngineLevel:
+    """A build's program, executed by an engine. Implements `graph.level.Predictor`.
 
-    def load_program(self, packet: bytes) -> None:
-        """The command PROGRAM."""
-        ...
-
-    def init(self, packet: bytes) -> None:
-        """The command INIT."""
-        ...
-
-    def run(self, packet: bytes, lengths: Sequence[int], on_write: OnWrite | None = None) -> bytes:
-        """The command RUN."""
-        ...
-
-
-class ProgramLevel:
-    """The compiled program, executed by the program simulator. Implements `graph.level.Level`.
+    Closing it, with `close` or as a context manager, closes the engine.
 
     Args:
         graph: the model.
-        compiled: its program.
-        engine: what the engine is built with; the least that the program needs if it is None.
-        strict: see `Engine`.
+        build: its program.
+        engine: what executes it; the level loads the program and the image.
+        name: of the level.
 
     Raises:
         ProgramError: program or image are not sound.
+        UserError: the views are not of values of the graph.
     """
 
-    name = "program"
     on_engine = True
 
-    def __init__(
-        self, graph: Graph, compiled: EngineBuild, engine: Parameters | None = None, strict: bool = False
-    ) -> None:
-        self._start(graph, compiled, Engine(engine or compiled.program.parameters, strict))
-
-    def _start(self, graph: Graph, compiled: EngineBuild, engine: EngineLike) -> None:
+    def __init__(self, graph: Graph, build: EngineBuild, engine: Engine, name: str = "engine") -> None:
+        self.name = name
         self.graph = graph
-        self.compiled = compiled
-        _check_views(graph, compiled.views)
+        self._build = build
         self._engine = engine
-        self._engine.load_program(to_bytes(compiled.program))
-        self._engine.init(compiled.image)
-        self._blas = ThreadpoolController()
+        _check_views(graph, build.views)
+        engine.load_program(to_bytes(build.program))
+        engine.init(build.image)
 
     def execute(self, sentences: Sequence[Sentence]) -> Results:
         """Every activation that the views show whole, and every output as the host decodes what the engine sends.
@@ -76,7 +54,7 @@ class ProgramLevel:
         values: list[dict[str, IntArray]] = [{} for _ in sentences]
         outputs: list[dict[str, IntArray]] = [{} for _ in sentences]
         for numbers in self._runs(sentences):
-            capture = Capture(self.graph, self.compiled.views, [len(sentences[i].tokens) for i in numbers])
+            capture = Capture(self.graph, self._build.views, [len(sentences[i].tokens) for i in numbers])
             decoded = self._execute([sentences[i] for i in numbers], capture)
             for i, found, logits in zip(numbers, capture.values(), decoded, strict=True):
                 values[i], outputs[i] = found, logits
@@ -93,7 +71,7 @@ class ProgramLevel:
             UserError: a sentence is empty, too long, or has ids that the model has no row for; or the outputs of the
                 build are not what the program stores: nothing else would show it here.
         """
-        _check_outputs(self.graph, self.compiled)
+        _check_outputs(self.graph, self._build)
         found: list[dict[str, IntArray]] = [{} for _ in sentences]
         for numbers in self._runs(sentences):
             for i, logits in zip(numbers, self._execute([sentences[i] for i in numbers], None), strict=True):
@@ -104,21 +82,29 @@ class ProgramLevel:
         """Nothing: products of constants are part of the image. See `Level.merged`."""
         return {}
 
+    def close(self) -> None:
+        """Closes the engine."""
+        self._engine.close()
+
+    def __enter__(self) -> EngineLevel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _runs(self, sentences: Sequence[Sentence]) -> Iterator[list[int]]:
         """Numbers of the sentences of each run, by length: what depends on the length alone is kept from run to run."""
         order = sorted(range(len(sentences)), key=lambda i: len(sentences[i].tokens))
-        per_run = self.compiled.program.sentences
+        per_run = self._build.program.sentences
         for start in range(0, len(order), per_run):
             yield order[start : start + per_run]
 
     def _execute(self, sentences: Sequence[Sentence], on_write: OnWrite | None) -> list[dict[str, IntArray]]:
         lengths = [len(sentence.tokens) for sentence in sentences]
         inputs = [(sentence.tokens, sentence.segments) for sentence in sentences]
-        packet = run_packet(self.compiled.inputs, inputs, self.compiled.stream)
-        # The products of a tile are too small for threads.
-        with self._blas.limit(limits=1, user_api="blas"):
-            beats = self._engine.run(packet, lengths, on_write)
-        return unpack_outputs(self.compiled.outputs, self.compiled.program.parameters.lanes, lengths, beats)
+        packet = run_packet(self._build.inputs, inputs, self._build.stream)
+        beats = self._engine.run(packet, lengths, on_write)
+        return unpack_outputs(self._build.outputs, self._build.program.parameters.lanes, lengths, beats)
 
 
 def _present(names: Iterable[str], found: Sequence[Mapping[str, IntArray]]) -> dict[str, list[IntArray]]:
@@ -141,21 +127,21 @@ def _check_views(graph: Graph, views: Sequence[View]) -> None:
             )
 
 
-def _check_outputs(graph: Graph, compiled: EngineBuild) -> None:
+def _check_outputs(graph: Graph, build: EngineBuild) -> None:
     """Checks that what the host takes for the outputs is what the program stores, and what the graph has.
 
     Raises:
         UserError: it is not.
     """
-    stores = [i for i in compiled.program.stream if isinstance(i, Store)]
-    described = [(output.sentence, output.block, output.words) for output in compiled.outputs]
+    stores = [i for i in build.program.stream if isinstance(i, Store)]
+    described = [(output.sentence, output.block, output.words) for output in build.outputs]
     features = {task: graph.values[value].dims for task, value in graph.outputs.items()}
     if (
         described != [(store.sentence, store.block, store.count) for store in stores]
-        or {output.task: output.value for output in compiled.outputs} != dict(graph.outputs)
+        or {output.task: output.value for output in build.outputs} != dict(graph.outputs)
         or any(
             (output.words, output.per_token) != (features[output.task][-1], len(features[output.task]) == 2)
-            for output in compiled.outputs
+            for output in build.outputs
         )
     ):
         raise UserError(

@@ -16,7 +16,7 @@ from ...hw.host.build import HLS_FOLDER, EngineBuild
 from ...hw.host.packets import run_packet
 from ...hw.isa.program import to_bytes
 from ...hw.synthesis.boards import Board
-from ..engine.engine import Engine
+from ..engine.simulator import ProgramSimulator
 from .predict import read_sentences
 
 BUILT_IN = "voice"
@@ -47,7 +47,7 @@ def write_hls_project(
         UserError: `data` can't be read.
     """
     graph = read_build(build)
-    engine = Engine(made.engine)
+    engine = ProgramSimulator(made.engine)
     engine.load_program(to_bytes(made.program))
     engine.init(made.image)
     runs = []

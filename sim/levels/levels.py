@@ -11,22 +11,16 @@ from ...graph.level import Level, Predictor
 from ...graph.onnx_io import model_bytes
 from ...hw.host.folder import read_engine
 from ..golden.model import GoldenModel
-
-LEVELS = ("golden", "torch", "onnx", "program", "hls", "rtl")
-"""All levels. The golden model comes first and is what the others are compared with."""
-
-PREDICTORS = ("golden", "onnx", "program", "hls", "rtl")
-"""Those that need no training run, and give the outputs alone where nothing else is wanted."""
-
-ENGINE_LEVELS = ("program", "hls", "rtl")
-"""Those that run the build's program."""
+from . import ENGINES, LEVELS
+from .engine import EngineLevel
+from .engines import open_engine
 
 
 def make_predictor(name: str, build: Path, graph: Graph, *, stalls: bool = False) -> Predictor:
-    """One of the levels `PREDICTORS`. What it needs is imported when it is asked for.
+    """A level that needs no training run. Its packages are imported when it is asked for.
 
     Args:
-        name: of the level.
+        name: one of `LEVELS`, but not "torch".
         build: folder of an export.
         graph: the model that was read from it.
         stalls: let the streams of the RTL stall at random.
@@ -40,18 +34,10 @@ def make_predictor(name: str, build: Path, graph: Graph, *, stalls: bool = False
         from .onnx import OnnxLevel
 
         return OnnxLevel(model_bytes(graph), graph)
-    if name == "program":
-        from .engine import ProgramLevel
-
-        return ProgramLevel(graph, read_engine(build))
-    if name == "rtl":
-        from .rtl import RtlLevel
-
-        return RtlLevel(graph, read_engine(build), stalls=stalls)
-    if name == "hls":
-        from .hls import HlsLevel
-
-        return HlsLevel(graph, read_engine(build))
+    if name in ENGINES:
+        compiled = read_engine(build)
+        engine = open_engine(name, compiled.program.parameters, stalls=stalls)
+        return EngineLevel(graph, compiled, engine, name)
     raise UserError(f"there is no level {name!r}; choose from {', '.join(LEVELS)}.")
 
 

@@ -20,8 +20,9 @@ from ...text.scores import Scores, decode, score_predictions
 from ..golden.model import GoldenModel
 from ..rtl.verilate import waves_in
 from ..rtl.waves import write_names
+from .engine import EngineLevel
+from .engines import open_engine
 from .levels import make_predictor
-from .rtl import RtlLevel
 
 
 def sentences(split: EncodedSplit, segments: bool) -> list[Sentence]:
@@ -96,9 +97,10 @@ def _run(
 
     def record(temporary: Path) -> None:
         nonlocal logits
-        engine = RtlLevel(graph, read_engine(build), waves=temporary)
-        logits = engine.predict(inputs)
-        engine.close()
+        compiled = read_engine(build)
+        engine = open_engine(level, compiled.program.parameters, waves=temporary)
+        with EngineLevel(graph, compiled, engine, level) as rtl:
+            logits = rtl.predict(inputs)
 
     replace_atomic(waves, record)
     write_names(waves, read_engine(build))

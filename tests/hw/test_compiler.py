@@ -23,17 +23,22 @@ from narrowgauge.hw.isa import Load, Memory, Parameters, Unit
 from narrowgauge.hw.synthesis.boards import BOARDS
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.presets import preset
+from narrowgauge.sim.engine.simulator import ProgramSimulator
 from narrowgauge.sim.golden.model import GoldenModel
 from narrowgauge.sim.levels.compare import verify_levels
-from narrowgauge.sim.levels.engine import ProgramLevel
+from narrowgauge.sim.levels.engine import EngineLevel
 
 from ..support.graphs import random_graph, random_sentences
 from ..support.models import random_model
 
 
+def strict_level(graph: Graph, compiled: EngineBuild) -> EngineLevel:
+    return EngineLevel(graph, compiled, ProgramSimulator(compiled.program.parameters, strict=True))
+
+
 def assert_equal(graph: Graph, compiled: EngineBuild, sentences: list[Sentence]) -> None:
     """Every value that the engine holds, and no use of a word without a token."""
-    level = ProgramLevel(graph, compiled, strict=True)
+    level = strict_level(graph, compiled)
     _, program = verify_levels(graph, [GoldenModel(graph, threads=1), level], sentences)
     assert program.equal, program.first_difference or program.missing
     # What must be compared is said by the graph, and that is what the compiler shows.
@@ -94,7 +99,7 @@ def test_no_buffer_is_shared_while_both_are_in_use() -> None:
     array, vector, stream = lists
     careless = replace(compiled, program=replace(compiled.program, array=array, vector=vector, stream=stream))
     with pytest.raises(UserError, match=r"token|written"):
-        ProgramLevel(graph, careless, strict=True).run(random_sentences(rng, graph, 2))
+        strict_level(graph, careless).run(random_sentences(rng, graph, 2))
 
 
 @pytest.mark.parametrize("memory", [Memory.KV, Memory.VECTOR, Memory.PROGRAM, Memory.INDEX])

@@ -9,7 +9,7 @@ import pytest
 
 from narrowgauge.hw.isa import Memory, Parameters
 from narrowgauge.hw.synthesis.silicon import Silicon
-from narrowgauge.sim.engine.engine import Engine
+from narrowgauge.sim.engine.simulator import ProgramSimulator
 from narrowgauge.sim.rtl.engine import RtlEngine
 from narrowgauge.sim.rtl.verilate import lint
 
@@ -29,14 +29,14 @@ def test_the_same_words_and_cycles() -> None:
         rng = random.Random(seed)
         case = random_case(rng, washed=True)
         want: dict[Any, Any] = {}
-        expected = outcome(Engine(SMALL, strict=True), case, want)
+        expected = outcome(ProgramSimulator(SMALL, strict=True), case, want)
         if expected[0] != "done":
             continue
         done += 1
         stalls = rng.choice(STALLS)
         cycles = []
         for engine in (plain, mixed):
-            engine.stalls, engine.seed, engine.limit = stalls, seed + 1, 400_000
+            engine.chances, engine.seed, engine.limit = stalls, seed + 1, 400_000
             got: dict[Any, Any] = {}
             assert outcome(engine, case, got) == expected, seed
             assert {k: v for k, v in want.items() if v} == got, seed

@@ -20,6 +20,7 @@ from narrowgauge.hls.runner import HlsEngine
 from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph
 from narrowgauge.hw.host.build import engine_for
+from narrowgauge.hw.host.engine import Engine, OnWrite
 from narrowgauge.hw.host.packets import run_packet
 from narrowgauge.hw.isa import (
     LANES,
@@ -36,8 +37,8 @@ from narrowgauge.hw.isa import (
     Unit,
 )
 from narrowgauge.hw.isa.program import Program, ProgramError, to_bytes
-from narrowgauge.sim.engine.engine import Engine
 from narrowgauge.sim.engine.hazards import HazardError
+from narrowgauge.sim.engine.simulator import ProgramSimulator
 from narrowgauge.sim.rtl.engine import RtlEngine
 from narrowgauge.sim.rtl.verilate import lint
 
@@ -62,7 +63,7 @@ def small() -> Iterator[RtlEngine]:
     yield engine
 
 
-def watched(words: dict[Any, Any]) -> Any:
+def watched(words: dict[Any, Any]) -> OnWrite:
     """An `on_write` that keeps the last word at each address of each instruction, and what it was before a table."""
 
     def on_write(unit: Any, number: int, memory: Any, addresses: Any, found: Any, before: Any) -> None:
@@ -93,7 +94,7 @@ def test_random_graphs() -> None:
         if any(needs.depth(memory) > LARGE.depth(memory) for memory in Memory):
             continue
         graphs += 1
-        oracle = Engine(LARGE)
+        oracle = ProgramSimulator(LARGE)
         for one in (oracle, engine):
             one.load_program(to_bytes(compiled.program))
             one.init(compiled.image)
@@ -105,7 +106,7 @@ def test_random_graphs() -> None:
             want: dict[Any, Any] = {}
             results = oracle.run(packet, lengths, watched(want))
             for stalls in STALLS:
-                engine.stalls, engine.seed = stalls, seed + 1
+                engine.chances, engine.seed = stalls, seed + 1
                 got: dict[Any, Any] = {}
                 assert engine.run(packet, lengths, watched(got)) == results
                 assert got == want
@@ -142,7 +143,7 @@ def check_counters(found: dict[str, int], told: dict[str, int], steady: bool) ->
             assert abs(found[name] - told[name]) <= 50 + more + 0.1 * found["CYCLES"], name
 
 
-def outcome(engine: Engine | RtlEngine, case: Case, words: dict[Any, Any]) -> tuple[Any, ...]:
+def outcome(engine: Engine, case: Case, words: dict[Any, Any]) -> tuple[Any, ...]:
     """What a case comes to: results, or the error and the instruction that it names."""
     try:
         engine.load_program(case.program)
@@ -209,12 +210,12 @@ def test_random_programs(small: RtlEngine) -> None:
         sound = rng.random() < 0.6
         if not sound:
             case = damaged(rng, case)
-        if outcome(Engine(SMALL, strict=True), case, {})[0] == "hazard":
+        if outcome(ProgramSimulator(SMALL, strict=True), case, {})[0] == "hazard":
             continue
         want: dict[Any, Any] = {}
         got: dict[Any, Any] = {}
-        expected = outcome(Engine(SMALL), case, want)
-        small.stalls, small.seed = rng.choice(STALLS), seed + 1
+        expected = outcome(ProgramSimulator(SMALL), case, want)
+        small.chances, small.seed = rng.choice(STALLS), seed + 1
         found = outcome(small, case, got)
         if expected[0] == "done":
             done += 1
@@ -222,12 +223,16 @@ def test_random_programs(small: RtlEngine) -> None:
             assert {k: v for k, v in want.items() if v} == got, seed
         elif expected[0] is Error.STAT:
             # Strict mode does not tell a statistic that another instruction writes meanwhile.
-            others = [outcome(Engine(SMALL), other, {}) for other in later_writers(case, *expected[1:])]
+            others = [
+                outcome(ProgramSimulator(SMALL), other, {}) for other in later_writers(case, *expected[1:])
+            ]
             assert found in (expected, *others), seed
         else:
             # Of several faults an engine reports the one that it meets first.
             others = (
-                [] if expected[1] is None else [outcome(Engine(SMALL), held_back(case, *expected[1:]), {})]
+                []
+                if expected[1] is None
+                else [outcome(ProgramSimulator(SMALL), held_back(case, *expected[1:]), {})]
             )
             assert found in (expected, *others), seed
     assert done > 20
@@ -250,13 +255,13 @@ def test_biases_of_columns_are_not_read_before_their_tokens(small: RtlEngine) ->
         )
         init = (Load(memory=Memory.WEIGHT, count=SMALL.weight_depth),)
         program = to_bytes(Program(SMALL, 1, 1, init, (product,), (), stream, zlib.crc32(image)))
-        oracle = Engine(SMALL, strict=True)
+        oracle = ProgramSimulator(SMALL, strict=True)
         for engine in (oracle, small):
             engine.load_program(program)
             engine.init(image)
         for stalls in STALLS:
             packet = bytes(16) + b"".join(struct.pack("<q", rng.randrange(-9999, 9999)) for _ in range(words))
-            small.stalls = stalls
+            small.chances = stalls
             assert small.run(packet, (1,)) == oracle.run(packet, (1,))
 
 
@@ -265,14 +270,14 @@ def test_a_command_can_be_stopped(small: RtlEngine) -> None:
     rng = random.Random(5)
     while True:
         case = random_case(rng, washed=True)
-        want = outcome(Engine(SMALL, strict=True), case, {})
+        want = outcome(ProgramSimulator(SMALL, strict=True), case, {})
         if want[0] == "done" and len(case.packet) > 64:
             break
     assert outcome(small, case, {}) == want
     limit = small.limit
     for cycles in (20, 47, 100, 150):
         small.limit = cycles
-        with pytest.raises(RuntimeError):
+        with pytest.raises(UserError):
             small.run(case.packet, case.lengths)
         small.limit = limit
         small.clear()
@@ -292,7 +297,7 @@ def test_registers_written_while_a_run_is_under_way() -> None:
         part = random_sentences(rng, graph, bits.randint(1, 2))
         lengths = [len(s.tokens) for s in part]
         packet = run_packet(compiled.inputs, [(s.tokens, s.segments) for s in part], compiled.stream)
-        engine.stalls, engine.seed = bits.choice(STALLS), number + 1
+        engine.chances, engine.seed = bits.choice(STALLS), number + 1
         engine.write("TIMEOUT", 2000)
         want = engine.run(packet, lengths), engine.counters
         cycles = engine.counters["CYCLES"]
@@ -315,7 +320,7 @@ def test_registers_written_while_a_run_is_under_way() -> None:
 def test_waveforms(name: str, tmp_path: Path) -> None:
     if name.endswith(".fst") and toolchain.missing_headers(toolchain.WAVE_HEADERS):
         pytest.skip("the headers of zlib and lz4 are not installed")
-    engine = RtlEngine(SMALL, tmp_path / name)
+    engine = RtlEngine(SMALL, waves=tmp_path / name)
     engine.load_program(to_bytes(Program(SMALL, 1, 1, (), (), (), (), 0)))
     engine.close()
     content = (tmp_path / name).read_bytes()
@@ -329,7 +334,7 @@ def test_commands_in_any_order(small: RtlEngine) -> None:
     """After an error or a clear each engine takes the commands that docs/isa.md, section 2, says, and no others."""
     rng = random.Random(11)
     case = random_case(rng, washed=True)
-    while outcome(Engine(SMALL, strict=True), case, {})[0] != "done" or len(case.lengths) != 1:
+    while outcome(ProgramSimulator(SMALL, strict=True), case, {})[0] != "done" or len(case.lengths) != 1:
         case = random_case(rng, washed=True)
     image, packet = case.image, case.packet
     flipped = bytes([image[0] ^ 1]) + image[1:]
@@ -344,8 +349,8 @@ def test_commands_in_any_order(small: RtlEngine) -> None:
         ("clear", ()),
     ]
     weights = (8, 1, 8, 1, 12, 1, 1, 6)
-    engines = (Engine(SMALL), HlsEngine(SMALL, native=True), small)
-    small.stalls = (0, 0)
+    engines = (ProgramSimulator(SMALL), HlsEngine(SMALL, native=True), small)
+    small.chances = (0, 0)
     small.write("TIMEOUT", 2000)
     small.reset()
     seen: Counter[tuple[str, Error]] = Counter()
@@ -373,7 +378,7 @@ def test_commands_in_any_order(small: RtlEngine) -> None:
 def test_a_program_without_instructions(small: RtlEngine) -> None:
     """It loads, and what is sent after it is too much."""
     program = to_bytes(Program(SMALL, 1, 1, (), (), (), (), 0))
-    for engine in (Engine(SMALL), small):
+    for engine in (ProgramSimulator(SMALL), small):
         engine.load_program(program)
         with pytest.raises(ProgramError) as found:
             engine.init(bytes(8))
@@ -385,7 +390,7 @@ def test_a_load_after_the_end_of_the_packet(small: RtlEngine) -> None:
     """The first LOAD takes all that INIT sends."""
     loads = (Load(memory=Memory.BIAS, count=2), Load(memory=Memory.BIAS, base=2, count=0))
     program = to_bytes(Program(SMALL, 1, 1, loads, (), (), (), 0))
-    for engine in (Engine(SMALL), small):
+    for engine in (ProgramSimulator(SMALL), small):
         engine.load_program(program)
         with pytest.raises(ProgramError) as found:
             engine.init(bytes(16))

@@ -19,7 +19,8 @@ from narrowgauge.model.freeze import freeze
 from narrowgauge.model.presets import preset
 from narrowgauge.sim.golden.model import GoldenModel
 from narrowgauge.sim.levels.compare import verify_levels
-from narrowgauge.sim.levels.rtl import RtlLevel
+from narrowgauge.sim.levels.engine import EngineLevel
+from narrowgauge.sim.rtl.engine import RtlEngine
 from narrowgauge.text import Labels, WordTokenizer, encode_split, load
 
 from ..sim.test_all_levels import crowded
@@ -33,7 +34,7 @@ SNIPS_SENTENCES = 100
 def assert_equal(graph: Graph, compiled: EngineBuild, sentences: list[Sentence]) -> None:
     """Every value that the engine holds, in every sentence."""
     engine = Parameters(lanes=compiled.program.parameters.lanes)
-    level = RtlLevel(graph, compiled, engine, stalls=True)
+    level = EngineLevel(graph, compiled, RtlEngine(engine, stalls=True), "rtl")
     _, rtl = verify_levels(graph, [GoldenModel(graph, threads=1), level], sentences)
     assert rtl.equal, rtl.first_difference or rtl.missing
     held = set(graph.activations()) - never_held(graph)

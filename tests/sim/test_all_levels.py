@@ -12,6 +12,7 @@ from narrowgauge.errors import UserError
 from narrowgauge.graph import Graph, Linear
 from narrowgauge.graph.level import Level
 from narrowgauge.graph.onnx_io import model_bytes
+from narrowgauge.hls.runner import HlsEngine
 from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph
 from narrowgauge.hw.compiler.streaming import STREAMABLE
@@ -19,10 +20,10 @@ from narrowgauge.hw.host.build import EngineBuild
 from narrowgauge.hw.isa import Parameters
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.level import TorchLevel
+from narrowgauge.sim.engine.simulator import ProgramSimulator
 from narrowgauge.sim.golden.model import GoldenModel
 from narrowgauge.sim.levels.compare import verify_levels
-from narrowgauge.sim.levels.engine import ProgramLevel
-from narrowgauge.sim.levels.hls import HlsLevel
+from narrowgauge.sim.levels.engine import EngineLevel
 from narrowgauge.sim.levels.onnx import OnnxLevel
 
 from ..support.models import random_config, random_model, random_sentences
@@ -61,8 +62,8 @@ def check_seed(seed: int) -> None:
         GoldenModel(graph, threads=1),
         TorchLevel(model, graph),
         OnnxLevel(model_bytes(graph), graph, threads=1),
-        ProgramLevel(graph, compiled, engine(lanes), strict=True),
-        HlsLevel(graph, compiled, engine(lanes)),
+        EngineLevel(graph, compiled, ProgramSimulator(engine(lanes), strict=True), "program"),
+        EngineLevel(graph, compiled, HlsEngine(engine(lanes)), "hls"),
     ]
     results = verify_levels(graph, levels, random_sentences(rng, config, 4))
     for result in results:
@@ -87,7 +88,7 @@ def test_a_wrong_weight_is_seen_at_the_level_that_has_it() -> None:
     graph = freeze(random_model(rng, config))
     compiled = compile_graph(graph, engine=engine(8))
     sentences = random_sentences(rng, config, 3)
-    level = HlsLevel(graph, compiled, engine(8))
+    level = EngineLevel(graph, compiled, HlsEngine(engine(8)), "hls")
     golden = GoldenModel(graph, threads=1)
     wrong = GoldenModel(_changed(graph), threads=1)
     assert verify_levels(graph, [golden, level], sentences)[1].equal

@@ -40,10 +40,10 @@ from narrowgauge.hw.isa import (
 )
 from narrowgauge.hw.isa.program import Program, ProgramError, to_bytes
 from narrowgauge.sim.engine import contract as engine_contract
-from narrowgauge.sim.engine.engine import Engine, TooLongError
 from narrowgauge.sim.engine.hazards import HazardError
+from narrowgauge.sim.engine.simulator import ProgramSimulator, TooLongError
 from narrowgauge.sim.golden.model import GoldenModel
-from narrowgauge.sim.levels.engine import ProgramLevel
+from narrowgauge.sim.levels.engine import EngineLevel
 
 from ..support.graphs import random_graph, random_sentences
 
@@ -102,8 +102,8 @@ def program(
     return Program(array=tuple(array), vector=tuple(vector), stream=tuple(stream), **{**whole, **fields})
 
 
-def ready(one: Program, strict: bool = False) -> Engine:
-    engine = Engine(ENGINE, strict)
+def ready(one: Program, strict: bool = False) -> ProgramSimulator:
+    engine = ProgramSimulator(ENGINE, strict=strict)
     engine.load_program(to_bytes(one))
     engine.init(IMAGE.tobytes())
     return engine
@@ -120,7 +120,7 @@ def rows(beats: bytes, tokens: int) -> list[list[int]]:
 
 
 def fails(
-    engine: Engine, command: Callable[[], Any], error: Error, where: tuple[Unit, int] | None = None
+    engine: ProgramSimulator, command: Callable[[], Any], error: Error, where: tuple[Unit, int] | None = None
 ) -> None:
     """The command ends in this error, says so everywhere, and the engine takes nothing until it is cleared."""
     with pytest.raises(ProgramError) as caught:
@@ -138,7 +138,7 @@ def fails(
 IDS = [3, 0, 15, 7, 7]
 
 
-def works(engine: Engine) -> None:
+def works(engine: ProgramSimulator) -> None:
     assert rows(engine.run(packet(IDS), [len(IDS)]), len(IDS)) == IMAGE[IDS].tolist()
 
 
@@ -203,19 +203,19 @@ def test_program_errors_in_their_order(data: bytes, error: Error) -> None:
 @pytest.mark.parametrize("depth", [1, 2])
 def test_a_program_that_needs_less_is_taken(depth: int) -> None:
     least = {f"{m.name.lower()}_depth": 2 for m in Memory}
-    Engine(ENGINE).load_program(header(**{**least, "kv_depth": depth, "program_depth": 3}))
+    ProgramSimulator(ENGINE).load_program(header(**{**least, "kv_depth": depth, "program_depth": 3}))
 
 
 @pytest.mark.parametrize("damaged", [False, True])
 def test_a_program_without_tlast_goes_on(damaged: bool) -> None:
     data = GOOD[:-8] + bytes(8) if damaged else GOOD
-    engine = Engine(ENGINE)
+    engine = ProgramSimulator(ENGINE)
     fails(engine, lambda: engine.load_program(data, last=False), Error.OVERRUN)
     fails(engine, lambda: engine.load_program(GOOD[:-8], last=False), Error.TRUNCATED)
 
 
 def test_commands_come_in_their_order() -> None:
-    engine = Engine(ENGINE)
+    engine = ProgramSimulator(ENGINE)
     fails(engine, lambda: engine.init(IMAGE.tobytes()), Error.COMMAND)
     fails(engine, lambda: engine.run(packet(IDS), [len(IDS)]), Error.COMMAND)
     engine.load_program(GOOD)
@@ -257,7 +257,7 @@ def test_init_errors(image: bytes, last: bool, error: Error, where: tuple[Unit, 
     ],
 )
 def test_init_errors_of_instructions(init: tuple[Instruction, ...], error: Error, number: int) -> None:
-    engine = Engine(ENGINE)
+    engine = ProgramSimulator(ENGINE)
     engine.load_program(to_bytes(program(init=init)))
     fails(engine, lambda: engine.init(IMAGE.tobytes()), error, (Unit.STREAM, number))
 
@@ -267,7 +267,7 @@ def test_init_skips_nothing_and_its_lengths_are_zero() -> None:
         replace(INIT[0], sentence=1, block=63),
         Load(memory=Memory.WEIGHT, base=60, count=9, count_source=Count.LENGTH),
     )
-    engine = Engine(ENGINE)
+    engine = ProgramSimulator(ENGINE)
     engine.load_program(to_bytes(program(init=init[::-1])))
     engine.init(IMAGE.tobytes())
     works(engine)
@@ -320,7 +320,7 @@ def test_fields_are_checked_when_an_instruction_is_read(
 def test_an_instruction_that_is_never_read_has_no_field() -> None:
     # The one before it can't start.
     one = program(stream=(INDICES, replace(ANSWER, wait_vector=1), ANSWER))
-    engine = Engine(ENGINE)
+    engine = ProgramSimulator(ENGINE)
     engine.load_program(with_raw(one, Unit.STREAM, 2, bytes(64)))
     engine.init(IMAGE.tobytes())
     fails(engine, lambda: engine.run(packet(IDS), [len(IDS)]), Error.DEADLOCK, (Unit.STREAM, 1))
@@ -667,7 +667,7 @@ def test_hazards_are_found_in_strict_mode_alone(
     )
     sent = packet(IDS) + (bytes(8) if any(isinstance(i, Load) for i in stream) else b"")
     for strict in (False, True):
-        engine = Engine(ENGINE, strict)
+        engine = ProgramSimulator(ENGINE, strict=strict)
         engine.load_program(to_bytes(one))
         for _ in range(2):
             engine.init(image)
@@ -698,7 +698,7 @@ def test_words_of_another_run_or_program_are_not_written() -> None:
 
 def test_a_command_of_too_many_steps_is_given_up() -> None:
     endless = replace(LOOKUP, n0=4095, n0_source=Count.CONST, n1=4095, nk=8191)
-    engine = Engine(ENGINE, most_steps=1 << 20)
+    engine = ProgramSimulator(ENGINE, most_steps=1 << 20)
     engine.load_program(to_bytes(program([replace(endless, nk_source=Count.CONST, b_indexed=Indexed.NONE)])))
     engine.init(IMAGE.tobytes())
     with pytest.raises(TooLongError):
@@ -816,7 +816,8 @@ def test_outputs_are_unpacked_in_the_order_of_their_blocks() -> None:
 def test_predictions_are_the_golden_models(seed: int) -> None:
     rng = np.random.default_rng(seed)
     graph = random_graph(rng)
-    level = ProgramLevel(graph, compile_graph(graph, lanes=8, sentences=1 + seed % 2))
+    compiled = compile_graph(graph, lanes=8, sentences=1 + seed % 2)
+    level = EngineLevel(graph, compiled, ProgramSimulator(compiled.program.parameters))
     sentences = random_sentences(rng, graph, 5)
     golden = GoldenModel(graph, threads=1).predict(sentences)
     found = level.predict(sentences)

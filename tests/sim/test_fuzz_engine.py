@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import shutil
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,9 +17,13 @@ import numpy as np
 import pytest
 
 from narrowgauge.errors import UserError
+from narrowgauge.fixedpoint import IntArray
+from narrowgauge.hls.runner import HlsEngine
+from narrowgauge.hw.host.engine import Engine
 from narrowgauge.hw.isa import Error, Memory, Unit
 from narrowgauge.hw.isa.assembler import assemble
 from narrowgauge.hw.isa.program import ProgramError, to_bytes
+from narrowgauge.sim.engine.simulator import ProgramSimulator
 
 from ..support.engine_oracle import Oracle, TooLong
 from ..support.engine_programs import SMALL, Case, damaged, random_case
@@ -65,7 +68,7 @@ def judge_run(case: Case, oracle: Oracle) -> Outcome:
     return Outcome(output=output, writes=oracle.writes, before=oracle.before)
 
 
-def execute(case: Case, engine: Any) -> Outcome:
+def execute(case: Case, engine: Engine) -> Outcome:
     """What an executor does; it is cleared after an error."""
     command = "program"
     try:
@@ -78,12 +81,17 @@ def execute(case: Case, engine: Any) -> Outcome:
     return execute_run(case, engine)
 
 
-def execute_run(case: Case, engine: Any) -> Outcome:
+def execute_run(case: Case, engine: Engine) -> Outcome:
     """What an executor does in one more RUN."""
     found = Outcome()
 
     def on_write(
-        unit: Unit, number: int, memory: Memory, addresses: Any, words: Any, before: Any | None = None
+        unit: Unit,
+        number: int,
+        memory: Memory,
+        addresses: IntArray,
+        words: IntArray,
+        before: IntArray | None,
     ) -> None:
         at = Unit(unit), int(number)
         for i, address in enumerate(np.asarray(addresses).tolist()):
@@ -102,24 +110,21 @@ def execute_run(case: Case, engine: Any) -> Outcome:
     return found
 
 
-def simulator() -> Any:
-    return pytest.importorskip("narrowgauge.sim.engine.engine").Engine(SMALL, strict=False)
+def simulator() -> Engine:
+    return ProgramSimulator(SMALL)
 
 
-def hls_native() -> Any:
+def hls_native() -> Engine:
     return _hls(True)
 
 
-def hls_ap_int() -> Any:
+def hls_ap_int() -> Engine:
     return _hls(False)
 
 
-def _hls(native: bool) -> Any:
-    runner = pytest.importorskip("narrowgauge.hls.runner")
-    if shutil.which("g++") is None:
-        pytest.skip("g++ is not there")
+def _hls(native: bool) -> Engine:
     try:
-        return runner.HlsEngine(SMALL, native=native)
+        return HlsEngine(SMALL, native=native)
     except UserError as error:
         pytest.skip(str(error))
 
@@ -153,7 +158,7 @@ def sound_case(seed: int) -> Case:
     raise AssertionError("no random case is sound")
 
 
-def sweep(make: Callable[[], Any], seed: int, count: int) -> None:
+def sweep(make: Callable[[], Engine], seed: int, count: int) -> None:
     """Compares `count` cases, each on an engine of its own, and runs a sound one after every error."""
     sound = sound_case(seed)
     good = judge(sound, Oracle(SMALL))
@@ -178,19 +183,19 @@ def sweep(make: Callable[[], Any], seed: int, count: int) -> None:
 
 @pytest.mark.parametrize("make", EXECUTORS)
 @pytest.mark.parametrize("seed", range(4))
-def test_random_and_damaged_programs(make: Callable[[], Any], seed: int) -> None:
+def test_random_and_damaged_programs(make: Callable[[], Engine], seed: int) -> None:
     sweep(make, seed, 100)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [*EXECUTORS, hls_ap_int])
 @pytest.mark.parametrize("seed", range(100, 110))
-def test_many_random_and_damaged_programs(make: Callable[[], Any], seed: int) -> None:
+def test_many_random_and_damaged_programs(make: Callable[[], Engine], seed: int) -> None:
     sweep(make, seed, 2000 if make is not hls_ap_int else 300)
 
 
 @pytest.mark.parametrize("make", EXECUTORS)
-def test_a_run_after_an_error_needs_no_new_program(make: Callable[[], Any]) -> None:
+def test_a_run_after_an_error_needs_no_new_program(make: Callable[[], Engine]) -> None:
     rng = random.Random(5)
     case = sound_case(7)
     oracle, engine = Oracle(SMALL), make()
@@ -208,7 +213,7 @@ def test_a_run_after_an_error_needs_no_new_program(make: Callable[[], Any]) -> N
 
 
 @pytest.mark.parametrize("make", EXECUTORS)
-def test_commands_in_the_wrong_order(make: Callable[[], Any]) -> None:
+def test_commands_in_the_wrong_order(make: Callable[[], Engine]) -> None:
     case = sound_case(8)
     engine = make()
 
@@ -322,7 +327,7 @@ CORNERS = {
 
 @pytest.mark.parametrize("make", EXECUTORS)
 @pytest.mark.parametrize("corner", CORNERS)
-def test_corners(make: Callable[[], Any], corner: str) -> None:
+def test_corners(make: Callable[[], Engine], corner: str) -> None:
     text = CORNERS[corner]
     if ".stream" not in text:
         text += LOAD

@@ -34,9 +34,9 @@ from narrowgauge.hw.host.views import never_held
 from narrowgauge.hw.isa import HEADER
 from narrowgauge.model.level import TorchLevel
 from narrowgauge.sim.golden.model import GoldenModel
+from narrowgauge.sim.levels import ENGINES
 from narrowgauge.sim.levels import verify as ladder
-from narrowgauge.sim.levels.engine import ProgramLevel
-from narrowgauge.sim.levels.levels import ENGINE_LEVELS
+from narrowgauge.sim.levels.levels import make_predictor
 from narrowgauge.sim.levels.onnx import OnnxLevel
 from narrowgauge.sim.levels.predict import read_sentences
 from narrowgauge.sim.levels.verify import VerifyOptions
@@ -143,7 +143,7 @@ SABOTAGE: dict[Callable[[EngineBuild, Graph], EngineBuild], str] = {
 }
 
 
-@pytest.mark.parametrize("level", ENGINE_LEVELS)
+@pytest.mark.parametrize("level", ENGINES)
 @pytest.mark.parametrize("sabotage", SABOTAGE, ids=lambda f: f.__name__)
 def test_a_compiler_that_does_wrong_is_seen_at_each_level_of_the_engine(
     copy: SmallBuild,
@@ -537,7 +537,8 @@ class Sweep:
             assert same, "called equal"
         # Without compiling again: what was called equal was equal, and so is what `run` says.
         try:
-            found = ProgramLevel(self._build.graph, read_engine(self._build.folder)).predict(self._sentences)
+            level = make_predictor("program", self._build.folder, self._build.graph)
+            found = level.predict(self._sentences)
         except UserError:
             return
         for task, rows in self._wanted.items():

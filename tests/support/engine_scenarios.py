@@ -27,7 +27,7 @@ from narrowgauge.hw.isa import (
 )
 from narrowgauge.hw.isa.program import Program, ProgramError, to_bytes
 from narrowgauge.sim.benches.scenario import Step
-from narrowgauge.sim.engine.engine import Engine
+from narrowgauge.sim.engine.simulator import ProgramSimulator
 
 from .engine_programs import Case, random_case
 from .graphs import random_graph, random_sentences
@@ -52,7 +52,7 @@ class Recorder:
     def __init__(self, parameters: Parameters = ENGINE) -> None:
         self.steps: list[Step] = []
         self.stall = 0.0
-        self._engine = Engine(parameters)
+        self._engine = ProgramSimulator(parameters)
         self._parameters = parameters
 
     def program(self, packet: bytes) -> Error:
@@ -81,7 +81,7 @@ class Recorder:
             Step(command, packet.hex(), tuple(lengths), stop=how, after=after, stall=self.stall)
         )
         if how == "reset":
-            self._engine = Engine(self._parameters)
+            self._engine = ProgramSimulator(self._parameters)
 
     def timeout(self, command: int, packet: bytes, lengths: Sequence[int], where: int) -> None:
         """A command whose packet comes too late."""
@@ -141,7 +141,7 @@ def sound_case(rng: random.Random) -> Case:
     """A random program that ends without an error and whose numbers nothing but the program decides."""
     while True:
         case = random_case(rng, ENGINE, washed=True)
-        engine = Engine(ENGINE, strict=True)
+        engine = ProgramSimulator(ENGINE, strict=True)
         try:
             engine.load_program(case.program)
             engine.init(case.image)

@@ -1,29 +1,27 @@
 """The program simulator: an engine that executes binary programs exactly as `docs/isa.md` says.
 
-It knows neither graph nor compiler. Each instruction is vectorized (`engine_contract`, `engine_units`); here are the
-commands, the tokens and the errors.
+It knows neither graph nor compiler and needs numpy only. Each instruction is vectorized (`contract`, `units`); this
+module has the commands, the tokens and the errors.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...errors import UserError
 from ...fixedpoint import IntArray
 from ...hw import isa
-from ...hw.isa import Contract, Error, Instruction, Memory, Parameters, Unit
+from ...hw.host.engine import Closing, OnWrite
+from ...hw.isa import Contract, Error, Instruction, Parameters, Unit
 from ...hw.isa.program import ProgramError, read_header
+from ..threads import one_blas_thread
 from .contract import ContractPlan, Written, loop_counts
 from .hazards import HazardError, Hazards
 from .memories import FaultError, Memories, Packet, Place
 from .units import LayerNormStep, LoadStep, SoftmaxStep, StoreStep
-
-OnWrite = Callable[[Unit, int, Memory, IntArray, IntArray, IntArray | None], None]
-"""Called after an instruction that wrote KV, ACT, VECTOR, SCORE or WIDE with its unit and number, the memory, the
-addresses (n,), the words (n, N) as they were written and, where it has a table, the words before the table."""
 
 _HEADER_BYTES = struct.calcsize(f"<{len(isa.HEADER)}I")
 _INSTRUCTION_BYTES = isa.INSTRUCTION_BITS // 8
@@ -99,30 +97,29 @@ class _Command:
         return Place(instruction.sentence, first, length, min(lanes, length - first), -(-length // lanes))
 
 
-class Engine:
-    """An engine with its memories. Commands end, or raise and leave the engine in the error state until `clear`.
-
-    A packet is the bytes of its 64-bit beats; the last beat is zero-padded. `last` says whether that beat carries
-    TLAST: if it does not, a command that wants more beats ends as TRUNCATED all the same (the engine's TIMEOUT, or a
-    wait for ever). A packet without a byte has no beat that could carry TLAST.
+class ProgramSimulator(Closing):
+    """An engine with its memories, in numpy. Implements `hw.host.engine.Engine`.
 
     Args:
         parameters: what the engine is built with.
-        strict: also raise `HazardError` where a program's result depends on the speed of the units, or on words
-            that nothing has written.
-        most_steps: pairs of words multiplied and words drained, all together, after which a command is given up: no
-            error of the engine, which would go on for so many cycles. None: never.
+        strict: also raise `HazardError` if a program's result depends on the speed of the units, or on words that
+            nothing has written.
+        most_steps: pairs of words multiplied plus words drained after which a command raises `TooLongError`. None: no
+            limit.
 
     Attributes:
-        error: the code in the status register.
-        where: the instruction in ERROR_WHERE, as unit and number in its list.
+        parameters, error, where, counters: see `Engine`.
     """
 
-    def __init__(self, parameters: Parameters, strict: bool = False, most_steps: int | None = None) -> None:
+    def __init__(
+        self, parameters: Parameters, *, strict: bool = False, most_steps: int | None = None
+    ) -> None:
+        super().__init__()
         self.parameters = parameters
         self.most_steps = most_steps
         self.error = Error.NONE
         self.where: tuple[Unit, int] | None = None
+        self.counters: dict[str, int] = {}
         self._memories = Memories(parameters)
         self._hazards = Hazards(parameters) if strict else None
         self._stopped = False
@@ -133,17 +130,13 @@ class Engine:
         self._plans: dict[tuple[object, ...], ContractPlan] = {}
 
     def clear(self) -> None:
-        """CONTROL.clear: ends the error state."""
+        """See `Engine.clear`."""
         self._stopped = False
         self.error = Error.NONE
         self.where = None
 
     def load_program(self, packet: bytes, *, last: bool = True) -> None:
-        """The command PROGRAM.
-
-        Raises:
-            ProgramError: MAGIC, VERSION, PARAMETER, PROGRAM_CRC, COMMAND, TRUNCATED or OVERRUN.
-        """
+        """See `Engine.load_program`."""
         self._start(True)
         self._init, self._lists, self._has_image = None, (), False
         self._plans.clear()
@@ -173,11 +166,7 @@ class Engine:
         self._lists = tuple(others)
 
     def init(self, packet: bytes, *, last: bool = True) -> None:
-        """The command INIT: the packet is the image.
-
-        Raises:
-            ProgramError: IMAGE_CRC, COMMAND, TRUNCATED, OVERRUN, FIELD, ADDRESS or DEADLOCK.
-        """
+        """See `Engine.init`."""
         self._start(self._init is not None)
         assert self._init is not None
         self._has_image = False
@@ -194,16 +183,7 @@ class Engine:
     def run(
         self, packet: bytes, lengths: Sequence[int], on_write: OnWrite | None = None, *, last: bool = True
     ) -> bytes:
-        """The command RUN.
-
-        Args:
-            packet: what the list `stream` loads.
-            lengths: tokens of each sentence: the registers LENGTH and, by their number, SENTENCES.
-            on_write: see `OnWrite`.
-            last: whether the packet's last beat carries TLAST.
-
-        Returns:
-            The beats of the output stream.
+        """See `Engine.run`; `on_write` is called as soon as an instruction has written.
 
         Raises:
             ProgramError: with the engine's error code.
@@ -220,11 +200,14 @@ class Engine:
                 )
             )
         command = _Command(Packet(packet, last), tuple(lengths), on_write)
-        self._execute(self._lists, command)
+        # The products of a tile are too small for threads.
+        with one_blas_thread():
+            self._execute(self._lists, command)
         return b"".join(command.results)
 
     def _start(self, ready: bool) -> None:
         """A command is written: the error state takes none, and its registers keep the error that led to it."""
+        self._check_open()
         text = "the engine can't take this command now: clear, PROGRAM, INIT, RUN is the order."
         if self._stopped:
             raise ProgramError(Error.COMMAND, text)
