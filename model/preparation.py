@@ -17,11 +17,11 @@ from ..text import (
     EncodedSplit,
     Labels,
     Tokenizer,
-    WordPieceTokenizer,
     WordTokenizer,
     encode_split,
     load,
 )
+from ..text.train_wordpiece import train_word_piece
 from .checkpoint import CONFIG, DATA, FILES, LAST, STAGES, read_description, read_record, weights_file
 from .config import ModelConfig, RunConfig, TokenizerConfig, to_dict
 
@@ -127,7 +127,7 @@ def _new_tokenizer(config: TokenizerConfig, corpus: Corpus) -> Tokenizer:
         return WordTokenizer.train(corpus.train, splitter=cut, min_count=config.min_count, lowercase=lower)
     if config.vocab_size <= len(SPECIALS):
         raise UserError(f"a WordPiece vocabulary of {config.vocab_size} has no room for pieces; raise it.")
-    return WordPieceTokenizer.train(corpus.train, splitter=cut, vocab_size=config.vocab_size, lowercase=lower)
+    return train_word_piece(corpus.train, splitter=cut, vocab_size=config.vocab_size, lowercase=lower)
 
 
 def _sized(config: RunConfig, corpus: Corpus, tokenizer: Tokenizer, labels: Labels) -> RunConfig:

@@ -1,6 +1,7 @@
-"""Data: sentences with labels, from files or the built-in grammar, as token ids in batches.
+"""Sentences with labels, from files or the built-in corpus; their words, token ids, batches and scores.
 
-Needs numpy only; WordPiece vocabularies need `tokenizers`, and hf: sources need `datasets`.
+Needs numpy only. Two functions need more: `train_wordpiece.train_word_piece` the package `tokenizers`, and `load`
+of an `hf:` source the package `datasets`.
 """
 
 from .corpus import SPLIT_SEED, SPLITS, WORD_PATTERNS, Corpus, Example, Splitter, split_words

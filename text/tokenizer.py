@@ -6,7 +6,6 @@ its word. They travel with the model as JSON, and with them how text is cut into
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -18,22 +17,16 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UserError, printable, refusing
+from ..errors import UserError
 from ..files import read_json
 from .corpus import WORD_PATTERNS, Example, Splitter, split_words
+from .wordpiece import WordPiece
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 PAD, UNK, CLS, SEP = range(len(SPECIALS))
 
 LONGEST_WORD = 256
 """Characters of a word; a longer one is unknown. Normalizing takes time with the square of its length."""
-
-_PARTS = {
-    "model": ("WordPiece",),
-    "normalizer": ("BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents", "Sequence"),
-    "pre_tokenizer": ("BertPreTokenizer", "Punctuation", "Whitespace", "WhitespaceSplit", "Sequence"),
-}
-"""Parts of a tokenizer.json that the pieces of a word depend on, and the kinds of them that the library is given."""
 
 Int32 = npt.NDArray[np.int32]
 
@@ -202,7 +195,7 @@ class WordTokenizer(Tokenizer):
                 never learns what to do with one.
             lowercase: Whether letter case is ignored.
         """
-        counts = Counter(_normal(word, lowercase) for word in _words(examples))
+        counts = Counter(_normal(word, lowercase) for word in readable_words(examples))
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         kept = [word for word, count in ranked if count >= min_count and word not in SPECIALS]
         return cls(kept, splitter=splitter, lowercase=lowercase)
@@ -227,34 +220,19 @@ class WordTokenizer(Tokenizer):
 
 
 class WordPieceTokenizer(Tokenizer):
-    """Words in pieces, by the `tokenizers` library (optional package)."""
+    """Words in pieces; `train_wordpiece.train_word_piece` trains such a vocabulary."""
 
     def __init__(self, definition: Mapping[str, Any], *, splitter: Splitter) -> None:
         """A tokenizer from the content of a tokenizer.json.
 
         Raises:
-            UserError: the package `tokenizers` is missing, or the definition isn't one that fits here.
+            UserError: the definition is not supported, or lacks [PAD] as id 0, [UNK], [CLS] or [SEP].
         """
         super().__init__(splitter)
-        library = _tokenizers()
         if not isinstance(definition, Mapping):
             raise UserError("The tokenizer definition must be a JSON object; give a tokenizer.json.")
-        for part, kinds in _PARTS.items():
-            for kind in _kinds(definition.get(part)):
-                if kind not in kinds:
-                    raise UserError(
-                        f"The {part} {printable(repr(kind))} of the tokenizer is not supported; it must be one of "
-                        f"{', '.join(kinds)}."
-                    )
-        # Truncation, padding and templates are ours: what the library has of them is left out.
-        used = {key: definition[key] for key in ("version", "added_tokens", *_PARTS) if key in definition}
-        with refusing("The tokenizer definition is not valid", "give a tokenizer.json"):
-            self._backend = library.Tokenizer.from_str(json.dumps(used))
-            vocabulary: dict[str, int] = self._backend.get_vocab(with_added_tokens=True)
-        self._size = len(vocabulary)
-        if sorted(vocabulary.values()) != list(range(self._size)):
-            raise UserError("The ids of the tokenizer must be 0, 1, 2 and on, each once; choose another one.")
-        ids = [vocabulary.get(special) for special in SPECIALS]
+        self._encoder = WordPiece(definition)
+        ids = [self._encoder.ids.get(special) for special in SPECIALS]
         if None in ids or ids[PAD] != 0:
             raise UserError(
                 "The tokenizer must define [PAD] as id 0, [UNK], [CLS] and [SEP]; choose another one."
@@ -266,55 +244,23 @@ class WordPieceTokenizer(Tokenizer):
         """A tokenizer from an existing tokenizer.json."""
         return cls(read_json(path), splitter=splitter)
 
-    @classmethod
-    def train(
-        cls,
-        examples: Iterable[Example],
-        *,
-        splitter: Splitter,
-        vocab_size: int = 4096,
-        min_count: int = 2,
-        lowercase: bool = True,
-    ) -> WordPieceTokenizer:
-        """A vocabulary of at most `vocab_size` pieces of the words of `examples` (specials included).
-
-        The same examples give the same vocabulary.
-        """
-        library = _tokenizers()
-        words = [unicodedata.normalize("NFC", word) for word in _words(examples)]
-        backend = _word_piece(library, {special: index for index, special in enumerate(SPECIALS)}, lowercase)
-        # The trainer numbers inner letters ("##e") in the order of a hash table unless they are given.
-        letters = sorted({letter for word in words for letter in backend.normalizer.normalize_str(word)})
-        trainer = library.trainers.WordPieceTrainer(
-            vocab_size=vocab_size,
-            min_frequency=min_count,
-            special_tokens=[*SPECIALS, *(f"##{letter}" for letter in letters)],
-            show_progress=False,
-        )
-        backend.train_from_iterator(words, trainer)
-        definition = json.loads(_word_piece(library, backend.get_vocab(), lowercase).to_str())
-        return cls(definition, splitter=splitter)
-
     @property
     def vocab_size(self) -> int:
         """Number of token ids, specials included."""
-        return self._size
+        return len(self._encoder.ids)
 
     def to_json(self) -> dict[str, Any]:
-        """Kind and vocabulary, for `tokenizer_from_json`."""
-        return {"kind": "wordpiece", **self.record(), "tokenizer": json.loads(self._backend.to_str())}
+        """Kind and definition, for `tokenizer_from_json`."""
+        return {"kind": "wordpiece", **self.record(), "tokenizer": self._encoder.definition()}
 
     def _word_ids(self, word: str) -> tuple[int, ...]:
-        # The library finds specials inside text; here they are text, not structure.
+        # A definition may name specials as added tokens, which are recognized inside a word; there they are text.
         structure = (PAD, self.cls_id, self.sep_id)
-        text = unicodedata.normalize("NFC", word)
-        with refusing("The tokenizer cannot read a word", "choose another one"):
-            ids = self._backend.encode(text, add_special_tokens=False).ids
+        ids = self._encoder.encode(unicodedata.normalize("NFC", word))
         return tuple(self.unk_id if index in structure else index for index in ids)
 
     def _join(self, ids: Sequence[int]) -> str:
-        text = " ".join(self._backend.id_to_token(index) for index in ids)
-        return text.replace(" ##", "")
+        return self._encoder.join(ids)
 
 
 def tokenizer_from_json(value: Mapping[str, Any]) -> Tokenizer:
@@ -360,42 +306,15 @@ def _damaged(why: str) -> UserError:
     return UserError(f"The stored tokenizer is damaged ({why}); train or export the model again.")
 
 
-def _kinds(part: object) -> Iterator[object]:
-    """The kind of a part of a tokenizer.json, and of the parts that it is a sequence of."""
-    if isinstance(part, Mapping):
-        yield part.get("type")
-        for inner in part.values() if part.get("type") == "Sequence" else ():
-            for entry in inner if isinstance(inner, list) else ():
-                yield from _kinds(entry)
-
-
 def _normal(word: str, lowercase: bool) -> str:
     word = unicodedata.normalize("NFC", word)
     # Lower case can come out decomposed again.
     return unicodedata.normalize("NFC", word.lower()) if lowercase else word
 
 
-def _words(examples: Iterable[Example]) -> Iterable[str]:
+def readable_words(examples: Iterable[Example]) -> Iterator[str]:
+    """The words of `examples` that are no longer than `LONGEST_WORD`."""
     for example in examples:
         for word in (*example.words, *(example.pair or ())):
             if len(word) <= LONGEST_WORD:
                 yield word
-
-
-def _tokenizers() -> Any:
-    """The library, which only WordPiece vocabularies need."""
-    try:
-        import tokenizers
-    except ImportError as error:
-        raise UserError(
-            f"WordPiece vocabularies need the package tokenizers ({error}); pip install 'narrowgauge[train]'."
-        ) from None
-    return tokenizers
-
-
-def _word_piece(library: Any, vocabulary: dict[str, int], lowercase: bool) -> Any:
-    """A library tokenizer over `vocabulary`, without added specials or a template."""
-    backend = library.Tokenizer(library.models.WordPiece(vocabulary, unk_token=SPECIALS[UNK]))
-    backend.normalizer = library.normalizers.BertNormalizer(lowercase=lowercase)
-    backend.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
-    return backend

@@ -31,11 +31,11 @@ from narrowgauge.text import (
     Labels,
     Splitter,
     Tokenizer,
-    WordPieceTokenizer,
     WordTokenizer,
     load,
 )
 from narrowgauge.text.frontend import Prediction
+from narrowgauge.text.train_wordpiece import train_word_piece
 
 from ..support.graphs import random_graph
 from ..support.models import random_model
@@ -138,7 +138,7 @@ def tokenizer_of(kind: str, examples: Sequence[Example], splitter: Splitter) -> 
     if kind == "word":
         return WordTokenizer.train(examples, splitter=splitter, lowercase=splitter == "whitespace")
     pytest.importorskip("tokenizers")
-    return WordPieceTokenizer.train(examples, splitter=splitter, vocab_size=300)
+    return train_word_piece(examples, splitter=splitter, vocab_size=300)
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,12 @@ from narrowgauge.text import (
     Example,
     Labels,
     Splitter,
-    WordPieceTokenizer,
     WordTokenizer,
     load,
     split_words,
 )
 from narrowgauge.text.frontend import Frontend
+from narrowgauge.text.train_wordpiece import train_word_piece
 
 SPLITTERS: tuple[Splitter, ...] = tuple(WORD_PATTERNS)
 
@@ -108,7 +108,7 @@ def frontends(corpus: Corpus) -> list[Frontend]:
     labels = Labels.from_examples(corpus.train)
     train = corpus.train[:2000]
     words = WordTokenizer.train(train, splitter=corpus.splitter, min_count=1)
-    pieces = WordPieceTokenizer.train(train, splitter=corpus.splitter, vocab_size=500)
+    pieces = train_word_piece(train, splitter=corpus.splitter, vocab_size=500)
     return [Frontend(tokenizer, labels, 24, corpus.has_pairs) for tokenizer in (words, pieces)]
 
 
