@@ -1,12 +1,12 @@
 # ruff: noqa: N802
 """The building blocks of the integer graph's operators, and the operators with a fixed number of inputs.
 
-They are written in onnxscript, which parses these functions into ONNX and never runs them. Their inputs are
-tensors, their attributes the numbers of one layer. Arithmetic is int64. Integer products are the exception:
-they run as floating point MatMul over integers, exact as long as every partial sum fits the mantissa, which
-`carrier` sees to. (MatMulInteger is no choice: on x86 CPUs without VNNI its 8-bit products saturate in 16
-bits.) What may exceed 32 bits is compared and clipped as double, not as int64: onnxruntime's kernels for
-that (1.31 on x86) err where two numbers agree in their upper 32 bits but not in bit 31.
+They are written in onnxscript, which parses these functions into ONNX and never runs them. Their inputs are tensors,
+their attributes the numbers of one layer; their docstrings become part of the file. Arithmetic is int64, except for
+integer products: these run as floating-point MatMul on integers, exact as long as every partial sum fits the mantissa,
+which `carrier` ensures. (MatMulInteger is not an option: on x86 CPUs without VNNI its 8-bit products saturate at 16
+bits.) Numbers that may exceed 32 bits are compared and clipped as double, not as int64: the kernels of onnxruntime
+1.31 on x86 are wrong where two int64 numbers agree in their upper 32 bits but not in bit 31.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DOMAIN = "narrowgauge"
 DOMAIN_VERSION = 1
 OPSET = 18
 IR_VERSION = 10
-"""onnxruntime 1.18 and later read it, and it has all that is needed here."""
+"""The latest version that onnxruntime 1.18 reads."""
 
 TYPES: dict[str, int] = {
     "int8": TensorProto.INT8,
@@ -41,11 +41,11 @@ TYPES: dict[str, int] = {
     "int32": TensorProto.INT32,
     "uint32": TensorProto.UINT32,
 }
-"""ONNX element types of the numpy types that `Format.dtype` gives."""
+"""ONNX element types, by the name of the numpy type of a format."""
 
 _ng = Opset(DOMAIN, DOMAIN_VERSION)
 
-# onnxscript takes a plain name as a constant: these are what the bodies below need.
+# onnxscript takes a plain name for a constant; these are the constants of the bodies below.
 _INT32 = TensorProto.INT32
 _INT64 = TensorProto.INT64
 _UINT64 = TensorProto.UINT64
@@ -62,10 +62,10 @@ _PROB_HI = (1 << PROB_BITS) - 1
 
 
 def carrier(a: Format, b: Format, inner: int) -> int:
-    """The floating point type in which sums of `inner` products are exact, in any order of summation.
+    """The floating-point type in which sums of `inner` products are exact, in any order of summation.
 
-    FLOAT if the bound |a| * |b| * inner is at most 2^24, else DOUBLE, whose 2^53 is far beyond accumulators
-    of 32 bits.
+    It is FLOAT if the bound |a| * |b| * inner is at most 2^24, else DOUBLE, which is exact up to 2^53 and so for every
+    accumulator of 32 bits.
     """
     largest = max(a.hi, -a.lo) * max(b.hi, -b.lo) * inner
     return int(TensorProto.FLOAT if largest <= 1 << 24 else TensorProto.DOUBLE)
@@ -73,9 +73,9 @@ def carrier(a: Format, b: Format, inner: int) -> int:
 
 @script(_ng, default_opset=op)
 def ByteTable(bits: int, lo: int, to: int) -> TensorType:
-    """The integers in each byte, (256, 8 / bits), for constants of `bits` bits an integer, 2 or 4, from `lo` on.
+    """The packed integers in each of the 256 byte values, shape (256, 8 / bits).
 
-    They are in two's complement, the first in the lowest bits.
+    An integer has `bits` bits, 2 or 4, in two's complement; the smallest one is `lo`. The first is in the lowest bits.
     """
     zero = op.Constant(value_int=0)
     one = op.Constant(value_int=1)
@@ -85,21 +85,21 @@ def ByteTable(bits: int, lo: int, to: int) -> TensorType:
     shifted = op.Cast(op.BitShift(op.Cast(numbers, to=_UINT64), places, direction="RIGHT"), to=_INT64)
     codes = op.BitShift(op.Cast(one, to=_UINT64), op.Cast(width, to=_UINT64), direction="LEFT")
     smallest = op.Constant(value_int=lo)
-    # The one integer from `lo` on, of 2^bits in a row, that has these lowest bits.
+    # The integer in lo .. lo + 2^bits - 1 that has these lowest bits.
     integers = op.Add(op.Mod(op.Sub(shifted, smallest), op.Cast(codes, to=_INT64)), smallest)
     return op.Cast(integers, to=to)
 
 
 @script(_ng, default_opset=op)
 def Unpack(packed: TensorType, table: TensorType, shape: Sequence[int]) -> TensorType:
-    """A constant from the bytes that hold it, row-major; `table` is the `ByteTable` of its format."""
+    """Unpacks a constant from its bytes, row-major; `table` is the `ByteTable` of its format."""
     rows = op.Gather(table, op.Cast(packed, to=_INT32), axis=0)
     return op.Reshape(rows, op.Constant(value_ints=shape))
 
 
 @script(_ng, default_opset=op)
 def UnpackPart(packed: TensorType, table: TensorType, shape: Sequence[int]) -> TensorType:
-    """As `Unpack`, for a constant that leaves bits of its last byte, which are 0."""
+    """Like `Unpack`, for a constant that does not fill its last byte; the unused bits are 0."""
     rows = op.Gather(table, op.Cast(packed, to=_INT32), axis=0)
     flat = op.Reshape(rows, op.Constant(value_ints=[-1]))
     dims = op.Constant(value_ints=shape)
@@ -109,8 +109,8 @@ def UnpackPart(packed: TensorType, table: TensorType, shape: Sequence[int]) -> T
 
 @script(_ng, default_opset=op)
 def ShiftRound(a: TensorType, shift: TensorType) -> TensorType:
-    """floor(a * 2^-shift + 1/2); a left shift where `shift` is 0 or less. int64; `shift` broadcasts."""
-    # BitShift takes unsigned integers only: 2^62 makes `a` positive, and 2^62 >> shift comes off afterwards.
+    """floor(a * 2^-shift + 1/2) in int64; a left shift where `shift` is 0 or less. `shift` broadcasts."""
+    # BitShift takes unsigned integers only: 2^62 makes `a` positive, and 2^62 >> shift is subtracted afterwards.
     zero = op.Constant(value_int=0)
     one = op.Cast(op.Constant(value_int=1), to=_UINT64)
     offset = op.Constant(value_int=_OFFSET)
@@ -127,7 +127,7 @@ def ShiftRound(a: TensorType, shift: TensorType) -> TensorType:
 
 @script(_ng, default_opset=op)
 def Requantize(a: TensorType, shift: int, lo: int, hi: int, to: int) -> TensorType:
-    """An int64 accumulator, shifted right by `shift` bits, rounded half up, clipped to lo..hi, as `to`."""
+    """An int64 accumulator, shifted right by `shift` bits, rounded half up, clipped to lo..hi, cast to `to`."""
     rounded = op.Cast(ShiftRound(a, op.Constant(value_int=shift)), to=_DOUBLE)
     smallest = op.Cast(op.Constant(value_int=lo), to=_DOUBLE)
     largest = op.Cast(op.Constant(value_int=hi), to=_DOUBLE)
@@ -136,7 +136,7 @@ def Requantize(a: TensorType, shift: int, lo: int, hi: int, to: int) -> TensorTy
 
 @script(_ng, default_opset=op)
 def Align(a: TensorType, left: int) -> TensorType:
-    """The integers times 2^left, in int64."""
+    """Integers times 2^left, in int64."""
     one = op.Cast(op.Constant(value_int=1), to=_UINT64)
     bits = op.Cast(op.Constant(value_int=left), to=_UINT64)
     factor = op.Cast(op.BitShift(one, bits, direction="LEFT"), to=_INT64)
@@ -145,13 +145,13 @@ def Align(a: TensorType, left: int) -> TensorType:
 
 @script(_ng, default_opset=op)
 def Product(a: TensorType, b: TensorType, carrier: int) -> TensorType:
-    """The matrix product of integers, in int64; `carrier` is a floating point type in which it is exact."""
+    """The matrix product of integers, in int64; `carrier` is a floating-point type in which it is exact."""
     return op.Cast(op.MatMul(op.Cast(a, to=carrier), op.Cast(b, to=carrier)), to=_INT64)
 
 
 @script(_ng, default_opset=op)
 def Merge(a: TensorType, b: TensorType, matrix: Sequence[int], carrier: int) -> TensorType:
-    """Two weights, a as (-1, K) times b as (K, -1); `matrix` is [-1, K]."""
+    """The product of two weights, a as (-1, K) times b as (K, -1); `matrix` is [-1, K]."""
     rows = op.Reshape(a, op.Constant(value_ints=matrix))
     columns = op.Reshape(b, op.Concat(op.Shape(rows, start=1), op.Constant(value_ints=[-1]), axis=0))
     return Product(rows, columns, carrier=carrier)
@@ -187,20 +187,20 @@ def Digit(index: TensorType, stride: int, size: int) -> TensorType:
 
 @script(_ng, default_opset=op)
 def CoreSlice(core: TensorType, digit: TensorType) -> TensorType:
-    """A core (r0, v, d, r1) at a digit of v a token: (batch, T, r0, d * r1)."""
+    """The slice of a core (r0, v, d, r1) at one digit (0 to v - 1) per token: (batch, T, r0, d * r1)."""
     rows = op.Gather(op.Transpose(core, perm=[1, 0, 2, 3]), digit, axis=0)
     return op.Reshape(rows, op.Constant(value_ints=[0, 0, 0, -1]))
 
 
 @script(_ng, default_opset=op)
 def FirstSlice(core: TensorType, digit: TensorType) -> TensorType:
-    """The first core of a tensor-train matrix at a digit a token: (batch, T, d * r1)."""
+    """The slice of the first core of a tensor-train matrix at one digit per token: (batch, T, d * r1)."""
     return op.Reshape(CoreSlice(core, digit), op.Constant(value_ints=[0, 0, -1]))
 
 
 @script(_ng, default_opset=op)
 def SliceProduct(x: TensorType, core: TensorType, digit: TensorType, carrier: int) -> TensorType:
-    """A token's x as (batch, T, -1, r0) times its slice of the core, (batch, T, r0, d * r1); stored flat."""
+    """The x of a token, (batch, T, -1, r0), times its slice of the core, (batch, T, r0, d * r1); stored flat."""
     columns = CoreSlice(core, digit)
     shape = op.Concat(op.Constant(value_ints=[0, 0, -1]), op.Shape(columns, start=2, end=3), axis=0)
     product = Product(op.Reshape(x, shape), columns, carrier=carrier)
@@ -217,7 +217,7 @@ def SplitHeads(x: TensorType, heads: int) -> TensorType:
 
 @script(_ng, default_opset=op)
 def Positions(tokens: TensorType) -> TensorType:
-    """The place of each token in its sentence, from 0: int64 of the shape of `tokens`."""
+    """The position of each token in its sentence, from 0: int64, in the shape of `tokens`."""
     shape = op.Shape(tokens)
     length = op.Squeeze(op.Shape(tokens, start=1))
     places = op.Range(op.Constant(value_int=0), length, op.Constant(value_int=1))
@@ -226,7 +226,7 @@ def Positions(tokens: TensorType) -> TensorType:
 
 @script(_ng, default_opset=op)
 def Embedding(table: TensorType, index: TensorType) -> TensorType:
-    """table[index], a row a token."""
+    """table[index]: one row per token."""
     return op.Gather(table, index, axis=0)
 
 
@@ -234,7 +234,7 @@ def Embedding(table: TensorType, index: TensorType) -> TensorType:
 def IntLayerNorm(
     x: TensorType, gamma: TensorType, beta: TensorType, shift: int, lo: int, hi: int, to: int
 ) -> TensorType:
-    """Integer LayerNorm over the last axis: one exact division and one exact square root a token."""
+    """Integer LayerNorm over the last axis, with one exact division and one exact square root per token."""
     last = op.Constant(value_ints=[-1])
     zero = op.Constant(value_int=0)
     a = op.Cast(x, to=_INT64)
@@ -242,7 +242,7 @@ def IntLayerNorm(
     s1 = op.ReduceSum(a, last, keepdims=1)
     s2 = op.ReduceSum(op.Mul(a, a), last, keepdims=1)
     v = op.Sub(op.Mul(size, s2), op.Mul(s1, s1))
-    # t brings V * 4^t into 2^30 .. 2^32: 16 less the number of base-4 digits of V. V is exact as a double.
+    # t scales V * 4^t into 2^30 .. 2^32: 16 minus the number of base-4 digits of V. V is exact as a double.
     exact = op.Cast(v, to=_DOUBLE)
     powers = op.Cast(op.Constant(value_ints=_POWERS_OF_4), to=_DOUBLE)
     reached = op.Cast(op.GreaterOrEqual(exact, powers), to=_INT64)
@@ -272,10 +272,10 @@ def Scores(
     hi: int,
     to: int,
 ) -> TensorType:
-    """Products of queries and keys, head by head: (batch, heads, T, T).
+    """Products of queries and keys, per head: (batch, heads, T, T).
 
-    `shift` includes `head_shift`, which stands in for the square root of the head size and is told apart
-    for the reader only.
+    `shift` includes `head_shift`, which replaces the division by the square root of the head size and is given
+    separately for the reader only.
     """
     keys = op.Transpose(SplitHeads(key, heads=heads), perm=[0, 1, 3, 2])
     product = Product(SplitHeads(query, heads=heads), keys, carrier=carrier)
@@ -284,7 +284,7 @@ def Scores(
 
 @script(_ng, default_opset=op)
 def IntSoftmax(scores: TensorType, table: TensorType, lengths: TensorType) -> TensorType:
-    """Integer softmax over the keys of a sentence; keys from `lengths` on are padding and get 0."""
+    """Integer softmax over the keys of a sentence; keys from `lengths` on are padding, with probability 0."""
     last = op.Constant(value_ints=[-1])
     zero = op.Constant(value_int=0)
     keys = op.Range(zero, op.Squeeze(op.Shape(scores, start=-1)), op.Constant(value_int=1))
@@ -307,7 +307,7 @@ def Context(
     hi: int,
     to: int,
 ) -> TensorType:
-    """Rows of `value` weighted by probabilities, head by head: (batch, T, heads * d)."""
+    """Rows of `value` weighted by probabilities, per head: (batch, T, heads * d)."""
     product = Product(probabilities, SplitHeads(value, heads=heads), carrier=carrier)
     rows = op.Reshape(op.Transpose(product, perm=[0, 2, 1, 3]), op.Constant(value_ints=[0, 0, -1]))
     return Requantize(rows, shift=shift, lo=lo, hi=hi, to=to)
@@ -315,14 +315,14 @@ def Context(
 
 @script(_ng, default_opset=op)
 def Table(x: TensorType, table: TensorType, function: str) -> TensorType:
-    """table[x mod 256]; the table is in two's complement order. `function` names it for the reader only."""
+    """table[x mod 256], with the table in two's complement order. `function` names it for the reader only."""
     # Gather counts negative indices from the end: x mod 256 for x >= -128.
     return op.Gather(table, op.Cast(x, to=_INT64), axis=0)
 
 
 @script(_ng, default_opset=op)
 def First(x: TensorType) -> TensorType:
-    """The row of a sentence's first token."""
+    """The row of the first token of a sentence."""
     return op.Gather(x, op.Constant(value_int=0), axis=1)
 
 
@@ -348,4 +348,4 @@ BLOCKS = {
         First,
     )
 }
-"""Every function of this module by its op type."""
+"""Every function of this module, by its op type."""

@@ -1,9 +1,8 @@
 """Every operator of the integer graph as an ONNX function, in the domain `narrowgauge`, version 1.
 
-A function's body is standard ONNX operators, so any runtime executes it. Operators whose number of inputs
-varies are put together here from the blocks of `onnx_blocks`, one op type a variant: `Add_3`,
-`TTMEmbedding_4`, `TTLinear_merged_3_3_bias_residual`. Attributes of such a variant end in the number of the
-step or input that they belong to.
+The body of a function is standard ONNX operators, so any runtime executes it. Operators whose number of inputs varies
+are assembled here from the blocks of `onnx_blocks`, with one op type per variant: `Add_3`, `TTMEmbedding_4`,
+`TTLinear_merged_3_3_bias_residual`. Attributes of such a variant end in the number of their step or input.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _VARIANTS = re.compile(
     r"|(?P<tt>TT)Linear_(?P<plan>merged|cores)_(?P<left>[1-9]\d?)_(?P<right>[1-9]\d?))"
     r"(?P<bias>_bias)?(?P<residual>_residual)?"
 )
-"""Op types of the operators whose number of inputs varies, with at most 99 of a kind."""
+"""Op types of the operators whose number of inputs varies; each number is at most 99."""
 
 
 FIXED: Mapping[str, type[Node]] = {
@@ -125,7 +124,7 @@ class _Body:
         return self.call(op_type, inputs, output, domain="", **attributes)
 
     def requantize(self, source: str, output: str, suffix: str = "") -> str:
-        """Adds a `Requantize` whose attributes come from the function's, ending in `suffix`."""
+        """Adds a `Requantize` whose attributes are those of the function that end in `suffix`."""
         attributes = {name: f"@{name}{suffix}" for name in ("shift", "lo", "hi", "to")}
         return self.call("Requantize", [source], output, **attributes)
 
@@ -149,7 +148,7 @@ def _ttm_embedding(name: str, cores: int) -> FunctionProto:
     core_names = [f"core_{k}" for k in range(1, cores + 1)]
     outputs = [*(f"mid_{k}" for k in range(1, cores - 1)), "y"]
     description = (
-        "A row of a tensor-train matrix a token, contracted from one slice of each core, left to right."
+        "One row of a tensor-train matrix per token, contracted from one slice of each core, left to right."
     )
     body = _Body(name, description, [*core_names, "index"], outputs)
     digits = [
@@ -175,7 +174,7 @@ def _linear(
     if kind != "tt":
         for attribute in ("plan", "split"):
             body.declare(attribute)
-    # Names and kinds of the steps do not depend on the shapes; a node's attributes say the sizes.
+    # The names and kinds of the steps do not depend on the shapes; the attributes of a node have the sizes.
     shape = (1, 1, 1) if kind == "tt" else (1, 1)
     steps = linear_steps(Linear(kind, "x", cores, left, plan, mids, "y"), dict.fromkeys(cores, shape))
     for k, step in enumerate(steps, 1):
@@ -205,9 +204,9 @@ def _linear(
 
 
 def _block(name: str) -> FunctionProto:
-    """A function of `onnx_blocks`, the same whatever version of onnxscript parsed it.
+    """A function of `onnx_blocks`, the same for every version of onnxscript.
 
-    Values and nodes inside are named by operator and place; all else that a version may add is left out.
+    Values and nodes inside are named by operator and position; anything else that a version may add is left out.
     """
     parsed = BLOCKS[name].to_function_proto()
     proto = FunctionProto(
@@ -243,15 +242,15 @@ def _with_imports(proto: FunctionProto) -> FunctionProto:
 
 
 def variant(op_type: str) -> re.Match[str] | None:
-    """The parts of an op type whose number of inputs varies, by name; None for any other."""
+    """The parts of the op type of an operator whose number of inputs varies, by name; None for any other op type."""
     return _VARIANTS.fullmatch(op_type)
 
 
 @cache
 def function(op_type: str) -> FunctionProto | None:
-    """The function of an op type in the domain `narrowgauge`, or None where there is no such op type.
+    """The function of an op type in the domain `narrowgauge`; None if there is no such op type.
 
-    The result is shared: callers must not change it.
+    The result is cached: callers must not change it.
     """
     if op_type in BLOCKS:
         return _block(op_type)
@@ -271,7 +270,7 @@ def function(op_type: str) -> FunctionProto | None:
 
 
 def functions(op_types: Iterable[str]) -> tuple[FunctionProto, ...]:
-    """The functions of these op types and all that they call, sorted by name."""
+    """The functions of these op types and all functions that they call, sorted by name."""
     protos: dict[str, FunctionProto] = {}
     waiting = list(op_types)
     while waiting:

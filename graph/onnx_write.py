@@ -52,8 +52,8 @@ from .onnx_functions import MORE_INPUTS, functions, op_type, parameters
 from .onnx_text import input_text, model_text, output_text
 from .storage import is_packed, pack
 
-FORMAT_VERSION = 2
-"""Version of what `model.onnx` and `manifest.json` hold; files of another version are refused."""
+FORMAT_VERSION = 3
+"""The version of `model.onnx` and `manifest.json`; files of another version are refused."""
 
 PRODUCER = "narrowgauge"
 

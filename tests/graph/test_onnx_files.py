@@ -168,7 +168,7 @@ def test_damage_past_the_checksum_gives_a_sound_graph_or_one_sentence(changes, c
         ('{"format": "other"}', "not the manifest"),
         ('{"format": "narrowgauge-build", "format_version": 99}', "format version 99"),
         ('{"format": "narrowgauge-build", "format_version": 1}', "format version 1"),
-        ('{"format": "narrowgauge-build", "format_version": 2}', "damaged at 'narrowgauge'"),
+        ('{"format": "narrowgauge-build", "format_version": 3}', "damaged at 'narrowgauge'"),
     ],
 )
 def test_a_damaged_manifest_is_found(text, message, content, tmp_path):
@@ -245,7 +245,7 @@ def test_functions_are_those_of_this_format_version():
         body = function(name)
         assert body is not None
         digest.update(body.SerializeToString(deterministic=True))
-    assert (FORMAT_VERSION, digest.hexdigest()[:16]) == (2, "b0e592b15c303a4d")
+    assert (FORMAT_VERSION, digest.hexdigest()[:16]) == (3, "520dac8efa33de0f")
 
 
 # Graphs that are refused before they are written
