@@ -20,7 +20,7 @@ from narrowgauge.graph import Graph
 from narrowgauge.graph.level import Sentence
 from narrowgauge.hw.compiler.compile import assemble, compile_graph
 from narrowgauge.hw.compiler.image import Image
-from narrowgauge.hw.compiler.lower import Lowering
+from narrowgauge.hw.compiler.lower import lower
 from narrowgauge.hw.compiler.timing import simulate
 from narrowgauge.hw.isa import MEMORIES, Memory
 from narrowgauge.hw.isa.program import Program
@@ -77,8 +77,7 @@ def frozen(config: ModelConfig) -> Graph:
 
 def encoder_program(graph: Graph, sentences: int = 1) -> Program:
     """The encoder layers alone; their input is taken to be there."""
-    low = Lowering(graph, Image(LANES), graph.metadata.max_length, sentences)
-    low.run()
+    low = lower(graph, Image(LANES), graph.metadata.max_length, sentences)
     tasks = [task for task in low.tasks if task.layer.startswith("encoder.")]
     return assemble(tasks, low.image, graph.metadata.max_length, sentences)[0]
 

@@ -19,7 +19,7 @@ from rich.table import Table
 from narrowgauge.graph import Graph
 from narrowgauge.hw.compiler.compile import assemble, compile_graph
 from narrowgauge.hw.compiler.image import Image
-from narrowgauge.hw.compiler.lower import Lowering
+from narrowgauge.hw.compiler.lower import lower
 from narrowgauge.hw.compiler.timing import simulate
 from narrowgauge.hw.host.packets import IndexColumn, run_packet
 from narrowgauge.hw.isa import Load
@@ -61,8 +61,7 @@ def encoder(name: str, graph: Graph, sentences: int = 1) -> Case:
     """The encoder layers, and the LOADs of index words that every RUN must have."""
     image = Image(LANES)
     longest = graph.metadata.max_length
-    low = Lowering(graph, image, longest, sentences)
-    low.run()
+    low = lower(graph, image, longest, sentences)
     tasks = [t for t in low.tasks if t.layer.startswith("encoder.") or isinstance(t.instruction, Load)]
     program = assemble(tasks, image, longest, sentences)[0]
     return Case(name, program, image.packet(), b"", tuple(low.columns), whole=False)

@@ -1,12 +1,13 @@
-"""Pass: attention as tasks, a head at a time.
+"""Lowering of attention, one head at a time.
 
-Keys lie as they are drained, a feature a word with the keys in the lanes, and are operand A of the scores. Values are
-drained by columns, a token a word with the features of one head in the lanes, and are operand A of the context.
+Keys are stored as they are drained, one feature per word with the keys in the lanes, and are operand A of the scores.
+Values are drained by columns, one token per word with the features of one head in the lanes, and are operand A of the
+context.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -14,27 +15,26 @@ from ...graph import Context, Linear, Scores, Softmax, Step
 from ..host.views import Axis
 from ..isa import Contract, Count, Memory, Space, Stat, Unit
 from ..isa import Softmax as Soft
-from .ir import Access, Buffer, Part, Rows
-
-if TYPE_CHECKING:
-    from .lower import Lowering
+from .ir import Access, Buffer, Part, Rows, Task
+from .lowering import HeadScores, Lowering
+from .products import add_product
 
 
 def lower_scores(low: Lowering, node: Scores) -> None:
-    """Scores of each head and block of queries, with their maximum: keys are operand A, tiles of them loop 2."""
+    """The scores of each head and block of queries, with their maximum. Loop 2 is over the tiles of keys."""
     graph = low.graph
     width = low.width(node.query)
     size = width // node.heads
     fmt = graph.fmt(node.output)
     keys = low.blocks * low.lanes
     for s in range(low.sentences):
-        query, key = low.read(node.query, s), low.whole[node.key, s].buffer
+        query, key = low.rows[node.query, s], low.kv[node.key, s]
         for b in range(low.blocks):
+            scores = []
             for head in range(node.heads):
                 buffer = Buffer(f"{node.output}.{s}.{b}.{head}", Memory.SCORE, keys)
-                slot = Buffer(f"{node.output}.max.{s}.{b}.{head}", Memory.STAT, 1)
-                low.per_head[node.output, s, b, head] = buffer
-                low.per_head[f"{node.output}.max", s, b, head] = slot
+                maximum = Buffer(f"{node.output}.max.{s}.{b}.{head}", Memory.STAT, 1)
+                scores.append(HeadScores(buffer, maximum))
                 start = head * size
                 instruction = Contract(
                     sentence=s,
@@ -51,65 +51,71 @@ def lower_scores(low: Lowering, node: Scores) -> None:
                     bits=fmt.bits,
                     stat=Stat.MAX,
                 )
-                axes = (Axis(low.lanes, 0, 1, (0, 1, 0)), Axis(keys, 1, 0, (0, 0, 1)))
-                low.contract(
-                    node.output,
-                    instruction,
-                    {
-                        "a_base": (key, start),
-                        "b_base": (query.buffers[b], start),
-                        "c_base": (buffer, 0),
-                        "stat_slot": (slot, 0),
-                    },
-                    [Access(key, 0, key.words), Access(query.buffers[b], start, start + size)],
-                    [Access(buffer, 0, keys), Access(slot, 0, 1)],
-                    [Part(node.output, buffer, 0, (head, low.lanes * b, 0), axes)],
+                low.add(
+                    Task(
+                        Unit.ARRAY,
+                        node.output,
+                        instruction,
+                        {
+                            "a_base": (key, start),
+                            "b_base": (query.buffers[b], start),
+                            "c_base": (buffer, 0),
+                            "stat_slot": (maximum, 0),
+                        },
+                        (Access(key, 0, key.words), Access(query.buffers[b], start, start + size)),
+                        (Access(buffer, 0, keys), Access(maximum, 0, 1)),
+                        (_head_part(low, node.output, buffer, b, head),),
+                    )
                 )
+            low.scores[node.output, s, b] = tuple(scores)
 
 
 def lower_softmax(low: Lowering, node: Softmax) -> None:
-    """One SOFTMAX a head and block of queries."""
+    """One SOFTMAX for each head and block of queries."""
     exp_id = low.image.exp(low.graph.constants[node.table].astype(np.int64))
     keys = low.blocks * low.lanes
     for s in range(low.sentences):
         for b in range(low.blocks):
-            for head in range(low.heads[node.input]):
-                source = low.per_head[node.input, s, b, head]
-                slot = low.per_head[f"{node.input}.max", s, b, head]
+            targets = []
+            for head, scores in enumerate(low.scores[node.input, s, b]):
                 target = Buffer(f"{node.output}.{s}.{b}.{head}", Memory.VECTOR, keys)
-                low.per_head[node.output, s, b, head] = target
-                axes = (Axis(low.lanes, 0, 1, (0, 1, 0)), Axis(keys, 1, 0, (0, 0, 1)))
+                targets.append(target)
                 low.add(
-                    Unit.VECTOR,
-                    node.output,
-                    Soft(sentence=s, block=b, exp_id=exp_id),
-                    {"source": (source, 0), "target": (target, 0), "stat_slot": (slot, 0)},
-                    [Access(source, 0, keys), Access(slot, 0, 1)],
-                    [Access(target, 0, keys)],
-                    [Part(node.output, target, 0, (head, low.lanes * b, 0), axes)],
+                    Task(
+                        Unit.VECTOR,
+                        node.output,
+                        Soft(sentence=s, block=b, exp_id=exp_id),
+                        {
+                            "source": (scores.buffer, 0),
+                            "target": (target, 0),
+                            "stat_slot": (scores.maximum, 0),
+                        },
+                        (Access(scores.buffer, 0, keys), Access(scores.maximum, 0, 1)),
+                        (Access(target, 0, keys),),
+                        (_head_part(low, node.output, target, b, head),),
+                    )
                 )
+            low.probabilities[node.output, s, b] = tuple(targets)
 
 
 def lower_context(low: Lowering, node: Context) -> None:
-    """The context of each head and block of queries: values are operand A, the reduction is over the keys."""
+    """The context of each head and block of queries: the reduction is over the keys."""
     graph = low.graph
-    width = low.width(node.output)
-    size = width // node.heads
+    size = low.width(node.output) // node.heads
     fmt = graph.fmt(node.output)
     words = value_words(low, node.value)
-    per_head = words // node.heads
+    words_per_head = words // node.heads
     for s in range(low.sentences):
-        value = low.whole[node.value, s].buffer
-        made = low.rows(node.output, s, Memory.ACT, width)
-        for b in range(low.blocks):
-            for head in range(node.heads):
-                probabilities = low.per_head[node.probabilities, s, b, head]
+        value = low.kv[node.value, s]
+        context = low.new_rows(node.output, s, Memory.ACT)
+        for b, target in enumerate(context.buffers):
+            for head, probabilities in enumerate(low.probabilities[node.probabilities, s, b]):
                 start = head * size
                 instruction = Contract(
                     sentence=s,
                     block=b,
                     nk_source=Count.LENGTH,
-                    n2=per_head,
+                    n2=words_per_head,
                     a_stride2=1,
                     a_stridek=words,
                     b_stridek=1,
@@ -121,31 +127,40 @@ def lower_context(low: Lowering, node: Context) -> None:
                     bits=fmt.bits,
                     is_unsigned=int(not fmt.signed),
                 )
-                axes = (Axis(low.lanes, 0, 1, (1, 0)), Axis(size, 1, 0, (0, 1)))
-                low.contract(
-                    node.output,
-                    instruction,
-                    {
-                        "a_base": (value, head * per_head),
-                        "b_base": (probabilities, 0),
-                        "c_base": (made.buffers[b], start),
-                    },
-                    [Access(value, 0, value.words), Access(probabilities, 0, probabilities.words)],
-                    [Access(made.buffers[b], start, start + size)],
-                    [Part(node.output, made.buffers[b], start, (low.lanes * b, start), axes)],
+                written = Access(target, start, start + size)
+                low.add(
+                    Task(
+                        Unit.ARRAY,
+                        node.output,
+                        instruction,
+                        {
+                            "a_base": (value, head * words_per_head),
+                            "b_base": (probabilities, 0),
+                            "c_base": (target, start),
+                        },
+                        (Access(value, 0, value.words), Access(probabilities, 0, probabilities.words)),
+                        (written,),
+                        low.row_parts(node.output, written, b, start),
+                    )
                 )
 
 
-def values_step(low: Lowering, node: Linear, step: Step, s: int, b: int, source: Rows) -> None:
-    """The last product of attention values, drained by columns: a token a word, a head's features in the lanes."""
-    heads = low.value_heads[node.output]
+def value_words(low: Lowering, value: str) -> int:
+    """Words that one token takes in attention values: each head begins a new word."""
+    heads = _heads(low, value)
+    return heads * -(-(low.width(value) // heads) // low.lanes)
+
+
+def drain_values(low: Lowering, node: Linear, step: Step, s: int, b: int, source: Rows) -> None:
+    """The last product of attention values, drained by columns."""
+    heads = _heads(low, node.output)
     size = step.rows // heads
-    per_head = -(-size // low.lanes)
-    order = np.full((heads, per_head * low.lanes), -1)
+    words_per_head = -(-size // low.lanes)
+    order = np.full((heads, words_per_head * low.lanes), -1)
     order[:, :size] = np.arange(step.rows).reshape(heads, size)
     order = order.reshape(-1)
-    words = heads * per_head
-    buffer, offset = low.whole[node.output, s].buffer, b * low.lanes * words
+    words = heads * words_per_head
+    written = _values_block(low, node.output, s, b)
     instruction = Contract(
         sentence=s,
         block=b,
@@ -163,80 +178,84 @@ def values_step(low: Lowering, node: Linear, step: Step, s: int, b: int, source:
         **low.rounding(node, step),
         **low.bias(node, order),
     )
-    low.issue(
+    task = Task(
+        Unit.ARRAY,
         node.output,
         instruction,
-        {"b_base": (source.buffers[b], 0), "c_base": (buffer, offset)},
-        [source.all_of(b)],
-        [Access(buffer, offset, offset + low.lanes * words)],
-        _value_parts(low, node.output, buffer, offset, b),
-        source,
-        b,
+        {"b_base": (source.buffers[b], 0), "c_base": (written.buffer, written.lo)},
+        (source.all_of(b),),
+        (written,),
+        tuple(_value_parts(low, node.output, written, b)),
     )
+    add_product(low, task, source, b)
 
 
-def turn_values(low: Lowering, node: Linear, s: int, b: int, source: Rows) -> None:
-    """Turns attention values with the identity: from a feature a word to a token a word."""
-    heads = low.value_heads[node.output]
-    size = source.features // heads
-    full, tail = divmod(size, low.lanes)
-    per_head = full + (tail > 0)
-    words = heads * per_head
-    buffer, offset = low.whole[node.output, s].buffer, b * low.lanes * words
-    for tile_from, tile_count, inner in ((0, full, low.lanes), (full, 1, tail)):
-        if not (tile_count and inner):
-            continue
+def turn_values(low: Lowering, node: Linear, s: int, b: int, source: Buffer) -> None:
+    """Transposes attention values by contracting with the identity: from one feature per word to one token per word."""
+    heads = _heads(low, node.output)
+    size = source.words // heads
+    words_per_head = -(-size // low.lanes)
+    written = _values_block(low, node.output, s, b)
+    for first, count, features in _head_tiles(low, size):
         instruction = Contract(
             sentence=s,
             block=b,
             n0=heads,
-            n1=tile_count,
-            nk=inner,
+            n1=count,
+            nk=features,
             a_space=Space.IDENTITY,
             b_stride0=size,
             b_stride1=low.lanes,
             b_stridek=1,
             columns=1,
             rows_source=Count.TOKENS,
-            c_stride0=per_head,
+            c_stride0=words_per_head,
             c_stride1=1,
-            c_stridew=words,
+            c_stridew=heads * words_per_head,
             bits=8,
         )
-        low.contract(
-            node.output,
-            instruction,
-            {
-                "b_base": (source.buffers[b], tile_from * low.lanes),
-                "c_base": (buffer, offset + tile_from),
-            },
-            [source.all_of(b)],
-            [Access(buffer, offset, offset + low.lanes * words)],
-            [],
-        )
+        bases = {"b_base": (source, first * low.lanes), "c_base": (written.buffer, written.lo + first)}
+        reads = (Access(source, 0, source.words),)
+        low.add(Task(Unit.ARRAY, node.output, instruction, bases, reads, (written,)))
 
 
-def value_words(low: Lowering, value: str) -> int:
-    """Words of a token in attention values."""
-    heads = low.value_heads[value]
-    return heads * -(-(low.width(value) // heads) // low.lanes)
+def _heads(low: Lowering, value: str) -> int:
+    """Heads of the attention that reads a value."""
+    (heads,) = {node.heads for node in low.uses[value] if isinstance(node, Context)}
+    return heads
 
 
-def _value_parts(low: Lowering, value: str, buffer: Buffer, offset: int, b: int) -> list[Part]:
-    """Where a block of attention values lies: full words, and the last word of each head if it is not full."""
-    heads = low.value_heads[value]
+def _head_tiles(low: Lowering, size: int) -> Iterator[tuple[int, int, int]]:
+    """The words of a head of `size` features as (first word, words, features per word): full ones, then the rest."""
+    full, rest = divmod(size, low.lanes)
+    if full:
+        yield 0, full, low.lanes
+    if rest:
+        yield full, 1, rest
+
+
+def _values_block(low: Lowering, value: str, s: int, b: int) -> Access:
+    """The words of a block of attention values."""
+    words = low.lanes * value_words(low, value)
+    return Access(low.kv[value, s], b * words, (b + 1) * words)
+
+
+def _head_part(low: Lowering, value: str, buffer: Buffer, b: int, head: int) -> Part:
+    """Scores or probabilities of a head: one key per word, the queries of block `b` in the lanes."""
+    axes = (Axis(low.lanes, 0, 1, (0, 1, 0)), Axis(buffer.words, 1, 0, (0, 0, 1)))
+    return Part(value, buffer, 0, (head, low.lanes * b, 0), axes)
+
+
+def _value_parts(low: Lowering, value: str, written: Access, b: int) -> Iterator[Part]:
+    """A block of attention values: the full words of each head, and its last word if that is not full."""
+    heads = _heads(low, value)
     size = low.width(value) // heads
-    full, tail = divmod(size, low.lanes)
-    per_head = full + (tail > 0)
-    parts = []
-    for tile_from, tile_count, lanes in ((0, full, low.lanes), (full, 1, tail)):
-        if tile_count and lanes:
-            axes = (
-                Axis(low.lanes, heads * per_head, 0, (1, 0)),
-                Axis(heads, per_head, 0, (0, size)),
-                Axis(tile_count, 1, 0, (0, low.lanes)),
-                Axis(lanes, 0, 1, (0, 1)),
-            )
-            origin = (low.lanes * b, tile_from * low.lanes)
-            parts.append(Part(value, buffer, offset + tile_from, origin, axes))
-    return parts
+    words_per_head = -(-size // low.lanes)
+    for first, count, features in _head_tiles(low, size):
+        axes = (
+            Axis(low.lanes, heads * words_per_head, 0, (1, 0)),
+            Axis(heads, words_per_head, 0, (0, size)),
+            Axis(count, 1, 0, (0, low.lanes)),
+            Axis(features, 0, 1, (0, 1)),
+        )
+        yield Part(value, written.buffer, written.lo + first, (low.lanes * b, first * low.lanes), axes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...errors import UserError
@@ -20,7 +20,8 @@ from .emit import emit
 from .frontend import frontend_of
 from .image import Image
 from .ir import Task
-from .lower import Lowering
+from .lower import lower
+from .lowering import Lowering
 from .schedule import Schedule, schedule
 from .streaming import STREAMABLE, stream_constants
 
@@ -137,12 +138,10 @@ def _attempt(
 
     A memory of `rooms` that stays too small is for the caller to find.
     """
+    low = lower(graph, Image(lanes), longest, sentences)
     given = dict(rooms)
     while True:
-        image = Image(lanes)
-        low = Lowering(graph, image, longest, sentences)
-        low.run()
-        streamed = stream_constants(low.tasks, image, given)
+        streamed = stream_constants(low.tasks, low.image, given)
         made = assemble(streamed.tasks, streamed.image, longest, sentences, tight)
         program, plan = made[:2]
         excess = {memory: program.parameters.depth(memory) - rooms[memory] for memory in streamed.memories}
@@ -154,7 +153,7 @@ def _attempt(
 
 
 def assemble(
-    tasks: list[Task], image: Image, longest: int, sentences: int, tight: bool = False
+    tasks: Sequence[Task], image: Image, longest: int, sentences: int, tight: bool = False
 ) -> tuple[Program, Schedule, Allocation, tuple[View, ...]]:
     """The passes after lowering: tasks, all or some of a model's, to a program.
 

@@ -1,25 +1,26 @@
-"""What the passes hand on: buffers without addresses, and tasks, which are instructions that do not know them yet."""
+"""What the passes exchange: buffers without addresses, and tasks, which are instructions that refer to buffers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..host.views import Axis
 from ..isa import Instruction, Memory, Space, Unit
 
 SPACES = {m: Space(m) for m in (Memory.ACT, Memory.VECTOR, Memory.KV, Memory.SCORE, Memory.WIDE)}
-"""Memories that are operands of CONTRACT, under the names they have there."""
+"""The operand space of each memory that holds buffers which CONTRACT reads or writes."""
 
 TABLE_WORDS = 256
-"""Words of a function of one input, and of an exponential table."""
+"""Words of a function table, and of an exponential table."""
 
 STEPS = {"table_id": TABLE_WORDS, "exp_id": TABLE_WORDS}
-"""Fields that count tables instead of words, and the words of one; every other field of `Task.bases` is an address."""
+"""Words per unit of the fields that hold a table number. Every other field of `Task.bases` holds a word address."""
 
 
 @dataclass(frozen=True, eq=False)
 class Buffer:
-    """Words of a memory that live from the first task that writes them to the last that reads them."""
+    """Words of a memory that are in use from the first task that writes them to the last task that reads them."""
 
     name: str
     memory: Memory
@@ -35,28 +36,23 @@ class Access:
     hi: int
 
     def overlaps(self, other: Access) -> bool:
-        """Whether both touch a word."""
+        """Whether the two accesses have a word in common."""
         return self.buffer is other.buffer and self.lo < other.hi and other.lo < self.hi
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A value with a feature a word and tokens in the lanes: one buffer a block.
+    """A value stored with one feature per word and one token per lane: one buffer per token block.
 
     Attributes:
         buffers: by block.
-        features: words of each.
-        cuts: feature counts at which tasks that write it end.
+        features: words of each buffer.
+        cuts: the feature counts at which the tasks that write the value end; empty if one task writes each buffer.
     """
 
     buffers: tuple[Buffer, ...]
     features: int
     cuts: tuple[int, ...] = ()
-
-    @property
-    def space(self) -> Space:
-        """Its memory, as an operand."""
-        return SPACES[self.buffers[0].memory]
 
     def all_of(self, block: int) -> Access:
         """All words of a block."""
@@ -64,15 +60,8 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Whole:
-    """A value in one buffer for all blocks: keys, values."""
-
-    buffer: Buffer
-
-
-@dataclass(frozen=True)
 class Part:
-    """A part of a value that a task writes: a `views.View` whose instruction and base are not known yet."""
+    """A part of a value that a task writes: a `views.View` whose instruction number and address are not yet known."""
 
     value: str
     buffer: Buffer
@@ -82,43 +71,43 @@ class Part:
     before_table: bool = False
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Task:
-    """An instruction before it has addresses and waits.
+    """An instruction whose addresses and waits are not yet known.
 
     Attributes:
-        unit: that executes it.
-        layer: what it belongs to, for reports.
-        instruction: complete but for the fields of `bases`, and the waits.
-        bases: fields that hold an address, or the number of a table (`STEPS`): the buffer, and an offset in it.
-        reads, writes: what it touches of buffers.
+        unit: the unit that executes it.
+        layer: the layer that it belongs to, for reports.
+        instruction: complete except for the fields in `bases` and the waits.
+        bases: for each field that holds an address or a table number (`STEPS`), a buffer and an offset in it.
+        reads, writes: the accesses to buffers.
         parts: the values that it writes.
         after: the task that must stand directly before it in the list of its unit.
-        behind: tasks that must be done before, whatever they write.
+        behind: further tasks that must have retired before it starts.
     """
 
     unit: Unit
     layer: str
     instruction: Instruction
-    bases: dict[str, tuple[Buffer, int]] = field(default_factory=dict)
-    reads: list[Access] = field(default_factory=list)
-    writes: list[Access] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
+    bases: Mapping[str, tuple[Buffer, int]] = field(default_factory=dict)
+    reads: tuple[Access, ...] = ()
+    writes: tuple[Access, ...] = ()
+    parts: tuple[Part, ...] = ()
     after: Task | None = None
-    behind: list[Task] = field(default_factory=list)
+    behind: tuple[Task, ...] = ()
 
 
-def dependencies(tasks: list[Task]) -> dict[Task, list[Task]]:
-    """For each task the earlier ones that write what it reads, and those that it must come behind."""
+def dependencies(tasks: Iterable[Task]) -> dict[Task, list[Task]]:
+    """For each task, the earlier tasks that write what it reads, and those in `behind`."""
     writers: dict[Buffer, list[tuple[Access, Task]]] = {}
-    found: dict[Task, list[Task]] = {}
+    needs: dict[Task, list[Task]] = {}
     for task in tasks:
-        found[task] = [
+        needs[task] = [
             writer
             for read in task.reads
             for access, writer in writers.get(read.buffer, ())
             if access.overlaps(read)
-        ] + [other for other in task.behind if other in found]
+        ] + [other for other in task.behind if other in needs]
         for write in task.writes:
             writers.setdefault(write.buffer, []).append((write, task))
-    return found
+    return needs

@@ -48,7 +48,9 @@ class Schedule:
     needs: dict[Task, list[Task]]
 
 
-def schedule(tasks: list[Task], longest: int, sentences: int, lanes: int, tight: bool = False) -> Schedule:
+def schedule(
+    tasks: Sequence[Task], longest: int, sentences: int, lanes: int, tight: bool = False
+) -> Schedule:
     """Orders tasks for sentences of all lengths.
 
     Args:
@@ -72,7 +74,7 @@ def schedule(tasks: list[Task], longest: int, sentences: int, lanes: int, tight:
 
 
 def _place(
-    tasks: list[Task], lengths: Sequence[int], lanes: int, fixed: Sequence[list[Task]], tight: bool
+    tasks: Sequence[Task], lengths: Sequence[int], lanes: int, fixed: Sequence[list[Task]], tight: bool
 ) -> Schedule:
     """List scheduling; tasks in `fixed`, by unit, keep their order."""
     needs = dependencies(tasks)
@@ -133,7 +135,7 @@ def _place(
     return Schedule(lists, (slots,), needs)
 
 
-def _chains(tasks: list[Task]) -> dict[Task, list[Task]]:
+def _chains(tasks: Sequence[Task]) -> dict[Task, list[Task]]:
     """For each task the tasks that stand one directly after the other, from the first on."""
     chains: dict[Task, list[Task]] = {}
     for task in tasks:

@@ -12,8 +12,9 @@ same in every run.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -48,87 +49,161 @@ class Streamed:
     """A model some of whose constants are streamed.
 
     Attributes:
-        tasks: with the LOADs among them.
-        image: the constants that stay.
+        tasks: of the model, with the LOADs of streamed constants among them.
+        image: the constants that stay in the engine.
         content: what each LOAD brings.
     """
 
-    tasks: list[Task]
+    tasks: tuple[Task, ...]
     image: Image
-    content: dict[Task, bytes]
+    content: Mapping[Task, bytes]
 
     @property
     def memories(self) -> set[Memory]:
-        """Those that something is streamed to."""
+        """The memories that constants are streamed to."""
         return {write.buffer.memory for load in self.content for write in load.writes}
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Use:
+    """A field of a task's instruction that refers to a constant, `offset` words after its start."""
+
+    task: Task
+    name: str
+    offset: int
+
+
+@dataclass(frozen=True)
 class _Constant:
-    """One constant of a memory: its place in the image, and who uses it, by which field."""
+    """One constant of a memory.
+
+    Attributes:
+        memory: where it is.
+        content: its beats.
+        words: its size in words of the memory.
+        uses: who reads it, in the order of the tasks.
+    """
 
     memory: Memory
     content: bytes
-    start: int
     words: int
-    uses: list[tuple[Task, str]] = field(default_factory=list)
-    stays: bool = False
+    uses: tuple[_Use, ...]
+
+    @property
+    def stays(self) -> bool:
+        """Whether it is read before anything could be brought."""
+        return any(_early(use.task.instruction, use.name) for use in self.uses)
 
 
-def stream_constants(tasks: list[Task], image: Image, rooms: Mapping[Memory, int]) -> Streamed:
-    """Changes tasks so that the model needs no more words of some memories than there is room for.
+def stream_constants(tasks: Sequence[Task], image: Image, rooms: Mapping[Memory, int]) -> Streamed:
+    """The model with constants streamed, so that it needs no more words of some memories than there is room for.
 
-    A memory for which that can't be done keeps all that it has.
+    A memory for which that is impossible keeps all its constants.
 
     Args:
-        tasks: of the whole model, in order; they are changed.
+        tasks: of the whole model, in order.
         image: all its constants.
         rooms: words of memories among `STREAMABLE`.
     """
-    rings: dict[Memory, int] = {}
-    chosen: list[_Constant] = []
-    # Rows of embeddings are read by the port that a LOAD into WEIGHT writes with: the first one waits until they are.
+    addresses: dict[Task, dict[str, int]] = {}
+    ring_words: dict[Memory, int] = {}
+    streamed: list[_Constant] = []
+    # Rows of embeddings are read by the port that a LOAD into WEIGHT writes with: the first LOAD waits for them.
     port: dict[Memory, list[Task]] = {}
     for memory in STREAMABLE:
         constants = _constants(tasks, image, memory)
         leaving = _choice(constants, rooms.get(memory, image.depth.get(memory, 0)))
         if leaving:
-            image = _resident(image, memory, constants, leaving)
-            rings[memory] = rooms[memory] - image.depth[memory]
-            chosen += [part for number in sorted(leaving) for part in _by_layer(constants[number])]
-            port[memory] = [task for c in constants if c.stays for task, name in c.uses if name != "a_base"]
+            resident = [constant for number, constant in enumerate(constants) if number not in leaving]
+            image = _resident(image, memory, resident, addresses)
+            ring_words[memory] = rooms[memory] - image.depth[memory]
+            streamed += [part for number in sorted(leaving) for part in _by_layer(constants[number])]
+            port[memory] = [u.task for c in resident if c.stays for u in c.uses if u.name != "a_base"]
     order = {task: number for number, task in enumerate(tasks)}
-    chosen.sort(key=lambda constant: order[constant.uses[0][0]])
-    content: dict[Task, bytes] = {}
-    before: dict[Task, list[Task]] = {}
-    windows: dict[Memory, list[_Constant]] = {memory: [] for memory in rings}
+    streamed.sort(key=lambda constant: order[constant.uses[0].task])
+    return _with_loads(tasks, image, addresses, _rings(tasks, streamed, ring_words, port))
+
+
+@dataclass(frozen=True)
+class _Brought:
+    """A streamed constant in its buffer, and the tasks that its LOAD must come behind (other LOADs aside)."""
+
+    constant: _Constant
+    buffer: Buffer
+    behind: tuple[Task, ...]
+
+
+def _rings(
+    tasks: Sequence[Task],
+    constants: Sequence[_Constant],
+    ring_words: Mapping[Memory, int],
+    port: Mapping[Memory, Sequence[Task]],
+) -> list[_Brought]:
+    """Gives each streamed constant a buffer. Its LOAD waits for the uses of the constants whose words it needs."""
+    brought: list[_Brought] = []
+    windows: dict[Memory, deque[_Constant]] = {memory: deque() for memory in ring_words}
     # The packet begins with the index words.
     behind = [task for task in tasks if isinstance(task.instruction, Load)]
-    for number, constant in enumerate(chosen):
-        memory, words, window = constant.memory, constant.words, windows[constant.memory]
-        while words + sum(other.words for other in window) > rings[memory]:
-            behind += [task for task, _ in window.pop(0).uses]
+    for number, constant in enumerate(constants):
+        memory, window = constant.memory, windows[constant.memory]
+        while constant.words + sum(other.words for other in window) > ring_words[memory]:
+            behind += [use.task for use in window.popleft().uses]
+        if all(other.constant.memory is not memory for other in brought):
+            behind += port[memory]
         window.append(constant)
-        first = constant.uses[0][0]
-        buffer = Buffer(f"{first.layer}.{memory.name.lower()}.{number}", memory, words)
-        load = Task(
-            Unit.STREAM,
-            first.layer,
-            Load(memory=memory, count=words),
-            {"base": (buffer, 0)},
-            writes=[Access(buffer, 0, words)],
-            behind=behind + port.pop(memory, []),
+        layer = constant.uses[0].task.layer
+        buffer = Buffer(f"{layer}.{memory.name.lower()}.{number}", memory, constant.words)
+        brought.append(_Brought(constant, buffer, tuple(behind)))
+        behind = []
+    return brought
+
+
+def _with_loads(
+    tasks: Sequence[Task],
+    image: Image,
+    addresses: Mapping[Task, Mapping[str, int]],
+    brought: Sequence[_Brought],
+) -> Streamed:
+    """The tasks again, with the addresses of what stays, the buffers of what is streamed, and its LOADs."""
+    buffers: dict[Task, dict[str, tuple[Buffer, int]]] = {}
+    for item in brought:
+        for use in item.constant.uses:
+            buffers.setdefault(use.task, {})[use.name] = (item.buffer, use.offset)
+    waiting = deque(brought)
+    changed: dict[Task, Task] = {}
+    result: list[Task] = []
+    content: dict[Task, bytes] = {}
+    previous: tuple[Task, ...] = ()
+    for task in tasks:
+        while waiting and waiting[0].constant.uses[0].task is task:
+            item = waiting.popleft()
+            buffer = item.buffer
+            load = Task(
+                Unit.STREAM,
+                task.layer,
+                Load(memory=buffer.memory, count=buffer.words),
+                {"base": (buffer, 0)},
+                writes=(Access(buffer, 0, buffer.words),),
+                # Each LOAD comes behind the one before it: this is the order of the packet. Uses in later tasks, of
+                # another sentence, can't be waited for: while they are to come, `allocate` keeps the words apart.
+                behind=previous + tuple(changed[other] for other in item.behind if other in changed),
+            )
+            content[load] = item.constant.content
+            result.append(load)
+            previous = (load,)
+        bases = buffers.get(task, {})
+        fields: dict[str, Any] = dict.fromkeys(bases, 0)
+        fields |= {name: address // STEPS.get(name, 1) for name, address in addresses.get(task, {}).items()}
+        changed[task] = replace(
+            task,
+            instruction=replace(task.instruction, **fields),
+            bases={**task.bases, **bases},
+            reads=(*task.reads, *(Access(buffer, 0, buffer.words) for buffer, _ in bases.values())),
+            after=None if task.after is None else changed[task.after],
+            behind=tuple(changed[other] for other in task.behind),
         )
-        # In this order, which is that of the packet.
-        behind = [load]
-        content[load] = constant.content
-        before.setdefault(first, []).append(load)
-        for task, name in constant.uses:
-            task.bases[name] = (buffer, _address(task, name) - constant.start)
-            _set(task, name, 0)
-            task.reads.append(Access(buffer, 0, words))
-    found = [one for task in tasks for one in (*before.get(task, ()), task)]
-    return Streamed(found, image, content)
+        result.append(changed[task])
+    return Streamed(tuple(result), image, content)
 
 
 def _constants(tasks: Sequence[Task], image: Image, memory: Memory) -> list[_Constant]:
@@ -137,21 +212,21 @@ def _constants(tasks: Sequence[Task], image: Image, memory: Memory) -> list[_Con
     parts = image.words.get(memory, ())
     sizes = [len(part) // word for part in parts]
     starts = list(accumulate(sizes, initial=0))
-    found = [_Constant(memory, *one) for one in zip(parts, starts, sizes, strict=False)]
+    uses: list[list[_Use]] = [[] for _ in parts]
     for task in tasks:
         for name in _fields(task.instruction, memory):
-            constant = found[bisect_right(starts, _address(task, name)) - 1]
-            constant.uses.append((task, name))
-            constant.stays |= _early(task.instruction, name)
-    return found
+            address = getattr(task.instruction, name) * STEPS.get(name, 1)
+            number = bisect_right(starts, address) - 1
+            uses[number].append(_Use(task, name, address - starts[number]))
+    return [_Constant(memory, *one) for one in zip(parts, sizes, map(tuple, uses), strict=True)]
 
 
 def _by_layer(constant: _Constant) -> list[_Constant]:
     """A constant once for each layer that uses it: what one layer brings is gone when a later one needs it."""
-    layers: dict[str, list[tuple[Task, str]]] = {}
-    for task, name in constant.uses:
-        layers.setdefault(task.layer, []).append((task, name))
-    return [replace(constant, uses=uses) for uses in layers.values()]
+    layers: dict[str, list[_Use]] = {}
+    for use in constant.uses:
+        layers.setdefault(use.task.layer, []).append(use)
+    return [replace(constant, uses=tuple(uses)) for uses in layers.values()]
 
 
 def _fields(instruction: Instruction, memory: Memory) -> Iterator[str]:
@@ -210,23 +285,14 @@ def _spread(constants: Sequence[_Constant], movable: Sequence[int], percent: int
     return chosen
 
 
-def _resident(image: Image, memory: Memory, constants: Sequence[_Constant], leaving: set[int]) -> Image:
-    """The image of what stays, closed up; whoever uses it finds it there."""
-    kept = [constant for number, constant in enumerate(constants) if number not in leaving]
+def _resident(
+    image: Image, memory: Memory, kept: Sequence[_Constant], addresses: dict[Task, dict[str, int]]
+) -> Image:
+    """The image with `kept` as the only constants of a memory; enters their new `addresses`."""
     depth = 0
     for constant in kept:
-        for task, name in constant.uses:
-            _set(task, name, _address(task, name) - constant.start + depth)
+        for use in constant.uses:
+            addresses.setdefault(use.task, {})[use.name] = depth + use.offset
         depth += constant.words
     words = dict(image.words) | {memory: [constant.content for constant in kept]}
     return Image(image.lanes, words, dict(image.depth) | {memory: depth})
-
-
-def _address(task: Task, name: str) -> int:
-    value: int = getattr(task.instruction, name)
-    return value * STEPS.get(name, 1)
-
-
-def _set(task: Task, name: str, address: int) -> None:
-    changes: dict[str, Any] = {name: address // STEPS.get(name, 1)}
-    task.instruction = replace(task.instruction, **changes)
