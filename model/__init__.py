@@ -1,1 +1,1 @@
-"""The PyTorch half: layers, quantizers, data, training, and freezing into an integer graph."""
+"""The PyTorch side: layers, quantizers, training, and freezing into an integer graph."""

@@ -1,20 +1,21 @@
-"""The folder of a training run: what is in it, written atomically, and read with checks.
+"""The folder of a training run: its files, written atomically and checked when they are read.
 
-    config.json            the `RunConfig`, sizes of the data filled in
+    config.json            the `RunConfig`, with the sizes of the data
     tokenizer.json         the vocabulary
     labels.json            the names of classes and slot tags
     data.json              the source of the data, its counts and its digest
     float.safetensors      the best weights of the float stage
     quantized.safetensors  the best weights and thresholds of the quantization-aware stage
-    last.safetensors       the whole state of the training, to resume from
-    history.json           one record an epoch
+    last.safetensors       the full training state, to resume from
+    history.json           one record per epoch
     metrics.json           the scores of the best weights
-    train.log              what training printed, with times
+    train.log              the output of training, with times
 
-Every file but the log carries `FORMAT_VERSION`: JSON in its key "format_version", safetensors in their metadata.
-The state of the training is one file, its counters in the metadata, so that no interruption can part them.
+Every file except the log has `FORMAT_VERSION`: JSON files in the key "format_version", safetensors files in the
+metadata. The training state is one file with its counters in the metadata, so that an interruption cannot separate
+the two.
 
-The same training gives the same bytes, but for the log: no file holds a time, and what it holds has a fixed order.
+A repeated training writes the same bytes, except for the log: no file holds a time, and all content is ordered.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ FORMAT_VERSION = 1
 
 Stage = Literal["float", "quantized"]
 STAGES: tuple[Stage, ...] = ("float", "quantized")
-"""The stages of a training, in order; each leaves a checkpoint of its name."""
+"""The stages of a training, in order. Each writes a checkpoint of the same name."""
 
 MODES: dict[Stage, Mode] = {"float": Mode.FLOAT, "quantized": Mode.QUANTIZED}
 
@@ -70,10 +71,10 @@ _VERSION_KEY = "format_version"
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A trained model with all that is needed to use it.
+    """A trained model with everything that is needed to use it.
 
     Attributes:
-        stage: which checkpoint its weights are.
+        stage: the checkpoint that the weights come from.
         config: of model, training and tokenizer.
         tokenizer, labels: from words to ids, from logits to names.
         model: in `eval()`, its quantizers in the mode of the stage.
@@ -96,13 +97,13 @@ def load_run(path: Path, stage: Stage | None = None) -> Run:
 
     Args:
         path: folder of the run.
-        stage: None: "quantized" if the run has got that far, else "float".
+        stage: None: "quantized" if the run has that checkpoint, otherwise "float".
 
     Raises:
         UserError: a file is missing, damaged, of another format version, or does not fit the others.
     """
     if not path.is_dir():
-        raise UserError(f"{path} is not a folder; give one that `narrowgauge train` wrote.")
+        raise UserError(f"{path} is not a folder; give a run folder written by `narrowgauge train`.")
     if stage is None:
         stage = "quantized" if weights_file(path, "quantized").exists() else "float"
     config, tokenizer, labels = read_description(path)
@@ -114,7 +115,7 @@ def load_run(path: Path, stage: Stage | None = None) -> Run:
 
 
 def write_description(path: Path, config: RunConfig, tokenizer: Tokenizer, labels: Labels) -> None:
-    """Writes configuration, tokenizer and labels; the configuration last: where it is, all are."""
+    """Writes tokenizer, labels and, last, the configuration: if it exists, so do the others."""
     write_record(path / TOKENIZER, tokenizer.to_json())
     write_record(path / LABELS, labels.to_json())
     write_record(path / CONFIG, {"config": to_dict(config)})
@@ -144,7 +145,7 @@ def read_record(path: Path) -> dict[str, Any]:
     """What `write_record` wrote, without the version.
 
     Raises:
-        UserError: the file is missing, is no JSON object, or is of another version.
+        UserError: the file is missing, does not hold a JSON object, or has another version.
     """
     value = read_json(path)
     if not isinstance(value, dict):
@@ -154,25 +155,25 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-    """Writes tensors, and with them `state`, which is anything that JSON can hold. The same give the same bytes.
+    """Writes tensors and `state`, any JSON value, to one file. Equal content gives equal bytes.
 
     Raises:
-        NotFiniteError: a number of a tensor is not finite; nothing is written.
+        NotFiniteError: an element of a tensor is not finite; nothing is written.
     """
     check_finite(tensors.items())
     content = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     metadata = {_VERSION_KEY: str(FORMAT_VERSION), "state": json.dumps(state, allow_nan=False)}
 
-    # Not `save_file`: what it raises at a full disk looks like a fault of the tensors.
+    # Not `save_file`: its error for a full disk looks like an error in the tensors.
     write_atomic(path, _sort_header(save(content, metadata)))
 
 
 def _sort_header(file: bytes) -> bytes:
-    """A safetensors file with the names in its header in order: the library writes metadata in that of a hash."""
+    """A safetensors file with a sorted header: the library writes metadata in the order of a hash table."""
     (size,) = struct.unpack_from("<Q", file)
     header = json.dumps(json.loads(file[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
     if len(header) > size:
-        raise ValueError(f"the header takes {len(header)} bytes in order and {size} as it is")
+        raise ValueError(f"the sorted header has {len(header)} bytes, more than the original {size}")
     return file[:8] + header.ljust(size) + file[8 + size :]
 
 
@@ -185,30 +186,30 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         readable_file(path, _MOST_BYTES)
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist; finish the training that would have written it.") from None
+        raise UserError(f"{path} does not exist; finish the training that writes it.") from None
     with (
         refusing(f"{path} is damaged", "restore it or train again"),
         safetensors.safe_open(path, framework="pt") as file,
     ):
         metadata = file.metadata() or {}
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dictionary
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dictionary
     _check_version(path, metadata.get(_VERSION_KEY))
     try:
         state = parse_json(metadata["state"])
     except (KeyError, ValueError, RecursionError):
         state = None
     if not isinstance(state, dict):
-        raise UserError(f"{path} has lost its metadata; restore it or train again.")
+        raise UserError(f"{path} has no valid metadata; restore it or train again.")
     name = first_not_finite(tensors.items())
     if name is not None:
         raise UserError(
-            f"{path} holds numbers in {printable(name)} that are not finite; restore it or train again."
+            f"{path} holds values in {printable(name)} that are not finite; restore it or train again."
         )
     return tensors, state
 
 
 def load_weights(model: nn.Module, path: Path) -> dict[str, Any]:
-    """Puts the weights of a checkpoint into `model` and returns the state that is stored with them.
+    """Loads the weights of a checkpoint into `model` and returns the state stored with them.
 
     Raises:
         UserError: the file can't be read, or holds other tensors or shapes than the model.
@@ -219,37 +220,39 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, Any]:
 
 
 def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Puts `tensors`, read from `path`, into `model`.
+    """Loads `tensors`, read from `path`, into `model`.
 
     Raises:
-        UserError: they are not those of the model.
+        UserError: they do not match the model.
     """
     check_tensors(model, tensors, path)
     model.load_state_dict(dict(tensors))
 
 
 def check_tensors(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Checks that `tensors`, read from `path`, are those of `model`: names, shapes, types, thresholds in range.
+    """Checks that `tensors`, read from `path`, match `model`: names, shapes, types, thresholds in range.
 
     Raises:
-        UserError: they are not.
+        UserError: they do not.
     """
     for name, expected in model.state_dict().items():
         found = tensors.get(name)
         if found is None:
-            raise UserError(f"{path} lacks the tensor {name}; it belongs to another configuration.")
+            raise UserError(f"{path} has no tensor {name}; it belongs to another configuration.")
         if found.shape != expected.shape or found.dtype != expected.dtype:
             raise UserError(
-                f"{path} holds {name} as {_kind(found)} where the model has {_kind(expected)}; it belongs to "
+                f"{path}: {name}: expected {_kind(expected)}, got {_kind(found)}; the file belongs to "
                 "another configuration."
             )
     extra = sorted(set(tensors) - set(model.state_dict()))
     if extra:
-        raise UserError(f"{path} holds {printable(extra[0])}, too many; it belongs to another configuration.")
+        raise UserError(
+            f"{path} holds an unexpected tensor {printable(extra[0])}; it belongs to another configuration."
+        )
     for name in tensors:
         if name.endswith("log2_t") and not abs(float(tensors[name])) <= MAX_LOG2:
             raise UserError(
-                f"{path} holds {name} = {float(tensors[name]):g}, but thresholds are from {-MAX_LOG2} to {MAX_LOG2}; "
+                f"{path}: {name} must be from {-MAX_LOG2} to {MAX_LOG2}, got {float(tensors[name]):g}; "
                 "restore it or train again."
             )
 
@@ -260,8 +263,8 @@ def _kind(tensor: Tensor) -> str:
 
 def _check_version(path: Path, found: object) -> None:
     if str(found) != str(FORMAT_VERSION):
-        version = "no format version" if found is None else f"format version {printable(str(found), 20)}"
+        version = "none" if found is None else printable(str(found), 20)
         raise UserError(
-            f"{path} has {version} and this narrowgauge reads {FORMAT_VERSION}; train again, or use the "
-            "narrowgauge that wrote it."
+            f"{path}: expected format version {FORMAT_VERSION}, got {version}; train again, or use the "
+            "version of narrowgauge that wrote it."
         )

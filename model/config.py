@@ -1,4 +1,4 @@
-"""The configuration of a model and of its training: frozen, typed, checked, read from and written to JSON or TOML."""
+"""The configuration of a model and of its training: frozen, typed, validated, read and written as JSON or TOML."""
 
 from __future__ import annotations
 
@@ -70,17 +70,17 @@ Calibration = Literal["max", "percentile", "mse"]
 class LinearConfig:
     """A linear layer.
 
-    Lists go from the output to the input, in the order of the cores. In `model.feedforward` they are those of the layer
-    from `dim` to `ffn`; where these two differ, the layer back has the same lists in reverse order.
+    Lists are ordered from the output to the input, like the cores. In `model.feedforward` they describe the layer from
+    `dim` to `ffn`. Where these two differ, the layer from `ffn` to `dim` has the same lists in reverse order.
 
     Attributes:
-        kind: Format of the weight: a tensor train, a product of two matrices, or one matrix.
-        rank: Rank of the tensor train, one for all inner bonds or one for each; a low-rank layer takes the largest.
-        out_modes: Modes of the output of a tensor train; empty: `modes` balanced ones.
-        in_modes: Modes of its input; empty: `modes` balanced ones.
-        modes: How many modes to factorize each side into, where they are not given.
-        plan: Order of the products of a tensor train; in a quantized layer it fixes where intermediates are rounded.
-        bits: Width of the cores, one for all or one for each; other formats than the tensor train take the first ones.
+        kind: Format of the weight: tensor train, product of two matrices, or one matrix.
+        rank: Rank of the tensor train, one for all inner bonds or one for each. A low-rank layer uses the largest.
+        out_modes: Modes of the output of a tensor train. Empty: `modes` balanced ones.
+        in_modes: Modes of the input of a tensor train. Empty: `modes` balanced ones.
+        modes: Number of modes of each side, where the modes are not given.
+        plan: Order of the products of a tensor train. In a quantized layer it determines where results are rounded.
+        bits: Width of the cores, one for all or one for each. Formats with fewer matrices use the first widths.
     """
 
     kind: LinearKind = "tt"
@@ -97,13 +97,13 @@ class EmbeddingConfig:
     """The token embedding.
 
     Attributes:
-        kind: A tensor-train matrix, or a table.
+        kind: Tensor-train matrix, or dense table.
         rank: Rank of the tensor-train matrix, one for all inner bonds or one for each.
-        vocab_modes: Modes of the vocabulary; their product is at least its size, the rest is padding. Empty: balanced
-            ones.
-        dim_modes: Modes of the features, one for each mode of the vocabulary. Empty: balanced ones.
-        modes: How many cores, where modes are not given.
-        bits: Width of the cores, one for all or one for each; a table takes the first.
+        vocab_modes: Modes of the vocabulary. Their product must be at least its size; the excess is padding. Empty:
+            balanced modes.
+        dim_modes: Modes of the features, one for each mode of the vocabulary. Empty: balanced modes.
+        modes: Number of cores, where the modes are not given.
+        bits: Width of the cores, one for all or one for each. A dense table uses the first.
     """
 
     kind: Literal["ttm", "dense"] = "ttm"
@@ -119,15 +119,15 @@ class ModelConfig:
     """A BERT-style encoder with its heads.
 
     Attributes:
-        dim: Features of a token; the limit is what one LayerNorm covers.
+        dim: Features of a token. The limit is the largest LayerNorm.
         layers: Encoder layers.
-        heads: Attention heads; divides `dim`.
+        heads: Attention heads; must divide `dim`.
         ffn: Features inside the feed-forward block.
         max_length: Tokens of the longest sentence, [CLS] included.
         vocab_size: Entries of the vocabulary. Training sets it from the data.
-        labels: Classes. Training sets it from the data.
-        tags: Slot tags; 0: no slot head. Training sets it from the data.
-        segments: Two segments, for sentence pairs. Training sets it where the data has pairs.
+        labels: Number of classes. Training sets it from the data.
+        tags: Number of slot tags; 0: no slot head. Training sets it from the data.
+        segments: Whether the model has two segments, for sentence pairs. Training sets it from the data.
         activation: Function inside the feed-forward block.
         embedding: Format of the token embedding.
         attention: Format of the four layers of an attention block.
@@ -135,8 +135,8 @@ class ModelConfig:
         pooler: Format of the layer before the label head.
         head: Format of the label head and the slot head.
         overrides: Formats of single layers by module name, for instance "encoder.0.attention.query".
-        activation_bits: Width of activations and of intermediates.
-        residual_bits: Width of the residual stream and of the logits.
+        activation_bits: Width of activations and intermediates.
+        residual_bits: Width of the residual stream and the logits.
     """
 
     dim: Dim = 256
@@ -180,34 +180,35 @@ class ModelConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class TrainingConfig:
-    """How a model is trained: a float stage, calibration, a quantization-aware stage.
+    """The training of a model: a float stage, calibration, a quantization-aware stage.
 
     Attributes:
-        epochs: Epochs of the float stage; with 0 and a float checkpoint in the folder, training starts from that.
-        qat_epochs: Epochs of the quantization-aware stage; a model needs 1 or more to be exported.
+        epochs: Epochs of the float stage. With 0, training starts from the float checkpoint in the folder, if any.
+        qat_epochs: Epochs of the quantization-aware stage. Export needs at least 1.
         batch_size: Sentences of one step.
         lr: Peak learning rate of the float stage (AdamW, linear warm-up, cosine to zero).
         qat_lr: Peak learning rate of the quantization-aware stage.
-        core_lr_factor: Factor of the learning rates for the cores of tensor-train and low-rank layers: their product
-            moves with every core, and so farther than a dense weight.
+        core_lr_factor: Factor of the learning rates for the cores of tensor-train and low-rank layers. Their product
+            changes with every core, so it moves farther than a dense weight.
         ttm_lr_factor: Factor of the learning rates for the cores of a tensor-train matrix. AdamW takes large steps
-            where gradients are rare, as in a row of a dense table; cores are shared by many words and miss those.
+            where gradients are rare, as in a row of a dense table. Cores are shared by many words, so their rates are
+            multiplied by this factor instead.
         scale_lr: Peak learning rate of the log2 thresholds.
-        weight_decay: Of AdamW. Not applied to biases, LayerNorm parameters and thresholds.
+        weight_decay: Weight decay of AdamW. Not applied to biases, LayerNorm parameters and thresholds.
         warmup: Share of a stage's steps in which the learning rate rises to its peak.
-        clip: Norm that gradients are clipped to; 0: not at all.
-        dropout: Share of embeddings, attention probabilities and block outputs that is dropped in the float stage.
+        clip: Norm that gradients are clipped to; 0: no clipping.
+        dropout: Dropout of embeddings, attention probabilities and block outputs in the float stage.
         qat_dropout: The same in the quantization-aware stage.
-        word_dropout: Share of the words that training replaces by the unknown word.
-        label_smoothing: Of the label loss and the slot loss.
-        slot_weight: Weight of the slot loss next to the label loss.
-        distill_weight: Share of the teacher's soft targets in the loss, where there is a teacher.
-        distill_temperature: Both models' logits are divided by it in the soft loss.
-        calibration: How thresholds are set before the quantization-aware stage.
-        percentile: Percentile of the magnitudes that the calibration `percentile` takes.
-        calibration_batches: Batches that calibration sees.
-        frozen_share: Last share of the quantization-aware steps, in which the thresholds do not change.
-        seed: Seed of everything random.
+        word_dropout: Share of the words that training replaces with the unknown word.
+        label_smoothing: Label smoothing of the label loss and the slot loss.
+        slot_weight: Weight of the slot loss relative to the label loss.
+        distill_weight: Share of the teacher's soft targets in the loss, if there is a teacher.
+        distill_temperature: Divisor of the logits of both models in the soft loss.
+        calibration: Method that sets the thresholds before the quantization-aware stage.
+        percentile: Percentile of the magnitudes for the calibration method `percentile`.
+        calibration_batches: Number of batches used for calibration.
+        frozen_share: Share of the quantization-aware steps, at the end, in which the thresholds are frozen.
+        seed: Seed of all random numbers.
     """
 
     epochs: Epochs = 20
@@ -242,10 +243,10 @@ class TokenizerConfig:
     Attributes:
         kind: One token for each word, or WordPiece.
         lower: Whether words are lower-cased.
-        min_count: Words seen less often in training are unknown (kind `word`).
+        min_count: Words that are rarer than this in the training data are unknown (kind `word`).
         vocab_size: Entries of the vocabulary (kind `wordpiece`).
-        words: What cuts a sentence into words: `whitespace`, `punctuation`, or `auto` for what fits the format of the
-            data; training writes down which.
+        words: How a sentence is split into words: at `whitespace`, at `punctuation`, or `auto` for the choice that fits
+            the format of the data. Training records the choice.
     """
 
     kind: Literal["word", "wordpiece"] = "word"
@@ -257,13 +258,13 @@ class TokenizerConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class RunConfig:
-    """All of a training run that a file can say.
+    """The configuration of a training run.
 
     Attributes:
-        name: Of the model, for the reader: printable characters.
+        name: Name of the model, in printable characters.
         model: The model.
-        training: How it is trained.
-        tokenizer: How sentences become tokens.
+        training: Training.
+        tokenizer: Tokenizer.
     """
 
     name: Name = "custom"
@@ -273,7 +274,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         if not self.name.isprintable():
-            raise ValueError(f"name must have printable characters only, got {self.name!a}")
+            raise ValueError(f"name must consist of printable characters, got {self.name!a}")
 
 
 _ADAPTER: TypeAdapter[RunConfig] = TypeAdapter(RunConfig)
@@ -289,17 +290,17 @@ def from_dict(value: Any, source: str = "the configuration") -> RunConfig:
     """The configuration from plain JSON values.
 
     Raises:
-        UserError: an unknown key, a wrong type or a value out of range, naming one and `source`.
+        UserError: an unknown key, a wrong type or a value out of range. The message names one of them and `source`.
     """
     try:
         return _ADAPTER.validate_python(value)
     except ValidationError as error:
-        # Where a value may be a number or a list, both complain; the complaint from deeper inside is the right one.
+        # Where a value may be a number or a list, both report an error; the more deeply nested one is relevant.
         errors = error.errors(include_url=False)
         worst = max(errors, key=lambda found: len(_path(found["loc"], value)))
         path = printable(".".join(_path(worst["loc"], value)), 120) or "the file"
     if worst["type"] == "unexpected_keyword_argument":
-        raise UserError(f"{source}: {path} is not a key of a configuration; correct or remove it.")
+        raise UserError(f"{source}: {path} is not a configuration key; correct or remove it.")
     rule = (
         worst["msg"].removeprefix("Value error, ").replace("Input should", "must").replace("should", "must")
     )
@@ -309,7 +310,7 @@ def from_dict(value: Any, source: str = "the configuration") -> RunConfig:
 
 
 def _path(loc: Sequence[int | str], value: Any) -> list[str]:
-    """The keys in `loc` that lead into `value`, without the names of pydantic's own branches between them."""
+    """The keys in `loc` that exist in `value`, without the names of pydantic's own branches."""
     path = []
     for part in loc:
         try:
@@ -324,7 +325,7 @@ def read_config(path: Path) -> RunConfig:
     """A configuration file, `.toml` or `.json`; also the `config.json` of a run.
 
     Raises:
-        UserError: the file is missing, is not valid, or holds unknown keys or wrong values.
+        UserError: the file is missing or invalid, or holds unknown keys or invalid values.
     """
     if path.is_dir():
         raise UserError(
@@ -343,7 +344,7 @@ def read_config(path: Path) -> RunConfig:
 
 
 def write_config(config: RunConfig, path: Path) -> None:
-    """Writes a configuration as TOML or, by the ending, JSON; `read_config` gives the same one back."""
+    """Writes a configuration as TOML (`.toml`) or JSON (any other suffix); `read_config` reads it back unchanged."""
     if path.suffix == ".toml":
         import tomli_w
 

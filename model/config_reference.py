@@ -1,8 +1,8 @@
-"""Makes `docs/configuration.md`, the reference of all keys of a configuration, from the schema in `config`.
+"""Generates `docs/configuration.md`, the reference of all configuration keys, from the schema in `config`.
 
     python -m narrowgauge.model.config_reference [--check]
 
-writes the file in the source tree, or with --check tells whether it is up to date.
+writes the file in the source tree; with --check it only reports whether the file is up to date.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import inspect
 import json
 import re
+import textwrap
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -49,22 +50,25 @@ rank = 8
 epochs = 10
 lr = 2e-3
 """
-"""A configuration file, for the page."""
+"""The example on the page."""
 
 _HEAD = f"""\
 # Configuration files
 
-*Generated from `model/config.py` by `python -m narrowgauge.model.config_reference`; edits are lost.*
+*Generated from `model/config.py` by `python -m narrowgauge.model.config_reference`; edits are
+lost.*
 
-The option `--config FILE` of `narrowgauge train` takes a `.toml` file, or JSON under any other name. Every key may be
-left out. A key that is not listed below, a value of another type or out of range, and a key that is given twice are
-refused.
+The option `--config FILE` of `narrowgauge train` reads a `.toml` file; a file with any other suffix
+is read as JSON. Every key is optional. Unknown keys, duplicate keys, and values of the wrong type
+or out of range are errors.
 
-`RUN/config.json`, which training writes, is such a file too: it holds the configuration of the run with all keys, and
-`--config RUN/config.json` trains in the same way once more. The presets of `--preset NAME` are configurations of this
-form. Options such as `--lr` and `--epochs` change one key.
+`RUN/config.json`, which training writes, is also a configuration file. It contains all keys of the
+run, so `--config RUN/config.json` repeats the training. The presets of `--preset NAME` are
+configurations of the same form. Options such as `--lr` and `--epochs` set one key.
 
-    {EXAMPLE.strip().replace(chr(10), chr(10) + "    ").replace("    " + chr(10), chr(10))}
+```toml
+{EXAMPLE.strip()}
+```
 """
 
 _TABLES: tuple[tuple[str, type[Any]], ...] = (
@@ -86,7 +90,7 @@ def render() -> str:
 
 
 def meanings(table: type[Any]) -> dict[str, str]:
-    """What the docstring of a configuration says of each attribute, in their order."""
+    """The description of each attribute in the docstring of a configuration, in order."""
     _, _, text = (inspect.getdoc(table) or "").partition("Attributes:\n")
     entries = re.findall(r"^    (\w+): (.*(?:\n      .*)*)", text, re.MULTILINE)
     return {name: re.sub(r"\s+", " ", meaning) for name, meaning in entries}
@@ -100,12 +104,13 @@ def _table(title: str, table: type[Any]) -> str:
         f"| `{entry.name}` | {_type(values[entry.name])} | {_default(entry)} | {texts[entry.name]} |"
         for entry in fields(table)
     ]
-    head = "| key | value | default | meaning |\n|---|---|---|---|"
-    return "\n".join((f"## {title}\n", told.replace("\n\n", "\n") + "\n", head, *rows, ""))
+    head = "| key | value | default | meaning |\n| -- | -- | -- | -- |"
+    paragraphs = (textwrap.fill(paragraph, 100) for paragraph in told.split("\n\n"))
+    return "\n".join((f"## {title}\n", "\n\n".join(paragraphs) + "\n", head, *rows, ""))
 
 
 def _default(entry: Field[Any]) -> str:
-    """A key's default; of a table, only what differs from the defaults in that table."""
+    """The default of a key; for a table, only the keys that differ from the defaults of the table."""
     if is_dataclass(entry.default):
         own = type(entry.default)()  # type: ignore[misc]
         named = ((f.name, getattr(entry.default, f.name)) for f in fields(own))
@@ -148,7 +153,7 @@ def _range(schema: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Writes or checks the page; 1 where it is not up to date."""
+    """Writes or checks the page; returns 1 if it is not up to date."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="write nothing")
     if not parser.parse_args().check:

@@ -1,4 +1,4 @@
-"""Learning from a trained model: its weights, by TT-SVD where the sizes agree; its logits are in `losses`."""
+"""Initial weights from a trained teacher of the same sizes, by TT-SVD. Its soft targets are in `losses`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .transformer import Transformer
 
 @torch.no_grad()
 def inherit(student: Transformer, teacher: Transformer) -> bool:
-    """Gives `student` the weights of `teacher`, each layer in the student's own format and ranks.
+    """Copies the weights of `teacher` to `student`, converting each layer to the student's format and ranks.
 
-    Tensor trains come from TT-SVD, low-rank factors from the singular value decomposition, the rest is copied.
+    Tensor trains are computed by TT-SVD and low-rank factors by singular value decomposition; the rest is copied.
 
     Returns:
-        Whether it was done: only where the models have the same sizes.
+        True if the weights were copied, False if the models differ in size.
 
     Raises:
-        NotFiniteError: the weight that a layer of the teacher stands for overflows.
+        NotFiniteError: the dense weight of a layer of the teacher overflows.
     """
     ours, theirs = student.config, teacher.config
     sizes = ("dim", "layers", "heads", "ffn", "vocab_size", "labels", "tags", "segments", "activation")
@@ -49,13 +49,13 @@ def inherit(student: Transformer, teacher: Transformer) -> bool:
     ends = dict(teacher.named_parameters())
     for name, parameter in student.named_parameters():
         if id(parameter) not in taken and not name.endswith("log2_t"):
-            # The student may read fewer positions.
+            # The student may have fewer positions.
             parameter.copy_(ends[name][: len(parameter)])
     return True
 
 
 def _dense(name: str, source: QuantLinear | TTMEmbedding) -> Tensor:
-    """The matrix that the cores of a layer stand for."""
+    """The dense weight of a layer, the product of its cores."""
     weight = source.to_dense()
     check_finite([(f"the weight of {name}", weight)])
     return weight

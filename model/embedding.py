@@ -1,6 +1,6 @@
-"""Embeddings: a tensor-train matrix, a dense table.
+"""Embeddings: tensor-train matrix and dense table.
 
-The tensor-train matrix is that of Hrinchuk et al., *Tensorized Embedding Layers* (arXiv 1901.10787).
+The tensor-train matrix follows Hrinchuk et al., *Tensorized Embedding Layers* (arXiv 1901.10787).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from .factorize import (
 from .quantizer import Mode, Quantizer
 
 EMBEDDING_DEVIATION = 0.05
-"""Standard deviation of an embedding's entries at the start."""
+"""Initial standard deviation of the entries of an embedding."""
 
 
 class DenseEmbedding(nn.Module):
-    """A table of rows. Only rows that are looked up are quantized; the result is that of quantizing the table."""
+    """A dense table. Only the rows that are looked up are quantized, which gives the same result as quantizing all."""
 
     def __init__(self, count: int, size: int, bits: int = 8) -> None:
         super().__init__()
@@ -45,16 +45,16 @@ class DenseEmbedding(nn.Module):
 
 
 class TTMEmbedding(nn.Module):
-    """An embedding in tensor-train-matrix format; see `graph.TTMEmbedding`. No dense table is ever built.
+    """An embedding in tensor-train-matrix format; see `graph.TTMEmbedding`. The dense table is never built.
 
     Args:
-        count: rows; the product of the vocabulary modes may exceed it, the rest is padding.
+        count: number of rows. The product of the vocabulary modes may be larger; the excess is padding.
         size: features.
         config: ranks, modes and bits.
         out_bits: of the rows; intermediates have `mid_bits`.
 
     Raises:
-        UserError: modes that don't fit, or a list of ranks or bits of the wrong length.
+        UserError: modes that do not fit, or a list of ranks or bits of the wrong length.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class TTMEmbedding(nn.Module):
         widths = [config.bits] * len(cores) if isinstance(config.bits, int) else list(config.bits)
         if len(widths) != len(cores):
             raise UserError(
-                f"an embedding of {len(cores)} cores takes as many bit widths, not {len(widths)}."
+                f"expected {len(cores)} bit widths, one per core of the embedding, got {len(widths)}."
             )
         self.cores = nn.ParameterList(
             nn.Parameter(core.detach().float().clone(memory_format=torch.contiguous_format)) for core in cores
@@ -101,7 +101,7 @@ class TTMEmbedding(nn.Module):
         out_bits: int = 8,
         mid_bits: int = 8,
     ) -> TTMEmbedding:
-        """The embedding nearest to a dense table (count, size), by TT-SVD at a rank or an error bound."""
+        """The approximation of a dense table (count, size) by TT-SVD with a given rank or error bound."""
         config = config or EmbeddingConfig()
         count, size = table.shape
         vocab, dims = ttm_modes(count, size, config)
@@ -118,7 +118,7 @@ class TTMEmbedding(nn.Module):
         return cls(count, size, config, out_bits=out_bits, mid_bits=mid_bits, cores=balance(cores))
 
     def to_dense(self) -> Tensor:
-        """The table, (count, size), from the float cores: for tests and comparisons only."""
+        """The dense table, (count, size), from the float cores, for tests and comparisons."""
         full = tt_to_dense(list(self.cores))
         order = len(self.vocab_modes)
         axes = [*range(0, 2 * order, 2), *range(1, 2 * order, 2)]
@@ -135,8 +135,8 @@ class TTMEmbedding(nn.Module):
     def forward(self, index: Tensor) -> Tensor:
         """Rows (.., size) at `index` (..).
 
-        Each distinct prefix of digits is contracted once: frequent words stand together in a vocabulary sorted
-        by frequency, and share most of the work.
+        Each distinct prefix of digits is contracted once. In a vocabulary sorted by frequency, frequent words have
+        common prefixes and share most of the work.
         """
         exact = self.output.mode is Mode.QUANTIZED and not self.training
         cores = [quantizer(core) for quantizer, core in zip(self.weights, self.cores, strict=True)]
@@ -166,16 +166,16 @@ class TTMEmbedding(nn.Module):
 
 
 def ttm_modes(count: int, size: int, config: EmbeddingConfig) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """(vocabulary modes, feature modes) of a tensor-train matrix: those of the configuration, or balanced ones."""
+    """(vocabulary modes, feature modes) of a tensor-train matrix: from the configuration, or balanced."""
     dims = config.dim_modes or balanced_modes(size, len(config.vocab_modes) or config.modes)
     vocab = config.vocab_modes or padded_modes(count, len(dims))
     check_modes(dims, size, "the embedding's features")
     check_modes(vocab, count, "the vocabulary", padded=True)
     if len(dims) != len(vocab):
         raise UserError(
-            f"the embedding has {len(vocab)} vocabulary modes and {len(dims)} feature modes; "
-            "it must have one of each per core."
+            f"the embedding must have one vocabulary mode and one feature mode per core, "
+            f"got {len(vocab)} and {len(dims)}."
         )
     if len(dims) < 2:
-        raise UserError("a tensor-train matrix has at least two cores; use a dense embedding instead.")
+        raise UserError("a tensor-train matrix must have at least two cores; use a dense embedding instead.")
     return vocab, dims

@@ -1,4 +1,4 @@
-"""Runs a model over sentences and scores what it says."""
+"""Runs a model on sentences and scores its predictions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def outputs(model: Transformer, batch: Batch) -> dict[str, torch.Tensor]:
 def predict(
     model: Transformer, split: EncodedSplit, labels: Labels, batch_size: int = EVAL_BATCH
 ) -> Predictions:
-    """What `model`, in `eval()` and without gradients, says of the examples of `split`, in their order.
+    """The predictions of `model`, in `eval()` and without gradients, for the examples of `split`, in order.
 
     Raises:
         NotFiniteError: a logit is not finite.
@@ -53,7 +53,7 @@ def predict(
 def evaluate_model(
     model: Transformer, split: EncodedSplit, labels: Labels, batch_size: int = EVAL_BATCH
 ) -> Scores:
-    """The scores of `model`, in the mode that its quantizers are in, on the examples of `split`."""
+    """The scores of `model`, in the current mode of its quantizers, on the examples of `split`."""
     found = predict(model, split, labels, batch_size)
     return score_predictions(found.labels, found.slots, split.examples, labels.intents)
 
@@ -66,12 +66,12 @@ def evaluate(
     Args:
         path: folder of the run.
         data: source of the sentences, see `data.load`.
-        split: which of its splits.
-        limit: only its first sentences.
-        stage: "float", or "quantized" (None: if it is there).
+        split: name of the split.
+        limit: number of sentences to use, from the first; None: all.
+        stage: "float" or "quantized"; None: "quantized" if it exists.
 
     Raises:
-        UserError: the run or the data can't be read.
+        UserError: the run or the data cannot be read.
     """
     run = load_run(path, stage)
     examples = load_split(

@@ -16,7 +16,7 @@ from ..errors import UserError
 
 
 def balanced_modes(size: int, count: int) -> tuple[int, ...]:
-    """`count` integers whose product is `size`, with the smallest sum; largest first. Some are 1 where need be."""
+    """`count` integers whose product is `size`, with the smallest sum; largest first. Some may be 1."""
     best: tuple[int, ...] | None = None
 
     def search(rest: int, left: int, limit: int, chosen: tuple[int, ...]) -> None:
@@ -35,7 +35,7 @@ def balanced_modes(size: int, count: int) -> tuple[int, ...]:
 
 
 def padded_modes(size: int, count: int) -> tuple[int, ...]:
-    """`count` nearly equal integers whose product is at least `size`, as small as they can be; largest first."""
+    """`count` nearly equal integers whose product is at least `size`, as small as possible; largest first."""
     base = max(1, math.floor(size ** (1 / count)))
     options = itertools.combinations_with_replacement(range(base, base + 3), count)
     fitting = [modes for modes in options if math.prod(modes) >= size]
@@ -46,14 +46,14 @@ def check_modes(modes: Sequence[int], size: int, what: str, *, padded: bool = Fa
     """`modes`, if their product is `size` (at least `size`, where padded).
 
     Raises:
-        UserError: it is not.
+        UserError: their product is wrong.
     """
     product = math.prod(modes)
     fits = product >= size if padded else product == size
     if not modes or min(modes) < 1 or not fits:
         relation = "reach" if padded else "be"
         raise UserError(
-            f"the modes {tuple(modes)} of {what} multiply to {product}, but must {relation} {size}; correct them."
+            f"the modes {tuple(modes)} of {what} must {relation} {size}, got a product of {product}; correct them."
         )
     return tuple(modes)
 
@@ -61,22 +61,20 @@ def check_modes(modes: Sequence[int], size: int, what: str, *, padded: bool = Fa
 def clip_ranks(
     modes: Sequence[int], rank: int | Sequence[int], what: str = "the tensor train"
 ) -> tuple[int, ...]:
-    """Ranks (1, r1, .., 1) of a tensor train over `modes`, none above what its unfolding allows.
+    """Ranks (1, r1, .., 1) of a tensor train over `modes`, clipped to the limits of the unfoldings.
 
     Args:
-        modes: elements a core holds per pair of ranks.
+        modes: number of elements of each core per pair of ranks.
         rank: one for all inner bonds, or one for each.
         what: the name of the layer, for the error.
 
     Raises:
-        UserError: a list of another length than the bonds, or a rank below 1.
+        UserError: a list with the wrong length, or a rank below 1.
     """
     bonds = len(modes) - 1
     wanted = [rank] * bonds if isinstance(rank, int) else list(rank)
     if len(wanted) != bonds or any(r < 1 for r in wanted):
-        raise UserError(
-            f"{what} has {bonds} inner bonds and takes as many ranks of at least 1, not {wanted}."
-        )
+        raise UserError(f"{what} must have {bonds} ranks of at least 1, one per inner bond, got {wanted}.")
     left, right = [], []
     for bond in range(1, bonds + 1):
         left.append(math.prod(modes[:bond]))
@@ -85,15 +83,15 @@ def clip_ranks(
 
 
 def random_cores(shapes: Sequence[tuple[int, ...]], variance: float) -> list[Tensor]:
-    """Random cores whose contraction has entries of mean 0 and the given mean variance.
+    """Random cores whose contraction has entries with mean 0 and the given mean variance.
 
-    Cores left of the middle have orthonormal columns and cores right of it orthonormal rows (as matrices that
-    split off the right or the left rank), up to scale; of an odd number the middle one is Gaussian. So all
-    singular values of a layer's weight start equal: a product of Gaussian cores would have a few large ones and
-    learn through those alone.
+    Up to scale, cores left of the middle have orthonormal columns and cores right of it orthonormal rows (as matrices
+    that split off the right or the left rank). With an odd number of cores, the middle one is Gaussian. All singular
+    values of a layer's weight therefore start equal. A product of Gaussian cores would have a few large ones and
+    would learn only through those.
 
     Args:
-        shapes: (r[k-1], ..modes.., r[k]) each, or two matrices of a low-rank product.
+        shapes: (r[k-1], ..modes.., r[k]) of each core, or those of the two matrices of a low-rank product.
         variance: mean square of the entries of the contraction.
     """
     count, half = len(shapes), len(shapes) // 2
@@ -115,7 +113,7 @@ def random_cores(shapes: Sequence[tuple[int, ...]], variance: float) -> list[Ten
 
 
 def _orthonormal(matrix: Tensor) -> Tensor:
-    """Orthonormal columns, as many as the matrix has, or orthonormal rows where it has fewer rows."""
+    """A random matrix with orthonormal columns, or with orthonormal rows if it has fewer rows than columns."""
     if matrix.shape[0] < matrix.shape[1]:
         return _orthonormal(matrix.T).T
     q, r = torch.linalg.qr(matrix)
@@ -129,12 +127,13 @@ def tt_svd(
     """A tensor as a tensor train, cores of shape (r[k-1], mode, r[k]).
 
     Args:
-        tensor: of any order from 1.
-        rank: the largest rank of all bonds, or one a bond.
-        error: bound on the Frobenius norm of the difference, relative to the tensor's. One of both is given.
+        tensor: of order 1 or higher.
+        rank: largest rank, one for all bonds or one per bond.
+        error: bound on the Frobenius norm of the difference, relative to the tensor's. Exactly one of `rank` and
+            `error` must be given.
     """
     if (rank is None) == (error is None):
-        raise UserError("a tensor-train decomposition takes either a rank or an error bound.")
+        raise UserError("a tensor-train decomposition needs either a rank or an error bound.")
     modes = tensor.shape
     order = len(modes)
     limits = clip_ranks(modes, rank if rank is not None else max(1, tensor.numel()))
@@ -156,7 +155,7 @@ def tt_svd(
 
 
 def balance(cores: Sequence[Tensor]) -> list[Tensor]:
-    """The same train with cores of equal Frobenius norm: what one scale a core needs."""
+    """The same train with cores of equal Frobenius norm, as required by one scale per core."""
     norms = [float(torch.linalg.vector_norm(core)) for core in cores]
     if min(norms) == 0.0:
         return list(cores)
@@ -165,7 +164,7 @@ def balance(cores: Sequence[Tensor]) -> list[Tensor]:
 
 
 def tt_to_dense(cores: Sequence[Tensor]) -> Tensor:
-    """The tensor of a train with cores (r[k-1], ..modes.., r[k]): all modes in the order of the cores."""
+    """The tensor of a train with cores (r[k-1], ..modes.., r[k]), with the modes in the order of the cores."""
     result = cores[0]
     for core in cores[1:]:
         result = torch.tensordot(result, core, dims=([result.dim() - 1], [0]))

@@ -1,4 +1,4 @@
-"""Numbers that are not finite: where they are found, and how they are told."""
+"""Detection and reporting of values that are not finite."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ..errors import UserError
 
 
 class NotFiniteError(UserError):
-    """A number of a model overflowed or is not a number: a training that diverged, or weights of one.
+    """A value of a model is infinite or NaN: training diverged, or its weights come from such a training.
 
     Attributes:
-        fact: what was found, a clause without advice; training adds its stage, its epoch and the option to change.
+        fact: the problem, a clause without advice. Training adds its stage, its epoch and the option to change.
     """
 
     def __init__(self, fact: str) -> None:
@@ -23,15 +23,15 @@ class NotFiniteError(UserError):
 
 
 def first_not_finite(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
-    """The name of the first tensor with a number that is infinite or none; None where all are finite."""
+    """The name of the first tensor with an infinite or NaN element, or None."""
     return next((name for name, tensor in tensors if not torch.isfinite(tensor).all()), None)
 
 
 def check_finite(tensors: Iterable[tuple[str, Tensor]]) -> None:
-    """Checks that every number of every tensor is finite.
+    """Checks that every element of every tensor is finite.
 
     Raises:
-        NotFiniteError: naming the first tensor at fault.
+        NotFiniteError: an element is not finite; the message names the first such tensor.
     """
     name = first_not_finite(tensors)
     if name is not None:

@@ -1,4 +1,4 @@
-"""From a trained, quantized model to the integer graph: formats and integers are read off, nothing is computed anew."""
+"""Converts a trained, quantized model to the integer graph, by reading off its formats and integers."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ from .quantizer import Quantizer
 from .transformer import EncoderLayer, Transformer
 
 EXP_FORMAT = Format(16, 15)
-"""Format of the exponential table's entries: 15 bits in use."""
+"""Format of the exponential table's entries, of which 15 bits are used."""
 
 
 class _Freezer:
-    """Collects nodes, values and constants while it walks a model."""
+    """Traverses a model and collects nodes, values and constants."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -54,7 +54,7 @@ class _Freezer:
         self.constants: dict[str, npt.NDArray[Any]] = {}
 
     def value(self, quantizer: Quantizer, dims: tuple[Dim, ...]) -> str:
-        """Registers what a quantizer writes."""
+        """Registers the output of a quantizer."""
         return self._value(Value(quantizer.name, quantizer.fmt, dims))
 
     def _value(self, value: Value) -> str:
@@ -65,12 +65,12 @@ class _Freezer:
         """Registers integers of a weight or table.
 
         Raises:
-            UserError: an integer is outside the format (only a bias can be).
+            UserError: an integer is out of range of the format (only possible for a bias).
         """
         if data.size and (data.min() < fmt.lo or data.max() > fmt.hi):
             raise UserError(
-                f"{name} does not fit {fmt.bits} bits at {fmt.frac} fraction bits; train it with weight decay or "
-                "calibrate its layer again."
+                f"{name} does not fit {fmt.bits} bits with {fmt.frac} fraction bits; train with weight decay or "
+                "calibrate the layer again."
             )
         self._value(Value(name, fmt, tuple(data.shape)))
         self.constants[name] = np.ascontiguousarray(data.astype(fmt.dtype))
@@ -82,7 +82,7 @@ class _Freezer:
         return self.constant(name, integers.numpy(), quantizer.fmt)
 
     def bias(self, name: str, bias: Tensor, frac: int) -> str:
-        """Registers a bias at the fraction bits of its accumulator."""
+        """Registers a bias with the fraction bits of its accumulator."""
         integers = np.floor(np.ldexp(bias.detach().double().numpy(), frac) + 0.5)
         return self.constant(name, integers, Format(ACC_BITS, frac))
 
@@ -115,7 +115,7 @@ class _Freezer:
         return output
 
     def table(self, name: str, module: TableFunction, source: str) -> str:
-        """A function by table; returns the name of its output."""
+        """A function table; returns the name of its output."""
         data = function_table(module.function, module.source.fmt, module.output.fmt)
         table = self.constant(f"{name}.table", data, module.output.fmt)
         output = self.value(module.output, self.values[source].dims)
@@ -187,10 +187,10 @@ def freeze(
     labels: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Graph:
-    """The integer graph of a quantized model: what the model computes in `eval()`, integer for integer.
+    """The integer graph of a quantized model. It computes the same integers as the model in `eval()`.
 
     Args:
-        model: calibrated or trained; its thresholds give the formats.
+        model: calibrated or trained; its thresholds determine the formats.
         name, tokenizer, labels, provenance: see `graph.Metadata`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The trained PyTorch model in `eval()` as a level of the verification ladder."""
+"""The trained PyTorch model in `eval()` as a verification level."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .transformer import Transformer
 
 
 class TorchLevel:
-    """Runs the quantized model on padded batches and gives the integers of every quantizer.
+    """Runs the quantized model on padded batches and returns the integers of every quantizer.
 
     Args:
-        model: quantized; it is put into `eval()` and quantized mode.
-        graph: what the model was frozen to: which values to give, and with which dims.
+        model: quantized; it is set to `eval()` and quantized mode.
+        graph: the frozen model, which determines the values to return and their dims.
     """
 
     name = "torch"
@@ -33,14 +33,14 @@ class TorchLevel:
         self._merged: dict[str, IntArray] = {}
 
     def execute(self, sentences: Sequence[Sentence]) -> Results:
-        """The integers of the quantizers, and those of the logits that the model returns."""
+        """The integers of all quantizers and of the logits."""
         captured, logits = self._forward(sentences)
         lengths = [len(sentence.tokens) for sentence in sentences]
 
         def unpadded(value: str, tensor: Tensor) -> list[IntArray]:
             dims = self._graph.values[value].dims
             places = [tuple(slice(t) if dim == QUERIES else slice(None) for dim in dims) for t in lengths]
-            # What has not the axes that it should is handed on as it is, for the comparison to tell.
+            # A value with wrong axes is passed on unchanged, so that the comparison reports it.
             return [row[place[: row.ndim]] for row, place in zip(tensor.numpy(), places, strict=True)]
 
         return Results(
@@ -75,7 +75,7 @@ class TorchLevel:
             for quantizer in quantizers(self._model):
                 quantizer.capture = None
         self._merged = {name: captured[name].numpy() for name in self._graph.merged() if name in captured}
-        # The first token's row is a view of the last layer's output, with no quantizer of its own.
+        # The first token's row is a view of the last layer's output and has no quantizer.
         for node in self._graph.nodes:
             if isinstance(node, First) and node.input in captured:
                 captured[node.output] = captured[node.input][:, 0]
@@ -83,7 +83,7 @@ class TorchLevel:
 
 
 def _integers(logits: Tensor, frac: int) -> Tensor:
-    """The integers of logits with `frac` fraction bits; the least int64, which no logit is, for what is none."""
+    """The integers of logits with `frac` fraction bits; the smallest int64 for a logit that is not such an integer."""
     scaled = torch.mul(logits.double(), 2.0**frac)
     integers = scaled.to(torch.int64)
     return torch.where(integers == scaled, integers, torch.iinfo(torch.int64).min)

@@ -1,4 +1,4 @@
-"""Linear layers: tensor train, low rank, dense.
+"""Linear layers: tensor-train, low-rank and dense.
 
 Tensor trains follow Novikov et al., *Tensorizing Neural Networks* (arXiv 1509.06569), with separate cores for
 output and input modes as in Yang et al. (arXiv 2306.01076).
@@ -32,7 +32,7 @@ INPUT = "input"
 
 
 class QuantLinear(Sourced):
-    """A linear layer y = x W^T + b whose weight is a product of cores; its order of products is `graph.linear_steps`.
+    """A linear layer y = x W^T + b whose weight is a product of cores, in the order of `graph.linear_steps`.
 
     Quantized, each core has its own quantizer, each intermediate of the plan has one in `mids`, and the sum of
     product, bias and residual goes through `output`.
@@ -40,9 +40,9 @@ class QuantLinear(Sourced):
     Args:
         kind, cores, split, plan: as in `graph.Linear`.
         bias: of shape (out_features,), or None.
-        bits: of the cores, one for all or one a core.
-        source: the quantizer of the input; only a dense layer with a bias reads it.
-        out_bits: of the output; intermediates have `mid_bits`.
+        bits: width of the cores, one for all or one per core.
+        source: the quantizer of the input; only used by a dense layer with a bias.
+        out_bits: width of the output; intermediates have `mid_bits`.
     """
 
     def __init__(
@@ -61,7 +61,9 @@ class QuantLinear(Sourced):
         super().__init__(source)
         widths = [bits] * len(cores) if isinstance(bits, int) else list(bits)
         if len(widths) != len(cores):
-            raise UserError(f"a layer of {len(cores)} cores takes as many bit widths, not {len(widths)}.")
+            raise UserError(
+                f"expected {len(cores)} bit widths, one per core of the layer, got {len(widths)}."
+            )
         self.kind: LinearKind = kind
         self.split = split
         self.plan: Plan = plan
@@ -95,7 +97,7 @@ class QuantLinear(Sourced):
         return list(self.cores)[self.split :] if self.kind == "tt" else [self.cores[-1]]
 
     def to_dense(self) -> Tensor:
-        """The weight, (out_features, in_features), from the float cores."""
+        """The dense weight, (out_features, in_features), from the float cores."""
         if self.kind == "tt":
             return tt_to_dense(list(self.cores)).reshape(self.out_features, self.in_features)
         weight: Tensor = self.cores[0]
@@ -104,7 +106,7 @@ class QuantLinear(Sourced):
         return weight
 
     def accumulator_frac(self) -> int:
-        """Fraction bits of the last product, which are those of the bias."""
+        """Fraction bits of the last product, and of the bias."""
         last = self.steps[-1]
         source = self.source if last.lhs == INPUT else self.quantizer(last.lhs)
         return source.fmt.frac + self.quantizer(last.rhs).fmt.frac
@@ -156,14 +158,14 @@ class TTLinear(QuantLinear):
     """A linear layer in tensor-train format.
 
     Args:
-        in_features, out_features: sizes; modes that are not given are balanced ones.
+        in_features, out_features: sizes; modes that are not configured are balanced.
         config: ranks, modes, plan and bits.
-        bias: whether there is one; it starts at 0.
+        bias: whether the layer has a bias; its initial value is 0.
         source, out_bits, mid_bits: see `QuantLinear`.
-        variance: of the weight's entries at the start; that of `torch.nn.Linear` when None.
+        variance: initial variance of the weight's entries; None: that of `torch.nn.Linear`.
 
     Raises:
-        UserError: modes that don't multiply to the size, or a list of ranks of the wrong length.
+        UserError: modes whose product is not the size, or a list of ranks of the wrong length.
     """
 
     def __init__(
@@ -210,11 +212,11 @@ class TTLinear(QuantLinear):
         out_bits: int = 8,
         mid_bits: int = 8,
     ) -> TTLinear:
-        """The layer nearest to a dense weight (out_features, in_features), by TT-SVD.
+        """The approximation of a dense weight (out_features, in_features) by TT-SVD.
 
         Args:
-            config: its rank bounds the ranks, unless `error` is given.
-            error: bound on the relative Frobenius norm of the difference; ranks follow from it.
+            config: its rank limits the ranks, unless `error` is given.
+            error: bound on the relative Frobenius norm of the difference; it determines the ranks.
         """
         config = config or LinearConfig()
         out_features, in_features = weight.shape
@@ -239,9 +241,9 @@ class TTLinear(QuantLinear):
 def tt_modes(
     in_features: int, out_features: int, config: LinearConfig
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """(output modes, input modes) of a tensor train: those of the configuration, or balanced ones.
+    """(output modes, input modes) of a tensor train: from the configuration, or balanced.
 
-    Balanced output modes fall and input modes rise, so that the large modes stand at the ends, where ranks are 1.
+    Balanced output modes decrease and input modes increase, so that the large modes are at the ends, where ranks are 1.
     """
     out_modes = config.out_modes or balanced_modes(out_features, config.modes)
     in_modes = config.in_modes or balanced_modes(in_features, config.modes)[::-1]
@@ -251,14 +253,14 @@ def tt_modes(
 def tt_shapes(
     out_modes: Sequence[int], in_modes: Sequence[int], rank: int | Sequence[int]
 ) -> list[tuple[int, int, int]]:
-    """Shapes (r[k-1], mode, r[k]) of a tensor train's cores, ranks clipped to what the unfoldings allow."""
+    """Shapes (r[k-1], mode, r[k]) of a tensor train's cores, ranks clipped to the limits of the unfoldings."""
     modes = (*out_modes, *in_modes)
     ranks = clip_ranks(modes, rank)
     return [(ranks[k], mode, ranks[k + 1]) for k, mode in enumerate(modes)]
 
 
 class _MatrixLinear(QuantLinear):
-    """What low-rank and dense layers share: a chain of matrices between the two sizes."""
+    """Common base of low-rank and dense layers: a product of matrices."""
 
     kind_name: LinearKind
 
@@ -281,7 +283,7 @@ class _MatrixLinear(QuantLinear):
             1,
             "merged",
             torch.zeros(out_features) if bias else None,
-            # A configuration for a longer tensor train gives its first widths.
+            # Of the widths of a longer tensor train, the first ones are used.
             bits=config.bits if isinstance(config.bits, int) else config.bits[: len(shapes)],
             source=source,
             out_bits=out_bits,
@@ -295,7 +297,7 @@ class _MatrixLinear(QuantLinear):
 
 
 class LowRankLinear(_MatrixLinear):
-    """A linear layer of two dense factors, (out_features, rank) and (rank, in_features)."""
+    """A linear layer with two dense factors, (out_features, rank) and (rank, in_features)."""
 
     kind_name: LinearKind = "lowrank"
 
@@ -321,7 +323,7 @@ def make_linear(
     out_bits: int = 8,
     mid_bits: int = 8,
 ) -> QuantLinear:
-    """The layer that a configuration asks for."""
+    """The layer described by a configuration."""
     kinds: dict[str, type[TTLinear] | type[LowRankLinear] | type[DenseLinear]] = {
         "tt": TTLinear,
         "lowrank": LowRankLinear,

@@ -1,4 +1,4 @@
-"""What training minimizes: the cross entropy with what is right, and with what a teacher says.
+"""Training losses: cross entropy with the targets, and with the predictions of a teacher.
 
 Hinton et al., *Distilling the Knowledge in a Neural Network* (arXiv 1503.02531), for the teacher's soft targets.
 """
@@ -14,12 +14,12 @@ from torch import Tensor
 
 
 def cross_entropy(logits: Tensor, targets: np.ndarray[Any, Any], smoothing: float) -> Tensor:
-    """Mean cross entropy over the targets that are not negative; 0 where all are.
+    """Mean cross entropy over the non-negative targets; 0 if there are none.
 
     Args:
         logits: (.., classes).
-        targets: (..), negative where there is nothing to learn or nothing known.
-        smoothing: of the targets.
+        targets: (..), negative where the target is ignored or unknown.
+        smoothing: label smoothing.
     """
     wanted = torch.from_numpy(targets).long().reshape(-1)
     total = F.cross_entropy(
@@ -33,11 +33,11 @@ def cross_entropy(logits: Tensor, targets: np.ndarray[Any, Any], smoothing: floa
 
 
 def soft_cross_entropy(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Cross entropy with the teacher's probabilities, less their entropy, times the squared temperature.
+    """Cross entropy with the teacher's probabilities minus their entropy, times the squared temperature.
 
     Args:
         logits, teacher: (cases, classes).
-        temperature: that both are divided by; the square keeps the size of gradients.
+        temperature: divisor of both; the squared factor preserves the size of the gradients.
     """
     target = F.log_softmax(teacher / temperature, dim=-1)
     found = F.log_softmax(logits / temperature, dim=-1)

@@ -1,7 +1,7 @@
 """The integer operators of `fixedpoint` on float tensors, with straight-through gradients.
 
-Forward, each operator computes the integers of the contract, in float64 where they pass 24 bits; backward, it is
-the float operator that it stands for. Where a model is not quantized, only the float operator runs.
+In the forward pass each operator computes the integers of the contract, in float64 where they exceed 24 bits. In the
+backward pass it has the gradient of its float counterpart. Without quantization, only the float operator runs.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ FLOAT_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "tanh": torch.tanh,
 }
-"""The functions that the tables of `fixedpoint.FUNCTIONS` stand for, by the same names."""
+"""The float counterparts of `fixedpoint.FUNCTIONS`, by the same names."""
 
 _FLOAT_EPSILON = 1e-5
 
 
 class Sourced(nn.Module):
-    """A module that must know in which format its input comes.
+    """A module that depends on the format of its input.
 
-    `source` is the quantizer that produces the input. It is a plain reference: the quantizer belongs to another
+    `source` is the quantizer that produces the input. It is not a submodule: the quantizer belongs to another
     module, and its parameters must not be counted twice.
     """
 
@@ -71,7 +71,7 @@ class TableFunction(Sourced):
     Args:
         function: a name in `FLOAT_FUNCTIONS`.
         source: the quantizer of the input, signed 8 bits.
-        bits: of the output; ReLU's is unsigned.
+        bits: width of the output; the output of ReLU is unsigned.
     """
 
     def __init__(self, function: str, source: Quantizer, bits: int = 8) -> None:
@@ -102,11 +102,11 @@ class IntSoftmax(Sourced):
     def __init__(self, source: Quantizer) -> None:
         super().__init__(source)
         self.output = Quantizer(PROB_BITS, signed=False)
-        # A threshold of 1 gives the format that the contract fixes.
+        # A threshold of 1 gives the format that the contract specifies.
         self.output.log2_t.requires_grad_(False)
 
     def forward(self, scores: Tensor, valid: Tensor) -> Tensor:
-        """Probabilities; `valid` is a mask that broadcasts to `scores`, and keys that are not valid get 0."""
+        """Probabilities. `valid` is a mask that broadcasts to `scores`; invalid keys have probability 0."""
         surrogate = torch.softmax(scores.masked_fill(~valid, float("-inf")), dim=-1)
         if self.output.mode is not Mode.QUANTIZED:
             return surrogate
@@ -126,9 +126,9 @@ class IntLayerNorm(Sourced):
     """`fixedpoint.layer_norm` over the features.
 
     Args:
-        size: features.
+        size: number of features.
         source: the quantizer of the input, signed 16 bits.
-        bits: of the output.
+        bits: width of the output.
     """
 
     def __init__(self, size: int, source: Quantizer, bits: int = 8) -> None:
@@ -139,11 +139,11 @@ class IntLayerNorm(Sourced):
         self.output = Quantizer(bits)
 
     def quantized_beta(self) -> Tensor:
-        """The bias at the fraction bits of the product of gamma and the normalized value; straight through."""
+        """The bias rounded to the fraction bits of gamma times the normalized value, straight-through."""
         return round_to(self.bias, NORM_FRAC + self.gamma.fmt.frac)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x normalized, of the same shape (.., size)."""
+        """x (.., size) normalized, in the same shape."""
         weight: Tensor = self.gamma(self.weight)
         bias: Tensor = self.bias
         quantized = self.output.mode is Mode.QUANTIZED
@@ -160,10 +160,10 @@ class IntLayerNorm(Sourced):
 
 
 def _layer_norm(q: Tensor, weight: Tensor, bias: Tensor, fmt: Format) -> Tensor:
-    """The integers of `fixedpoint.layer_norm` in float64, where every one of its numbers is exact.
+    """The integers of `fixedpoint.layer_norm` in float64, in which all its intermediate values are exact.
 
-    `weight` and `bias` are real values of gamma and beta; working with them instead of their integers moves
-    powers of two between factors and changes no result.
+    `weight` and `bias` are the real values of gamma and beta. They differ from their integers by powers of two, which
+    do not affect the result.
     """
     size = q.shape[-1]
     s1 = q.sum(dim=-1, keepdim=True)

@@ -1,4 +1,4 @@
-"""AdamW for a model's stages: which parameter learns at which rate, and its state as tensors that a file can hold."""
+"""AdamW for the training stages: the learning rate of each parameter, and the optimizer state as tensors."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 def make_optimizer(model: Transformer, training: TrainingConfig, stage: Stage) -> torch.optim.AdamW:
-    """AdamW of a stage: weights; vectors and scalars, without decay; thresholds, at a rate of their own.
+    """AdamW for a stage, with groups for weights, for vectors and scalars (no decay), and for thresholds (own rate).
 
-    Each group has its peak learning rate under "peak".
+    Each group has its peak learning rate in "peak".
     """
     scales = scale_parameters(model)
     apart = {id(parameter) for parameter in scales}
@@ -43,7 +43,7 @@ def make_optimizer(model: Transformer, training: TrainingConfig, stage: Stage) -
     ]
     for factor in sorted({factors.get(id(parameter), 1.0) for parameter in matrices}):
         params = [parameter for parameter in matrices if factors.get(id(parameter), 1.0) == factor]
-        # AdamW multiplies decay by the rate; all matrices shall decay alike.
+        # AdamW multiplies decay by the rate; all matrices must have the same decay.
         decay = training.weight_decay / factor
         groups.append({"params": params, "peak": rate * factor, "weight_decay": decay})
     if stage == "quantized":
@@ -52,16 +52,16 @@ def make_optimizer(model: Transformer, training: TrainingConfig, stage: Stage) -
 
 
 def moments(optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
-    """The state of an optimizer, by names "optimizer.NUMBER.MOMENT"."""
+    """The state of an optimizer, with names "optimizer.NUMBER.MOMENT"."""
     state = optimizer.state_dict()["state"]
     return {f"optimizer.{index}.{key}": entry[key] for index, entry in state.items() for key in sorted(entry)}
 
 
 def restore_moments(optimizer: torch.optim.AdamW, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Gives an optimizer, just made, the state that `moments` gave, read from `path` among other tensors.
+    """Restores a new optimizer to the state returned by `moments`, which is among the tensors read from `path`.
 
     Raises:
-        UserError: it is not the state of such an optimizer.
+        UserError: the state does not fit the optimizer.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     found: dict[int, dict[str, Tensor]] = {}
@@ -72,22 +72,22 @@ def restore_moments(optimizer: torch.optim.AdamW, tensors: Mapping[str, Tensor],
         index = int(match[1]) if match else len(parameters)
         if match is None or index >= len(parameters):
             raise UserError(
-                f"{path} holds {printable(name)}, which is no state of AdamW; restore it or train again."
+                f"{path} holds {printable(name)}, which is not a state of AdamW; restore it or train again."
             )
-        # The fused step walks through memory: moments must lie there in the order of their parameter.
+        # The fused step requires moments with the memory layout of their parameter.
         like = torch.zeros(()) if match[2] == "step" else torch.empty_like(parameters[index])
         if like.shape != tensor.shape or like.dtype != tensor.dtype:
-            raise UserError(f"{path} holds {name} in the wrong shape or type; restore it or train again.")
+            raise UserError(f"{path}: {name} has the wrong shape or type; restore it or train again.")
         if match[2] != "exp_avg" and float(tensor.min()) < 0:
-            raise UserError(f"{path} holds {name} with numbers below 0; restore it or train again.")
+            raise UserError(f"{path}: {name} must not be negative; restore it or train again.")
         found.setdefault(index, {})[match[2]] = like.copy_(tensor)
     if any(len(state) != len(_MOMENTS) for state in found.values()):
-        raise UserError(f"{path} lacks a part of AdamW's state; restore it or train again.")
+        raise UserError(f"{path} has an incomplete state of AdamW; restore it or train again.")
     optimizer.load_state_dict({**optimizer.state_dict(), "state": found})
 
 
 def rate(step: int, steps: int, warmup: float) -> float:
-    """Share of the peak learning rate at `step` (from 0) of `steps`: linear up, then a cosine to zero."""
+    """Share of the peak learning rate at `step` (from 0) of `steps`: linear warm-up, then a cosine to zero."""
     rising = round(steps * warmup)
     if step < rising:
         return (step + 1) / rising

@@ -1,4 +1,4 @@
-"""What a training starts from: the data as token ids, and a configuration that has the data's sizes."""
+"""The inputs of a training: the data as token ids, and the configuration with the sizes of the data."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from .checkpoint import CONFIG, DATA, FILES, LAST, STAGES, read_description, rea
 from .config import ModelConfig, RunConfig, TokenizerConfig, to_dict
 
 _EXECUTION = frozenset({"bits", "activation_bits", "plan"})
-"""Keys of a model's configuration that its float function does not depend on."""
+"""Keys of a model configuration that do not affect the float model."""
 
 
 class Start(Enum):
-    """Where a training begins."""
+    """The state that a training starts from."""
 
     NEW = "new"
     RESUME = "resume"
@@ -39,13 +39,13 @@ class Start(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """All that a training needs to know before its first step.
+    """The inputs of a training.
 
     Attributes:
-        start: from nothing, after the last complete epoch in the folder, or from its float checkpoint.
+        start: new, after the last complete epoch in the folder, or from the float checkpoint there.
         config: with the sizes of the data.
-        tokenizer, labels: of the training split where it starts from nothing, else of the folder.
-        splits: those that have sentences.
+        tokenizer, labels: from the training split for a new training, otherwise from the folder.
+        splits: all non-empty splits.
         data: the record of the data for the folder: name, source, counts, digest.
     """
 
@@ -58,10 +58,10 @@ class Preparation:
 
 
 def prepare(config: RunConfig, source: str, out: Path, resume: bool) -> Preparation:
-    """Reads the data and what `out` holds already; writes nothing.
+    """Reads the data and the run in `out`, if any; writes nothing.
 
     Raises:
-        UserError: the data is not valid, or `out` holds a run that does not fit what is asked for.
+        UserError: the data is invalid, or `out` holds a run that does not match the configuration or the data.
     """
     start = _start(config, out, resume)
     if start is Start.NEW:
@@ -80,7 +80,7 @@ def prepare(config: RunConfig, source: str, out: Path, resume: bool) -> Preparat
             _check_float_fits(config.model, stored.model, out)
             if config.tokenizer.words != tokenizer.splitter:
                 raise UserError(
-                    f"the float checkpoint in {out} cuts words at {tokenizer.splitter}; leave out --words, or give "
+                    f"the float checkpoint in {out} splits words at {tokenizer.splitter}; omit --words, or give "
                     "another folder."
                 )
             config = replace(config, tokenizer=stored.tokenizer)
@@ -104,11 +104,11 @@ def prepare(config: RunConfig, source: str, out: Path, resume: bool) -> Preparat
 def _start(config: RunConfig, out: Path, resume: bool) -> Start:
     names = {path.name for path in out.iterdir()} if out.exists() else set()
     if CONFIG not in names:
-        # Files that an interrupted start left are written again; names with a dot are temporary or of other programs.
+        # Files of an interrupted start are overwritten. Names with a leading dot are temporary or of other programs.
         foreign = sorted(name for name in names - FILES if not name.startswith("."))
         if foreign:
             raise UserError(
-                f"{out} holds no run but {printable(foreign[0])}; give a new folder, or that of a run."
+                f"{out} is not a run folder, it holds {printable(foreign[0])}; give a new folder or a run."
             )
         return Start.NEW
     if resume:
@@ -116,9 +116,9 @@ def _start(config: RunConfig, out: Path, resume: bool) -> Start:
     if config.training.epochs == 0 and weights_file(out, "float").exists():
         return Start.FLOAT
     if names.isdisjoint((LAST, *(weights_file(out, stage).name for stage in STAGES))):
-        # Begun, but without a checkpoint: there is nothing to lose.
+        # Started, but without a checkpoint: nothing is lost.
         return Start.NEW
-    raise UserError(f"{out} holds a run already; go on with it by --resume, or give another folder.")
+    raise UserError(f"{out} already holds a run; continue it with --resume, or give another folder.")
 
 
 def _new_tokenizer(config: TokenizerConfig, corpus: Corpus) -> Tokenizer:
@@ -126,12 +126,12 @@ def _new_tokenizer(config: TokenizerConfig, corpus: Corpus) -> Tokenizer:
     if config.kind == "word":
         return WordTokenizer.train(corpus.train, splitter=cut, min_count=config.min_count, lowercase=lower)
     if config.vocab_size <= len(SPECIALS):
-        raise UserError(f"a WordPiece vocabulary of {config.vocab_size} has no room for pieces; raise it.")
+        raise UserError(f"a WordPiece vocabulary of {config.vocab_size} is too small; increase vocab_size.")
     return train_word_piece(corpus.train, splitter=cut, vocab_size=config.vocab_size, lowercase=lower)
 
 
 def _sized(config: RunConfig, corpus: Corpus, tokenizer: Tokenizer, labels: Labels) -> RunConfig:
-    """`config` with what the model must know of the data."""
+    """`config` with the sizes of the data."""
     model = replace(
         config.model,
         vocab_size=tokenizer.vocab_size,
@@ -146,7 +146,7 @@ def _sized(config: RunConfig, corpus: Corpus, tokenizer: Tokenizer, labels: Labe
 
 
 def _digest(corpus: Corpus) -> str:
-    """A SHA-256 of all sentences and what is right for them."""
+    """SHA-256 of all sentences and their labels."""
     digest = hashlib.sha256()
     for name in SPLITS:
         digest.update(f"{name}\n".encode())
@@ -159,15 +159,17 @@ def _digest(corpus: Corpus) -> str:
 def _check_same(config: RunConfig, stored: RunConfig, digest: str, out: Path) -> None:
     if config != stored:
         raise UserError(
-            f"{out} was begun with another configuration ({_difference(to_dict(stored), to_dict(config))}); resume "
+            f"{out} was started with another configuration ({_difference(to_dict(stored), to_dict(config))}); resume "
             "with that, or give another folder."
         )
     if read_record(out / DATA).get("sha256") != digest:
-        raise UserError(f"{out} was begun with other data; resume with that, or give another folder.")
+        raise UserError(
+            f"{out} was started with other data; resume with the original data, or give another folder."
+        )
 
 
 def _difference(stored: dict[str, Any], asked: dict[str, Any], path: str = "") -> str:
-    """The first key whose values differ, with both."""
+    """The first key whose values differ, with both values."""
     for key in (*stored, *(key for key in asked if key not in stored)):
         before, now = stored.get(key), asked.get(key)
         if isinstance(before, dict) and isinstance(now, dict):
@@ -181,13 +183,13 @@ def _difference(stored: dict[str, Any], asked: dict[str, Any], path: str = "") -
 def _check_float_fits(model: ModelConfig, stored: ModelConfig, out: Path) -> None:
     if _float_function(model) != _float_function(stored):
         raise UserError(
-            f"the float checkpoint in {out} is of a model that differs in more than bit widths and plans; "
-            "give its configuration, or another folder and epochs in float."
+            f"the model of the float checkpoint in {out} may differ only in bit widths and plans; "
+            "give its configuration, or another folder and --epochs above 0."
         )
 
 
 def _float_function(model: ModelConfig) -> Any:
-    """The part of a configuration that the float model depends on."""
+    """The part of a configuration that affects the float model."""
 
     def strip(value: Any) -> Any:
         if isinstance(value, dict):

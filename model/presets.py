@@ -2,7 +2,7 @@
 
 The `paper-*` presets follow Yang et al. (Interspeech 2023, arXiv 2306.01076): 768 features, feed-forward 768,
 12 heads, tensor-train modes (12, 8, 8) x (8, 8, 12) at rank 12, embedding modes (12, 8, 8) at rank 30. Their `-hw`
-variants have ranks and outer modes that are multiples of 16, so that a 16 x 16 array is always full.
+variants have ranks and outer modes that are multiples of 16, which fill a 16 x 16 array.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def preset(name: str) -> RunConfig:
     """The preset `name`.
 
     Raises:
-        UserError: there is none.
+        UserError: the preset does not exist.
     """
     if name not in PRESETS:
         raise UserError(f"there is no preset {name!r}; choose one of {', '.join(sorted(PRESETS))}.")

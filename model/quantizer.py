@@ -1,13 +1,13 @@
 """Fake quantization with learned power-of-two scales, equal to the integers of `fixedpoint`.
 
-A quantized tensor is a float tensor whose every element is q * 2^-frac with an integer q: floating point holds it
+A quantized tensor is a float tensor whose elements are q * 2^-frac with integers q. Floating point represents them
 exactly, and products and sums of such tensors are exact as long as the integers stay below 2^24 (float32) or 2^53
 (float64). Training runs in float32; modules in `eval()` compute in float64, so that evaluation is exact for every
 model that the exporter accepts.
 
 The scale is learned as the base-2 logarithm of a threshold (Jain et al., *Trained Quantization Thresholds*, arXiv
-1903.08066): frac = bits - signed - ceil(log2 t). The gradient passes through rounding unchanged, is cut off where
-the value saturates, and reaches log2 t as the paper's equations 6 and 7 have it.
+1903.08066): frac = bits - signed - ceil(log2 t). The gradient passes through rounding unchanged, is zero where
+the value saturates, and is propagated to log2 t by equations 6 and 7 of the paper.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..fixedpoint import Format
 from .finite import NotFiniteError
 
 MAX_LOG2 = 48
-"""Largest magnitude of a log2 threshold: sums of products of two tensors then stay finite in float32."""
+"""Largest magnitude of a log2 threshold. Sums of products of two tensors stay finite in float32."""
 
 _LN2 = math.log(2.0)
 _SAMPLES = 1 << 16
@@ -33,7 +33,7 @@ _MSE_CANDIDATES = 8
 
 
 class Mode(Enum):
-    """What a quantizer does: nothing, watch what passes, or quantize."""
+    """What a quantizer does: pass its input through, collect statistics, or quantize."""
 
     FLOAT = "float"
     CALIBRATE = "calibrate"
@@ -41,7 +41,7 @@ class Mode(Enum):
 
 
 class _StraightThrough(torch.autograd.Function):
-    """Gives `exact` forward; backward is that of a quantizer with input `source` and output `exact`.
+    """Returns `exact`; the gradient is that of a quantizer with input `source` and output `exact`.
 
     With saturation limits lo, hi: d/d source = 1 inside, 0 outside; d/d log2 t = ln 2 * (exact - source) inside
     and ln 2 * exact outside (TQT, equations 6 and 7; the scale's own factor is in `exact` and `source`).
@@ -66,7 +66,7 @@ class _StraightThrough(torch.autograd.Function):
 
 
 class _Round(_StraightThrough):
-    """Rounds and saturates `source` itself: inside, no graph is recorded, and all works in place."""
+    """Rounds and saturates `source` itself, in place and without recording a graph."""
 
     @staticmethod
     def forward(ctx: Any, source: Tensor, log2_t: Tensor, fmt: Any, lo: float, hi: float) -> Tensor:
@@ -84,19 +84,19 @@ def _rounded(x: Tensor, fmt: Format) -> Tensor:
 
 @lru_cache(maxsize=4096)
 def _format(bits: int, signed: bool, exponent: int) -> tuple[Format, float, float]:
-    """The format of a threshold of 2^exponent, and the reals between which nothing saturates."""
+    """The format for a threshold of 2^exponent, and the bounds of the values that do not saturate."""
     fmt = Format(bits, bits - signed - exponent, signed)
     return fmt, (fmt.lo - 0.5) * fmt.scale, (fmt.hi + 0.5) * fmt.scale
 
 
 class Quantizer(nn.Module):
-    """Where a tensor is brought to a fixed-point format.
+    """Converts a tensor to a fixed-point format.
 
     Attributes:
-        bits, signed: of the format.
+        bits, signed: width and signedness of the format.
         log2_t: the learned threshold, from -MAX_LOG2 to MAX_LOG2; its ceiling sets the scale.
         mode: see `Mode`.
-        capture: a dictionary that receives the integers under `name` while it is set.
+        capture: if set, a dictionary that receives the integers under `name`.
         name: the name of the value in the integer graph; set by `name_quantizers`.
     """
 
@@ -116,7 +116,7 @@ class Quantizer(nn.Module):
 
     @property
     def fmt(self) -> Format:
-        """The present format.
+        """The current format.
 
         Raises:
             NotFiniteError: the threshold is out of range.
@@ -135,7 +135,7 @@ class Quantizer(nn.Module):
         return self.log2_t.detach() if self.frozen else self.log2_t
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` quantized: floor(x * 2^frac + 1/2) * 2^-frac, saturated. In float mode, `x`."""
+        """`x` quantized: floor(x * 2^frac + 1/2) * 2^-frac, saturated. In float and calibrate mode, `x` itself."""
         if self.mode is Mode.FLOAT:
             return x
         if self.mode is Mode.CALIBRATE:
@@ -151,7 +151,7 @@ class Quantizer(nn.Module):
             return _rounded(x, self.fmt)
 
     def exact(self, source: Tensor, exact: Tensor) -> Tensor:
-        """`exact`, which another algorithm computed in this format, with the gradient of quantizing `source`."""
+        """`exact`, computed elsewhere in this format, with the gradient of quantizing `source`."""
         if self.capture is not None:
             self.capture[self.name] = self.integers(exact)
         if not torch.is_grad_enabled():
@@ -173,20 +173,20 @@ class Quantizer(nn.Module):
         if not math.isfinite(largest):
             raise NotFiniteError(f"{self.name} is not finite in calibration")
         self._largest = max(self._largest, largest)
-        # An odd stride, or sizes that are powers of two would show the same few features again and again.
+        # An odd stride: with a power of two, the samples would always come from the same few features.
         stride = max(1, flat.numel() // 4096)
         self._samples.append(flat[:: stride | 1].clone())
 
     def calibrate(self, method: str, percentile: float = 99.9) -> None:
-        """Sets the threshold from what was watched, and forgets it.
+        """Sets the threshold from the collected statistics, and clears them.
 
         Args:
             method: `max`; `percentile` of the magnitudes; `mse`: the power of two with the smallest mean
                 squared error.
-            percentile: for that method, in percent.
+            percentile: for the method `percentile`, in percent.
 
         Raises:
-            NotFiniteError: what was watched is too large for any threshold.
+            NotFiniteError: the values are too large for any threshold.
         """
         if not self._samples or self._largest == 0.0:
             self._samples = []
@@ -202,9 +202,9 @@ class Quantizer(nn.Module):
             raise NotFiniteError(
                 f"{self.name} must stay below 2^{MAX_LOG2} in calibration, got {self._largest:g}"
             )
-        # What is smaller than any threshold becomes 0.
+        # Values smaller than any threshold become 0.
         top = max(top, -MAX_LOG2 + 1)
-        # Half way between two scales: neither is one step of the optimizer away.
+        # Halfway between two scales, so that one step of the optimizer does not change the scale.
         with torch.no_grad():
             self.log2_t.fill_(top - 0.5)
         self._samples, self._largest = [], 0.0
@@ -221,7 +221,7 @@ def quantizers(model: nn.Module) -> list[Quantizer]:
 
 
 def name_quantizers(model: nn.Module) -> None:
-    """Gives every quantizer its path in the model as its name."""
+    """Sets the name of every quantizer to its path in the model."""
     for name, module in model.named_modules():
         if isinstance(module, Quantizer):
             module.name = name
@@ -234,9 +234,9 @@ def set_mode(model: nn.Module, mode: Mode) -> None:
 
 
 def calibrate(model: nn.Module, method: str, percentile: float = 99.9) -> None:
-    """Sets all thresholds from what `Mode.CALIBRATE` has watched, see `Quantizer.calibrate`."""
+    """Sets all thresholds from the statistics of `Mode.CALIBRATE`, see `Quantizer.calibrate`."""
     if method not in ("max", "percentile", "mse"):
-        raise UserError(f"there is no calibration {method!r}; choose max, percentile or mse.")
+        raise UserError(f"calibration must be max, percentile or mse, got {method!r}.")
     for quantizer in quantizers(model):
         quantizer.calibrate(method, percentile)
 
@@ -247,6 +247,6 @@ def scale_parameters(model: nn.Module) -> list[nn.Parameter]:
 
 
 def freeze_scales(model: nn.Module, frozen: bool = True) -> None:
-    """Stops (or resumes) the training of all thresholds; the state is saved with the model."""
+    """Freezes (or unfreezes) all thresholds; this state is saved with the model."""
     for quantizer in quantizers(model):
         quantizer.frozen.fill_(frozen)

@@ -1,4 +1,4 @@
-"""The state of PyTorch under which the same computation gives the same bits."""
+"""Bit-reproducible computation with PyTorch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import torch
 
 @contextmanager
 def reproducible(threads: int | None) -> Iterator[None]:
-    """Deterministic algorithms, the threads, and a random state apart; all put back afterwards."""
+    """Deterministic algorithms, the given number of threads and a separate random state; all are restored on exit."""
     before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
     memory: Any = torch.utils.deterministic
     fill = memory.fill_uninitialized_memory
     try:
-        # Gradients of indexed cores are summed by several threads, in any order unless this is set.
+        # Otherwise several threads sum the gradients of indexed cores in arbitrary order.
         torch.use_deterministic_algorithms(True)
         memory.fill_uninitialized_memory = False
         if threads is not None:

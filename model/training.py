@@ -1,9 +1,8 @@
-"""Training: a float stage, calibration, a quantization-aware stage; best on dev, resumable to the last bit.
+"""Training: a float stage, calibration, a quantization-aware stage; selection on dev; bit-exact resumption.
 
-Everything random comes from the seed of the configuration, the stage and the epoch, so an epoch is the same
-whether the process that runs it began with it or long before. What an epoch leaves behind (weights,
-thresholds, AdamW's moments, the best score) is one file; a resumed training goes on from there and ends in
-the very bits of one that was never interrupted.
+All random numbers depend only on the seed of the configuration, the stage and the epoch, so an epoch gives the same
+result in any process. The state after an epoch (weights, thresholds, AdamW's moments, the best score) is one file. A
+resumed training continues from it and gives the same bits as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ from .transformer import Transformer
 
 
 class _Draw(IntEnum):
-    """What random numbers are drawn for; each has a stream of its own."""
+    """The purposes of random numbers. Each has a separate stream."""
 
     WEIGHTS = 0
     ORDER = 1
@@ -80,10 +79,10 @@ class EpochRecord:
 
     Attributes:
         stage: "float" or "quantized".
-        epoch: counted from 1 in its stage.
+        epoch: counted from 1 in each stage.
         loss: mean over the sentences.
-        dev: scores after the epoch; None without a dev split.
-        best: whether it was the best of its stage so far that can be exported. Of equal ones the later is taken.
+        dev: scores on the dev split after the epoch; None without a dev split.
+        best: whether this is the best exportable epoch of its stage so far. Among equal ones the later is taken.
     """
 
     stage: Stage
@@ -95,7 +94,7 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class _State:
-    """What a training must know, next to its tensors, to go on: the last epoch, the best score, all records."""
+    """The training state apart from the tensors: the last epoch, the best score, all records."""
 
     stage: Stage
     epoch: int
@@ -108,21 +107,21 @@ _STATE = TypeAdapter(_State)
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What to train, from what, to where.
+    """The arguments of `train`.
 
     Attributes:
-        config: of model, training and tokenizer; the data gives `vocab_size`, `labels`, `tags`, `segments`.
+        config: of model, training and tokenizer; `vocab_size`, `labels`, `tags`, `segments` are set from the data.
         data: source, see `data.load`.
-        out: folder of the run. It must not hold one already, except with `resume`, and except where `epochs`
-            is 0 and it has a float checkpoint: then the quantization-aware stage starts from that.
-        teacher: folder of a float run on the same vocabulary and labels, whose logits are learned from; see
+        out: folder of the run. It must not hold a run, except with `resume`, or if `epochs` is 0 and it has a float
+            checkpoint, which the quantization-aware stage then starts from.
+        teacher: folder of a float run with the same vocabulary and labels, whose logits are soft targets; see
             `distillation`.
-        start: folder of a float run to take the first weights from, where its model has the same sizes; the
-            teacher when None.
-        resume: go on after the last complete epoch in `out`; from the beginning if there is none.
-        threads: of PyTorch; None: as it is. The same bits need the same number.
+        start: folder of a float run with a model of the same sizes, whose weights are the initial weights; None: the
+            teacher.
+        resume: continue after the last complete epoch in `out`, or start if there is none.
+        threads: number of threads of PyTorch; None: unchanged. The same bits require the same number.
         quiet: print nothing.
-        on_epoch: called after each epoch, when all of it is on disk.
+        on_epoch: called after each epoch, when its files are on disk.
     """
 
     config: RunConfig
@@ -138,14 +137,14 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training came to.
+    """The result of a training.
 
     Attributes:
         out: folder of the run.
         config: with the sizes of the data.
         history: all epochs.
         scores: of the best weights, by stage, then by split: "dev" and "test", where they have sentences.
-        seconds_per_epoch: mean, by stage, of the epochs that were trained in this call.
+        seconds_per_epoch: mean over the epochs trained in this call, by stage.
     """
 
     out: Path
@@ -156,13 +155,13 @@ class TrainResult:
 
 
 def train(options: TrainOptions) -> TrainResult:
-    """Trains a model and leaves a run folder, see `checkpoint`.
+    """Trains a model and writes a run folder, see `checkpoint`.
 
-    The folder is locked meanwhile. A training that diverges leaves the best checkpoint before it.
+    The folder is locked during training. If training diverges, the best checkpoint so far is kept.
 
     Raises:
-        UserError: the data or the configuration is not valid, `out` holds a run already or one that does not
-            fit, another training is at work in it, or the training diverges.
+        UserError: the data or the configuration is invalid, `out` already holds a run or does not fit, another
+            training is using it, or the training diverges.
     """
     if options.out.exists() and not options.out.is_dir():
         raise UserError(f"{options.out} is not a folder; give another one for the run.")
@@ -189,7 +188,7 @@ class _Training:
         start = options.start or options.teacher
         if start is not None and not self._inherit(start) and options.start is not None:
             raise UserError(
-                f"{start} is of a model of other sizes; give a run of the same ones to start from."
+                f"the model of {start} has other sizes; give a run with a model of the same sizes."
             )
         self.optimizer = make_optimizer(self.model, self.training, "float")
         self.history: list[EpochRecord] = []
@@ -203,8 +202,10 @@ class _Training:
             begun = read_record(self.out / DATA)
             for role, digest in others.items():
                 if begun.get(role) != digest:
-                    raise UserError(f"{self.out} was begun with another {role}, or none; resume with that.")
-        # Nothing is written before all of the above has been found to be valid.
+                    raise UserError(
+                        f"{self.out} was started with another {role} or none; resume with the original."
+                    )
+        # Nothing is written before all of the above has been validated.
         if prepared.start is Start.FLOAT:
             load_weights(self.model, weights_file(self.out, "float"))
             self._forget()
@@ -224,30 +225,30 @@ class _Training:
         longest = self.config.model.max_length
         if run.config.model.max_length < longest:
             raise UserError(
-                f"{path} reads at most {run.config.model.max_length} tokens, fewer than the {longest} of this "
-                "model; give a teacher that reads as many, or lower --max-len."
+                f"the maximum length of {path} must be at least {longest}, got "
+                f"{run.config.model.max_length}; give another teacher, or lower --max-len."
             )
         if run.tokenizer.to_json() != self.tokenizer.to_json() or run.labels != self.labels:
             raise UserError(
-                f"{path} has another vocabulary or other labels; give a teacher trained on this data."
+                f"{path} has another vocabulary or other labels; give a run trained on this data."
             )
         return run.model
 
     def _inherit(self, path: Path) -> bool:
-        """Takes the first weights from the run `path`, if its model has the same sizes."""
+        """Takes the initial weights from the run `path`, if its model has the same sizes."""
         other = self._load_other(path)
         try:
-            with refusing(f"the weights of {path} can't be factorized", "give another run to start from"):
+            with refusing(f"the weights of {path} cannot be factorized", "give another run to start from"):
                 taken = inherit(self.model, other)
             check_finite(self.model.state_dict().items())
         except NotFiniteError as error:
             raise UserError(
-                f"{path} can't be used as a start, {error.fact}; give a run trained with a lower learning rate."
+                f"{path} cannot be used as a start, {error.fact}; give a run trained with a lower learning rate."
             ) from None
         return taken
 
     def run(self) -> TrainResult:
-        """Both stages, from wherever the folder is, then the scores."""
+        """Both stages, from the state of the folder, then the scores."""
         done_stage, done_epochs = self._restore()
         for stage in STAGES[STAGES.index(done_stage) :]:
             epochs = self._epochs(stage)
@@ -259,14 +260,14 @@ class _Training:
                     self._epoch(stage, epoch, epochs)
             if epochs and not weights_file(self.out, stage).exists():
                 raise UserError(
-                    f"no epoch of the {stage} stage can be exported, the last one because "
+                    f"no epoch of the {stage} stage can be exported; reason for the last one: "
                     f"{self._obstacle(stage)}; {self._advice(stage)}."
                 )
         return self._finish()
 
     @contextmanager
     def _divergence(self, stage: Stage, where: str) -> Iterator[None]:
-        """A number that is not finite ends the training in a sentence that says `where`, and what to change."""
+        """Reports a value that is not finite as divergence at `where`, with advice."""
         try:
             yield
         except NotFiniteError as error:
@@ -276,7 +277,7 @@ class _Training:
             ) from None
 
     def _advice(self, stage: Stage) -> str:
-        """What to change after a stage without a usable epoch."""
+        """Advice after a stage without a usable epoch."""
         training = self.training
         if stage == "quantized":
             rates = f"--qat-lr (now {training.qat_lr:g}) or training.scale_lr (now {training.scale_lr:g})"
@@ -285,14 +286,14 @@ class _Training:
         return f"lower --lr (now {training.lr:g}) and train again{elsewhere}"
 
     def _restore(self) -> tuple[Stage, int]:
-        """Takes up the state on disk, and says which epochs of which stage are done."""
+        """Restores the state on disk; returns the stage and the number of its completed epochs."""
         path = self.out / LAST
         if not path.exists():
             return STAGES[0], 0
         tensors, content = read_tensors(path)
         state = self._state(path, content)
         for stage in {record.stage for record in state.history if record.best}:
-            # The best weights are read at the end only; what is wrong with them is told before that.
+            # The best weights are used only at the end, but errors in them must be reported now.
             best = weights_file(self.out, stage)
             check_tensors(self.model, read_tensors(best)[0], best)
         weights = {
@@ -306,7 +307,7 @@ class _Training:
         restore_moments(self.optimizer, tensors, path)
         self.best = state.best
         self.history = list(state.history)
-        self._tell(f"going on after epoch {state.epoch} of the {state.stage} stage")
+        self._tell(f"continuing after epoch {state.epoch} of the {state.stage} stage")
         return state.stage, state.epoch
 
     def _state(self, path: Path, content: Mapping[str, Any]) -> _State:
@@ -320,11 +321,11 @@ class _Training:
             or not 1 <= state.epoch <= self._epochs(state.stage)
             or [(state.stage, state.epoch)] != [(record.stage, record.epoch) for record in state.history[-1:]]
         ):
-            raise UserError(f"{path} holds no state of this training; restore it or train again.")
+            raise UserError(f"{path} does not hold a state of this training; restore it or train again.")
         return state
 
     def _begin(self, stage: Stage, epochs: int) -> None:
-        """Makes the model and the optimizer ready for the first epoch of a stage, if it has any."""
+        """Prepares the model and the optimizer for the first epoch of a stage, if it has any."""
         path = weights_file(self.out, "float")
         if stage == "float" and not epochs and not path.exists():
             write_tensors(path, self.model.state_dict(), {"stage": stage, "epoch": 0, "dev": None})
@@ -343,7 +344,7 @@ class _Training:
         self.model.set_dropout(self.training.dropout if stage == "float" else self.training.qat_dropout)
 
     def _calibrate(self) -> None:
-        """Sets the thresholds from what the float model does on some of the training batches."""
+        """Sets the thresholds from the activations of the float model on some training batches."""
         order = batches(self.splits["train"], self.training.batch_size, seed=self._seed(_Draw.CALIBRATION))
         self.model.eval()
         set_mode(self.model, Mode.CALIBRATE)
@@ -353,7 +354,7 @@ class _Training:
             calibrate(self.model, self.training.calibration, self.training.percentile)
 
     def _epoch(self, stage: Stage, epoch: int, epochs: int) -> None:
-        """One epoch, from training to its files; `epoch` counts from 0."""
+        """Trains one epoch and writes its files; `epoch` counts from 0."""
         start = time.perf_counter()
         title = f"{stage:9} {epoch + 1:{len(str(epochs))}}/{epochs}"
         columns = (
@@ -392,17 +393,17 @@ class _Training:
         told = "" if scores is None else f"  dev {scores}"
         self._tell(f"{title}  loss {loss:.4f}{told}  {seconds:.1f} s{mark}")
         if obstacle is not None:
-            self._tell(f"{title}  can't be exported: {obstacle}")
+            self._tell(f"{title}  cannot be exported: {obstacle}")
         if self.on_epoch is not None:
             self.on_epoch(record)
 
     def _tensors(self) -> dict[str, Tensor]:
-        """The model and the optimizer, as `last.safetensors` has them."""
+        """The tensors of `last.safetensors`: model and optimizer."""
         model = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         return model | moments(self.optimizer)
 
     def _obstacle(self, stage: Stage) -> str | None:
-        """Why the quantized model can't be exported as it is now, if so: a clause without advice."""
+        """The reason why the quantized model cannot be exported, a clause without advice, or None."""
         if stage == "float":
             return None
         try:
@@ -414,12 +415,12 @@ class _Training:
         return None
 
     def _tell(self, line: str) -> None:
-        """Prints a line, and writes it with the time to the log of the run."""
+        """Prints a line and appends it, with the time, to the log of the run."""
         self.console.print(line)
         append_text(self.out / LOG_FILE, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")
 
     def _learn(self, stage: Stage, epoch: int, epochs: int, show: Callable[[float], None]) -> float:
-        """All steps of one epoch; the mean loss."""
+        """All steps of one epoch; returns the mean loss."""
         key = (STAGES.index(stage), epoch)
         torch.manual_seed(self._seed(_Draw.DROPOUT, *key))
         words = np.random.default_rng(self._seed(_Draw.WORDS, *key))
@@ -447,8 +448,8 @@ class _Training:
                 raise NotFiniteError(f"the loss is {value}")
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            # Thresholds are left out: their gradients are sums over whole tensors and would use up the norm,
-            # while AdamW does not mind their size.
+            # Thresholds are excluded: their gradients are sums over whole tensors and would dominate the norm.
+            # AdamW is insensitive to their scale.
             norm = torch.nn.utils.clip_grad_norm_(weights, self.training.clip or math.inf)
             if not torch.isfinite(norm):
                 raise NotFiniteError(f"the norm of the gradients is {float(norm)}")
@@ -478,7 +479,7 @@ class _Training:
         return loss
 
     def _drop_words(self, batch: Batch, generator: np.random.Generator) -> Batch:
-        """`batch` with about a share `word_dropout` of its tokens, special ones apart, made unknown."""
+        """`batch` with a random share `word_dropout` of its tokens, except special ones, set to the unknown token."""
         tokenizer = self.tokenizer
         drawn = generator.random(batch.ids.shape) < self.training.word_dropout
         drawn &= ~np.isin(batch.ids, (PAD, tokenizer.cls_id, tokenizer.sep_id))
@@ -491,7 +492,7 @@ class _Training:
         write_record(self.out / HISTORY, {"epochs": history})
 
     def _forget(self) -> None:
-        """Removes what an earlier quantization-aware stage left."""
+        """Removes the files of a previous quantization-aware stage."""
         weights_file(self.out, "quantized").unlink(missing_ok=True)
         for name in (LAST, HISTORY, METRICS):
             (self.out / name).unlink(missing_ok=True)

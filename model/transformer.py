@@ -1,6 +1,6 @@
 """A BERT-style encoder with heads for labels and slots, quantization-aware from token ids to logits.
 
-Post-LayerNorm, learned positions (Devlin et al., arXiv 1810.04805). Each place where a tensor is brought to fewer
+Post-LayerNorm, learned positions (Devlin et al., arXiv 1810.04805). Each place where a tensor is reduced to fewer
 bits is a `Quantizer`, and its path in the module tree is the name of that tensor at every level.
 """
 
@@ -22,15 +22,15 @@ from .quantizer import Mode, Quantizer, name_quantizers
 
 
 def score_shift(head_size: int) -> int:
-    """Bits of the shift that stands in for the division by sqrt(head size): the nearest power of two."""
+    """Bits of the shift that replaces the division by sqrt(head size): the nearest power of two."""
     return math.floor(math.log2(head_size) / 2 + 0.5)
 
 
 def sinusoids(count: int, size: int, deviation: float) -> Tensor:
-    """Where learned positions start: sines and cosines (Vaswani et al., arXiv 1706.03762), a row a position.
+    """Initial values of learned positions: sines and cosines (Vaswani et al., arXiv 1706.03762), one row per position.
 
-    A step by any distance is one linear map of few dimensions, so attention of low rank can learn to look at
-    neighbours; from random rows it hardly does. Frequencies fall geometrically from 1 to 1/count.
+    A step by a fixed distance is a linear map of low rank, so attention of low rank can learn to attend to neighbors.
+    With random rows it rarely does. Frequencies decrease geometrically from 1 to 1/count.
     """
     half = (size + 1) // 2
     frequency = count ** -(torch.arange(half) / max(1, half - 1))
@@ -66,7 +66,7 @@ class Embeddings(nn.Module):
         if self.segment is not None:
             rows.append(self.segment(torch.zeros_like(ids) if segments is None else segments))
         if self.sum.mode is Mode.QUANTIZED and not self.training:
-            # Scales that lie far apart need more than the 24 bits of float32.
+            # If the scales differ by much, the sum needs more than the 24 bits of float32.
             rows = [row.double() for row in rows]
         total = sum(rows[1:], start=rows[0])
         features: Tensor = self.norm(self.sum(total))
@@ -148,7 +148,7 @@ class FeedForward(nn.Module):
 
 
 def _flipped(config: LinearConfig) -> LinearConfig:
-    """The configuration of the opposite projection: the same cores, in reverse order, read from the other side."""
+    """The configuration of the opposite projection: the same cores, transposed and in reverse order."""
     bits = config.bits
     if not isinstance(bits, int):
         bits = bits[: {"dense": 1, "lowrank": 2}.get(config.kind)][::-1]
@@ -183,11 +183,11 @@ class Transformer(nn.Module):
     """The whole model.
 
     Args:
-        config: with `vocab_size` and `labels` filled in.
+        config: with `vocab_size` and `labels` set.
         dropout: on embeddings and attention probabilities while training.
 
     Raises:
-        UserError: the configuration names no vocabulary or labels, or an override that no layer has.
+        UserError: the configuration has no vocabulary or labels, or an override for a layer that does not exist.
     """
 
     def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
@@ -222,7 +222,7 @@ class Transformer(nn.Module):
         for name in config.overrides:
             if name not in layers:
                 raise UserError(
-                    f"the override {name!r} names no linear layer; there are {', '.join(sorted(layers))}."
+                    f"there is no linear layer {name!r} to override; choose one of {', '.join(sorted(layers))}."
                 )
 
     def _head(self, name: str, size: int, source: Quantizer) -> QuantLinear:
@@ -246,8 +246,8 @@ class Transformer(nn.Module):
         """Logits of a padded batch.
 
         Args:
-            ids: (B, L) token ids, anything past a sentence's length.
-            lengths: (B,) tokens a sentence, at least 1.
+            ids: (B, L) token ids; values past a sentence's length are ignored.
+            lengths: (B,) number of tokens of each sentence, at least 1.
             segments: (B, L) or None.
 
         Returns:

@@ -301,7 +301,7 @@ def test_a_checkpoint_of_another_version_is_refused(flow: Path, capsys: pytest.C
     shutil.copytree(flow / "run", run)
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps({**config, "format_version": 999}))
-    refused(["export", str(run), "--out", str(flow / "never")], "format version 999", capsys)
+    refused(["export", str(run), "--out", str(flow / "never")], "got 999", capsys)
     assert not (flow / "never").exists()
 
 

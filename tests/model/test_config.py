@@ -78,8 +78,8 @@ def test_hw_presets_have_ranks_and_outer_modes_that_fill_an_array_of_16() -> Non
             {"model": {"overrides": {"encoder.0.x": {"bits": True}}}},
             "model.overrides.encoder.0.x.bits: must be 2, 4 or 8",
         ),
-        ({"name": "two\nlines"}, "name must have printable characters only"),
-        ({"k" * 5000: 1}, "is not a key of a configuration"),
+        ({"name": "two\nlines"}, "name must consist of printable characters"),
+        ({"k" * 5000: 1}, "is not a configuration key"),
     ],
 )
 def test_wrong_values_get_one_sentence(value: object, words: str) -> None:
@@ -196,7 +196,7 @@ def test_the_reference_of_keys_is_current_and_complete(tmp_path: Path) -> None:
     config = read_config(tmp_path / "example.toml")
     assert config.model.feedforward.rank == (8, 16, 8)
     Transformer(replace(config.model, vocab_size=50, labels=2, tags=3))
-    assert "\n    " + EXAMPLE.splitlines()[-1] in text
+    assert EXAMPLE in text
 
 
 @pytest.mark.parametrize("ending", ["toml", "json"])
@@ -235,5 +235,5 @@ def test_overrides_name_layers() -> None:
     assert model.encoder[1].feedforward.outer.kind == "lowrank"  # type: ignore[union-attr]
     assert model.encoder[0].feedforward.outer.kind == "tt"  # type: ignore[union-attr]
     value["model"]["overrides"] = {"encoder.7.feedforward.outer": {}}
-    with pytest.raises(UserError, match="names no linear layer"):
+    with pytest.raises(UserError, match="there is no linear layer"):
         Transformer(from_dict(value).model)

@@ -168,7 +168,7 @@ def test_a_ttm_embedding_from_a_dense_table() -> None:
         (lambda: TTMEmbedding(50, 12, EmbeddingConfig(vocab_modes=(5, 5, 1))), "reach 50"),
         (
             lambda: TTMEmbedding(50, 12, EmbeddingConfig(vocab_modes=(5, 10), dim_modes=(2, 2, 3))),
-            "one of each per core",
+            "one vocabulary mode and one feature mode per core",
         ),
     ],
 )
