@@ -53,7 +53,7 @@ def check_modes(modes: Sequence[int], size: int, what: str, *, padded: bool = Fa
     if not modes or min(modes) < 1 or not fits:
         relation = "reach" if padded else "be"
         raise UserError(
-            f"the modes {tuple(modes)} of {what} must {relation} {size}, got a product of {product}; correct them."
+            f"the product of the modes {tuple(modes)} of {what} must {relation} {size}, got {product}; correct them."
         )
     return tuple(modes)
 

@@ -162,9 +162,9 @@ def test_a_ttm_embedding_from_a_dense_table() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: TTLinear(12, 12, LinearConfig(out_modes=(3, 3))), r"\(3, 3\).*9.*must be 12"),
-        (lambda: TTLinear(12, 12, LinearConfig(rank=(2, 2))), "5 inner bonds"),
-        (lambda: TTLinear(12, 12, LinearConfig(bits=(8, 8))), "6 cores"),
+        (lambda: TTLinear(12, 12, LinearConfig(out_modes=(3, 3))), r"\(3, 3\).*must be 12, got 9"),
+        (lambda: TTLinear(12, 12, LinearConfig(rank=(2, 2))), "5 ranks of at least 1, one per inner bond"),
+        (lambda: TTLinear(12, 12, LinearConfig(bits=(8, 8))), "expected 6 bit widths"),
         (lambda: TTMEmbedding(50, 12, EmbeddingConfig(vocab_modes=(5, 5, 1))), "reach 50"),
         (
             lambda: TTMEmbedding(50, 12, EmbeddingConfig(vocab_modes=(5, 10), dim_modes=(2, 2, 3))),
