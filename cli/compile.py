@@ -22,7 +22,17 @@ LENGTHS = (8, 16, 32, 48)
 _MOST_WORDS = 1 << 31
 """More than any engine's memory has."""
 
-ENGINE_OPTIONS = ("lanes", "engine", "board", "tight", "weight_words", "sentences", "max_length", "vectors")
+ENGINE_OPTIONS = (
+    "lanes",
+    "engine",
+    "board",
+    "tight",
+    "weight_words",
+    "sentences",
+    "max_length",
+    "vectors",
+    "no_hls",
+)
 """What `add_engine_options` adds, none of it with a default."""
 
 
@@ -80,6 +90,7 @@ def add_engine_options(parser: Parser) -> None:
         metavar="DATA",
         help="where the HLS project's test sentences come from (default: the data of the training, or random tokens)",
     )
+    parser.add_argument("--no-hls", action="store_true", help="write no HLS project")
 
 
 def _words(text: str) -> int:
@@ -103,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
 def compile_into(
     folder: Path, build: Path, args: argparse.Namespace, usual: str | None = None
 ) -> EngineBuild:
-    """Compiles the model of a build, and writes model, program, weights and HLS project into a folder.
+    """Compiles the model of a build, and writes model, program, weights and, without `--no-hls`, the HLS project.
 
     Args:
         folder: where to; it may be that of the build.
@@ -120,6 +131,8 @@ def compile_into(
         raise UserError("the engine is that of --board or of --engine; leave one of them out.")
     if (args.board or args.engine) is not None:
         refuse_options(args, ["lanes"], "the lanes are those of --board or --engine")
+    if args.no_hls:
+        refuse_options(args, ["vectors"], "--no-hls writes no test sentences")
     board = None if args.board is None else find_board(args.board)
     engine = board.engine if board else None if args.engine is None else read_parameters(args.engine)
     made = compile_build(
@@ -132,7 +145,8 @@ def compile_into(
         tight=args.tight,
         weight_words=args.weight_words,
     )
-    write_hls_project(folder, made, args.vectors, usual, board)
+    if not args.no_hls:
+        write_hls_project(folder, made, args.vectors, usual, board)
     return made
 
 

@@ -328,6 +328,8 @@ def test_lanes_of_a_given_engine_cannot_be_chosen(
         (["export", "run", "--out", "never", "--no-engine"], ["--sentences", "1"]),
         (["export", "run", "--out", "never", "--no-engine"], ["--max-length", "9"]),
         (["export", "run", "--out", "never", "--no-engine"], ["--vectors", "voice"]),
+        (["export", "run", "--out", "never", "--no-engine"], ["--no-hls"]),
+        (["compile", "build", "--no-hls"], ["--vectors", "voice"]),
         (["synth"], ["--period", "5"]),
         (["synth", "--vivado", "never"], ["--flatten"]),
         (["synth", "--vivado", "never"], ["--family", "xc7"]),
