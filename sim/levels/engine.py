@@ -1,4 +1,4 @@
-"""The program simulator as a level of the verification ladder."""
+"""An engine as a level of the verification ladder: sentences to packets, written words to values, beats to logits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ...hw.isa.program import to_bytes
 class EngineLevel:
     """A build's program, executed by an engine. Implements `graph.level.Predictor`.
 
-    Closing it, with `close` or as a context manager, closes the engine.
+    The level owns the engine: closing the level, with `close` or as a context manager, closes the engine.
 
     Args:
         graph: the model.
@@ -40,24 +40,28 @@ class EngineLevel:
         self.graph = graph
         self._build = build
         self._engine = engine
-        _check_views(graph, build.views)
-        engine.load_program(to_bytes(build.program))
-        engine.init(build.image)
+        try:
+            _check_views(graph, build.views)
+            engine.load_program(to_bytes(build.program))
+            engine.init(build.image)
+        except BaseException:
+            engine.close()
+            raise
 
     def execute(self, sentences: Sequence[Sentence]) -> Results:
-        """Every activation that the views show whole, and every output as the host decodes what the engine sends.
+        """Every activation that the views show completely, and every output as the host decodes it from the beats.
 
         Raises:
-            UserError: a sentence is empty, too long, or has ids that the model has no row for; or the views are not
-                those of the program.
+            UserError: a sentence is empty or too long, or has an id that is not in the model's vocabulary; or the views
+                do not fit the program.
         """
         values: list[dict[str, IntArray]] = [{} for _ in sentences]
         outputs: list[dict[str, IntArray]] = [{} for _ in sentences]
         for numbers in self._runs(sentences):
             capture = Capture(self.graph, self._build.views, [len(sentences[i].tokens) for i in numbers])
             decoded = self._execute([sentences[i] for i in numbers], capture)
-            for i, found, logits in zip(numbers, capture.values(), decoded, strict=True):
-                values[i], outputs[i] = found, logits
+            for i, shown, logits in zip(numbers, capture.values(), decoded, strict=True):
+                values[i], outputs[i] = shown, logits
         return Results(_present(self.graph.activations(), values), _present(self.graph.outputs, outputs))
 
     def run(self, sentences: Sequence[Sentence]) -> Mapping[str, Sequence[IntArray]]:
@@ -65,21 +69,21 @@ class EngineLevel:
         return self.execute(sentences).values
 
     def predict(self, sentences: Sequence[Sentence]) -> dict[str, list[IntArray]]:
-        """What the engine sends: the outputs, by their names in `Graph.outputs`.
+        """The outputs by their names in `Graph.outputs`, as the host decodes them from the beats.
 
         Raises:
-            UserError: a sentence is empty, too long, or has ids that the model has no row for; or the outputs of the
-                build are not what the program stores: nothing else would show it here.
+            UserError: a sentence is empty or too long, or has an id that is not in the model's vocabulary; or the
+                outputs of the build are not those that the program stores, which no comparison would reveal here.
         """
         _check_outputs(self.graph, self._build)
-        found: list[dict[str, IntArray]] = [{} for _ in sentences]
+        outputs: list[dict[str, IntArray]] = [{} for _ in sentences]
         for numbers in self._runs(sentences):
             for i, logits in zip(numbers, self._execute([sentences[i] for i in numbers], None), strict=True):
-                found[i] = logits
-        return {task: [logits[task] for logits in found] for task in self.graph.outputs}
+                outputs[i] = logits
+        return {task: [logits[task] for logits in outputs] for task in self.graph.outputs}
 
     def merged(self) -> Mapping[str, IntArray]:
-        """Nothing: products of constants are part of the image. See `Level.merged`."""
+        """Empty: products of constants are part of the image. See `Level.merged`."""
         return {}
 
     def close(self) -> None:
@@ -93,7 +97,7 @@ class EngineLevel:
         self.close()
 
     def _runs(self, sentences: Sequence[Sentence]) -> Iterator[list[int]]:
-        """Numbers of the sentences of each run, by length: what depends on the length alone is kept from run to run."""
+        """The numbers of the sentences of each run, by length: the simulator keeps its plans for a length."""
         order = sorted(range(len(sentences)), key=lambda i: len(sentences[i].tokens))
         per_run = self._build.program.sentences
         for start in range(0, len(order), per_run):
@@ -107,16 +111,16 @@ class EngineLevel:
         return unpack_outputs(self._build.outputs, self._build.program.parameters.lanes, lengths, beats)
 
 
-def _present(names: Iterable[str], found: Sequence[Mapping[str, IntArray]]) -> dict[str, list[IntArray]]:
-    """By name, what every sentence has a value for."""
-    return {name: [one[name] for one in found] for name in names if all(name in one for one in found)}
+def _present(names: Iterable[str], sentences: Sequence[Mapping[str, IntArray]]) -> dict[str, list[IntArray]]:
+    """By name, the values that every sentence has."""
+    return {name: [one[name] for one in sentences] for name in names if all(name in one for one in sentences)}
 
 
 def _check_views(graph: Graph, views: Sequence[View]) -> None:
-    """Checks that the views are of values of the graph.
+    """Checks that every view is of a value of the graph.
 
     Raises:
-        UserError: one is not.
+        UserError: a view is not.
     """
     dims = {name: len(value.dims) for name, value in graph.values.items()}
     for value, rank in dict.fromkeys((view.value, len(view.origin)) for view in views):
@@ -128,10 +132,10 @@ def _check_views(graph: Graph, views: Sequence[View]) -> None:
 
 
 def _check_outputs(graph: Graph, build: EngineBuild) -> None:
-    """Checks that what the host takes for the outputs is what the program stores, and what the graph has.
+    """Checks that the outputs that the host decodes are those that the program stores and that the graph has.
 
     Raises:
-        UserError: it is not.
+        UserError: they are not.
     """
     stores = [i for i in build.program.stream if isinstance(i, Store)]
     described = [(output.sentence, output.block, output.words) for output in build.outputs]
@@ -145,5 +149,5 @@ def _check_outputs(graph: Graph, build: EngineBuild) -> None:
         )
     ):
         raise UserError(
-            "the outputs in engine.json are not what the program stores; compile the model again."
+            "the outputs in engine.json must be those that the program stores; compile the model again."
         )

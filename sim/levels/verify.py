@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
 from ...fixedpoint import IntArray
+from ...graph import Graph
+from ...graph.level import Level
 from ...graph.onnx_io import damaged_files, read_build
 from ...hw.compiler.build import check_model, recompile
 from ...hw.compiler.frontend import frontend_of
+from ...hw.host.engine import Engine
 from ...hw.host.folder import read_engine
+from ...hw.isa import Parameters
 from ...text.scores import decode
 from ..golden.model import GoldenModel
 from . import ENGINES, LEVELS
 from .compare import LevelResult, verify_levels
+from .engine import EngineLevel
 from .levels import make_level
 from .predict import sentences
 
@@ -27,12 +33,14 @@ class VerifyOptions:
 
     Attributes:
         build: folder of an export.
-        data: where the sentences come from, see `text.load`.
+        data: the source of the sentences, see `text.load`.
         run: the training run that the build was frozen from: for the level torch.
-        split, limit: which sentences, and how many of them at most.
-        levels: names in `LEVELS`; the golden model runs in any case.
+        split, limit: which sentences, and their largest number.
+        levels: names in `LEVELS`; the golden model always runs.
         stalls: let the streams of the RTL stall at random.
-        recompile: compile the model again, where a level runs its program, and compare the bytes.
+        recompile: compile the model again, if a level runs its program, and compare the bytes.
+        engines: further engines, by the names of their levels: functions that open one for the parameters of a program.
+            `verify` closes what they open.
     """
 
     build: Path
@@ -43,19 +51,20 @@ class VerifyOptions:
     levels: Sequence[str] = LEVELS
     stalls: bool = False
     recompile: bool = True
+    engines: Mapping[str, Callable[[Parameters], Engine]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What a verification found.
+    """The result of a verification.
 
     Attributes:
         build: the folder.
-        sentences: how many were run.
-        levels: one result a level, the reference first.
-        recompiled: the files that are not what the compiler makes of the model; None where they were not compared,
-            because that was not wanted or no level runs a program.
-        damaged: the files that are not what the manifest says.
+        sentences: the number of sentences that were run.
+        levels: one result per level, the reference first.
+        recompiled: the files that differ from what the compiler writes for the model; None if they were not compared:
+            `recompile` was off, or no level runs a program.
+        damaged: the files whose size or checksum differs from the manifest.
     """
 
     build: Path
@@ -66,7 +75,7 @@ class VerifyReport:
 
     @property
     def equal(self) -> bool:
-        """Whether there was something to compare, all of it was compared and is equal, the compiled files too."""
+        """Whether at least two levels were compared in full and everything is equal, the compiled files included."""
         files = (*(self.recompiled or ()), *self.damaged)
         return len(self.levels) > 1 and all(level.equal for level in self.levels) and not files
 
@@ -96,28 +105,17 @@ def verify(options: VerifyOptions, progress: Callable[[int, int], Any] | None = 
     build = options.build
     graph = read_build(build)
     frontend = frontend_of(graph)
-    others = [name for name in options.levels if name != "golden"]
-    recompiled = None
-    if any(name in ENGINES for name in others):
-        check_model(build, read_engine(build), graph)
-        recompiled = recompile(build, graph) if options.recompile else None
-    chosen = [
-        GoldenModel(graph),
-        *(make_level(name, build, graph, run=options.run, stalls=options.stalls) for name in others),
-    ]
     encoded = frontend.read(options.data, options.split, options.limit)
     inputs = sentences(encoded, graph.segments)
     if not inputs:
         raise UserError(
-            f"there is no sentence in the split {options.split} of {options.data}; give at least one to compare."
+            f"the split {options.split} of {options.data} has no sentence; at least one is needed to compare levels."
         )
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        if progress is not None:
-            progress(done, len(inputs) * len(chosen))
+    recompiled = None
+    if options.engines or any(name in ENGINES for name in options.levels):
+        compiled = read_engine(build)
+        check_model(build, compiled, graph)
+        recompiled = recompile(build, graph) if options.recompile else None
 
     def names(sentence: int, logits: Mapping[str, IntArray]) -> tuple[str, ...]:
         one = replace(encoded, word_starts=encoded.word_starts[sentence : sentence + 1])
@@ -126,5 +124,30 @@ def verify(options: VerifyOptions, progress: Callable[[int, int], Any] | None = 
         )
         return (*found.labels, *(found.slots[0] if found.slots is not None else ()))
 
-    results = verify_levels(graph, chosen, inputs, names=names, progress=advance)
+    with ExitStack() as stack:
+        levels: list[Level] = [GoldenModel(graph)]
+        for level in _others(options, graph):
+            if isinstance(level, AbstractContextManager):
+                stack.enter_context(level)
+            levels.append(level)
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            if progress is not None:
+                progress(done, len(inputs) * len(levels))
+
+        results = verify_levels(graph, levels, inputs, names=names, progress=advance)
     return VerifyReport(build, len(inputs), tuple(results), recompiled, damaged_files(build))
+
+
+def _others(options: VerifyOptions, graph: Graph) -> Iterator[Level]:
+    """The levels that are compared with the golden model, each opened when it is asked for."""
+    for name in options.levels:
+        if name != "golden":
+            yield make_level(name, options.build, graph, run=options.run, stalls=options.stalls)
+    if options.engines:
+        compiled = read_engine(options.build)
+        for name, opened in options.engines.items():
+            yield EngineLevel(graph, compiled, opened(compiled.program.parameters), name)
