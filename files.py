@@ -9,6 +9,7 @@ import json
 import math
 import os
 import stat
+import string
 import sys
 import tempfile
 from collections import Counter
@@ -30,6 +31,22 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     """
     content = data.encode() if isinstance(data, str) else data
     replace_atomic(path, lambda temporary: temporary.write_bytes(content))
+
+
+class _Template(string.Template):
+    """The delimiter of the standard library, `$`, is that of variables in Tcl and make."""
+
+    delimiter = "@"
+
+
+def fill_template(path: Path, **values: str) -> str:
+    """The text of a template file: each `@{NAME}` is replaced by a value. There is no other syntax.
+
+    Raises:
+        KeyError: the template has a name without a value.
+        ValueError: the template has an "@" without a name.
+    """
+    return _Template(path.read_text(encoding="utf-8")).substitute(values)
 
 
 def append_text(path: Path, text: str) -> None:

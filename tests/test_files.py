@@ -21,6 +21,7 @@ from narrowgauge import files
 from narrowgauge.errors import UserError
 from narrowgauge.files import (
     check_target,
+    fill_template,
     locked_folder,
     parse_json,
     read_json,
@@ -138,6 +139,18 @@ def test_a_library_sees_the_suffix_of_the_file(tmp_path: Path) -> None:
     seen: list[Path] = []
     replace_atomic(tmp_path / "waves.vcd", seen.append)
     assert seen[0].suffix == ".vcd" and seen[0].parent == tmp_path
+
+
+def test_a_template_is_filled_and_nothing_else_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "script.tcl"
+    path.write_text("set part @{part}\nputs $part {%s} ${x} $$ {{}}\n@{lines}\n")
+    text = fill_template(path, part="a@b$c", lines="1\n2", unused="")
+    assert text == "set part a@b$c\nputs $part {%s} ${x} $$ {{}}\n1\n2\n"
+    with pytest.raises(KeyError, match="lines"):
+        fill_template(path, part="a")
+    path.write_text("user@ host")
+    with pytest.raises(ValueError, match="line 1"):
+        fill_template(path)
 
 
 def test_missing_parents_are_made(tmp_path: Path) -> None:

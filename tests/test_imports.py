@@ -118,6 +118,31 @@ def test_every_package_is_shipped(root: Path) -> None:
     assert names == set(project(root)["tool"]["setuptools"]["packages"])
 
 
+def test_every_data_file_is_shipped(root: Path) -> None:
+    """Sources of C++ and RTL, scripts and templates are in the wheel: each matches a glob of its package."""
+    settings = project(root)["tool"]["setuptools"]
+    folders = {name: root.joinpath(*name.split(".")[1:]) for name in settings["packages"]}
+    globs = settings["package-data"]
+    shipped = {
+        path
+        for name, folder in folders.items()
+        for pattern in (*globs["*"], *globs.get(name, ()))
+        for path in folder.glob(pattern)
+        if path.is_file()
+    }
+    data = {
+        path
+        for name, folder in folders.items()
+        if name != "narrowgauge"
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    assert len(data) > 60
+    assert data <= shipped
+    assert root / "hls" / "templates" / "Makefile" in shipped
+    assert root / "hw" / "synthesis" / "vivado" / "settings.tcl" in shipped
+
+
 def test_the_core_needs_numpy_only(root: Path) -> None:
     (requirement,) = project(root)["project"]["dependencies"]
     assert requirement.startswith("numpy")

@@ -1,4 +1,4 @@
-// Testbench of the engine: PROGRAM with program.bin, INIT with image.bin, then the runs of runs.bin. Exit code 1 if
+// Testbench of the engine: PROGRAM with program.bin, INIT with weights.bin, then the runs of runs.bin. Exit code 1 if
 // results, status or the place of an error differ.
 //
 // runs.bin, 64-bit little endian numbers: how many runs; for each: sentences, the lengths, the packet, the status and the
@@ -40,11 +40,11 @@ int main(int argc, char** argv) {
     tb::send(in, beats_of(tb::file(argc, argv, "program.bin")));
     Answer answer = command(ng::isa::COMMAND_PROGRAM, 0, 0, 0, in, out);
     if (answer.status == done) {
-        tb::send(in, beats_of(tb::file(argc, argv, "image.bin")));
+        tb::send(in, beats_of(tb::file(argc, argv, "weights.bin")));
         answer = command(ng::isa::COMMAND_INIT, 0, 0, 0, in, out);
     }
     if (answer.status != done) {
-        std::fprintf(stderr, "program.bin or image.bin is refused: status 0x%x, where 0x%x\n", answer.status, answer.where);
+        std::fprintf(stderr, "program.bin or weights.bin is refused: status 0x%x, where 0x%x\n", answer.status, answer.where);
         return 1;
     }
     tb::Reader reader(tb::file(argc, argv, "runs.bin"));

@@ -1,18 +1,19 @@
-"""A folder with which Vivado synthesizes an engine out of context. Writing it needs no Vivado; none was ever run."""
+"""A project folder for out-of-context synthesis of an engine in Vivado. Not yet run with the vendor's tools."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ...errors import UserError
-from ...files import write_atomic
+from ...files import fill_template, write_atomic
 from ..isa import Parameters
 from .boards import Board
 from .sources import WRAPPER, sources, top_parameters
 
-_RUN = Path(__file__).with_name("vivado") / "run.tcl"
+TEMPLATES = Path(__file__).with_name("vivado")
+"""The script `run.tcl`, and the templates of its settings and constraint."""
 
 
 def write_project(
@@ -23,20 +24,20 @@ def write_project(
     *,
     period: float,
 ) -> list[Path]:
-    """Writes sources, constraint and scripts; `vivado -mode batch -source run.tcl` in the folder does the rest.
+    """Writes sources, constraint and scripts for `vivado -mode batch -source run.tcl`.
 
     Args:
-        folder: made where it is missing; files of the same names are replaced.
-        board: whose part is used.
+        folder: created if missing; files of the same names are replaced.
+        board: the board whose part is the target.
         parameters: of the engine.
         more: further parameters of the top module.
         period: of the clock, in ns.
 
     Returns:
-        the files, relative to the folder.
+        The files, relative to the folder.
 
     Raises:
-        UserError: the period is no number above 0, or the top module has no such parameter.
+        UserError: the period is not a number above 0, or the top module has no such parameter.
     """
     if not 0 < period < math.inf:
         raise UserError(f"a clock period must be a number of ns above 0, got {period:g}.")
@@ -47,28 +48,21 @@ def write_project(
     files = [*sources(), WRAPPER]
     generics = {**top_parameters(parameters), **(more or {})}
     content = {Path("rtl", path.name): path.read_bytes() for path in files}
-    content[Path("run.tcl")] = _RUN.read_bytes()
-    content[Path("settings.tcl")] = _settings(board, period, generics, [path.name for path in files]).encode()
-    content[Path("clock.xdc")] = f"create_clock -name aclk -period {period:g} [get_ports aclk]\n".encode()
+    content[Path("run.tcl")] = (TEMPLATES / "run.tcl").read_bytes()
+    content[Path("settings.tcl")] = fill_template(
+        TEMPLATES / "settings.tcl",
+        title=board.title,
+        part=board.part,
+        top=WRAPPER.stem,
+        period=f"{period:g}",
+        parameters=_lines(f"{name} {value}" for name, value in generics.items()),
+        files=_lines(path.name for path in files),
+    ).encode()
+    content[Path("clock.xdc")] = fill_template(TEMPLATES / "clock.xdc", period=f"{period:g}").encode()
     for name, data in content.items():
         write_atomic(folder / name, data)
     return list(content)
 
 
-def _settings(board: Board, period: float, generics: Mapping[str, int], files: list[str]) -> str:
-    return "\n".join(
-        [
-            f"# {board.title}: what run.tcl synthesizes.",
-            f"set part {board.part}",
-            f"set top {WRAPPER.stem}",
-            f"set period {period:g}",
-            "set parameters {",
-            *(f"    {name} {value}" for name, value in generics.items()),
-            "}",
-            "# Packages first.",
-            "set files {",
-            *(f"    {name}" for name in files),
-            "}",
-            "",
-        ]
-    )
+def _lines(items: Iterable[str]) -> str:
+    return "\n".join(f"    {item}" for item in items)

@@ -1,8 +1,8 @@
-# Synthesizes the engine out of context with Vivado, places and routes it, and writes what it takes and how fast it is.
+# Synthesizes the engine out of context with Vivado, places and routes it, and reports utilization and timing.
 #
 #     vivado -mode batch -source run.tcl
 #
-# settings.tcl says which part, parameters and files; reports and checkpoints go to the folder results beside it.
+# settings.tcl sets part, parameters and files. Reports and checkpoints are written to the folder results next to it.
 
 set here [file dirname [file normalize [info script]]]
 source [file join $here settings.tcl]
@@ -23,7 +23,7 @@ set generics {}
 foreach {name value} $parameters {
     lappend generics -generic $name=$value
 }
-# rebuilt: optimized across the borders of modules, but figures can still be told by module.
+# rebuilt: optimization crosses module boundaries, but the reports keep the hierarchy.
 synth_design -top $top -part $part -mode out_of_context -flatten_hierarchy rebuilt {*}$generics
 write_checkpoint -force [file join $results synth.dcp]
 report_utilization -hierarchical -file [file join $results synth_utilization.rpt]
