@@ -22,11 +22,7 @@ module ng_feed #(
   // From the sequencer.
   input  logic                              valid_i,
   output logic                              ready_o,
-  input  logic [ng_isa_pkg::InstructionBits-1:0] instruction_i,
-  input  logic [ng_pkg::NumberBits-1:0]     number_i,
-  input  logic                              ok_i,
-  input  logic                              skipped_i,
-  input  ng_pkg::place_t                    place_i,
+  input  ng_pkg::issue_t                    issue_i,
   // To the drain: every instruction, in order.
   output logic                              job_valid_o,
   input  logic                              job_ready_i,
@@ -64,17 +60,17 @@ module ng_feed #(
   logic [12:0] nk, nk_fed;
   logic nothing, indexed, has_words, met_next;
   always_comb begin
-    c  = contract_t'(instruction_i);
-    n0 = c.n0_source == CountTokens ? 12'(place_i.tokens) : c.n0;
-    n2 = c.n2_source == CountBlocks ? 12'(place_i.blocks) : c.n2;
+    c  = contract_t'(issue_i.instruction);
+    n0 = c.n0_source == CountTokens ? 12'(issue_i.place.tokens) : c.n0;
+    n2 = c.n2_source == CountBlocks ? 12'(issue_i.place.blocks) : c.n2;
     unique case (c.nk_source)
-      CountLength: nk = 13'(place_i.length);
-      CountTokens: nk = 13'(place_i.tokens);
+      CountLength: nk = 13'(issue_i.place.length);
+      CountTokens: nk = 13'(issue_i.place.tokens);
       default:     nk = c.nk;
     endcase
     unique case (c.rows_source)
-      CountLength: rows = 12'(place_i.length);
-      CountTokens: rows = 12'(place_i.tokens);
+      CountLength: rows = 12'(issue_i.place.length);
+      CountTokens: rows = 12'(issue_i.place.tokens);
       default:     rows = c.rows;
     endcase
     nothing    = n0 == 0 || c.n1 == 0 || n2 == 0;
@@ -97,18 +93,19 @@ module ng_feed #(
   logic [12:0] k;
   logic [3:0] step;
   logic [WalkBits-1:0] a_at, b_at;
-  logic can_load, can_skip, push_skips;
+  logic sound, can_load, can_skip, push_skips;
   logic [NumberBits-1:0] skips_q;
 
-  assign can_load = valid_i && ok_i && !skipped_i && (!active_q || (advance && last)) && (!indexed || met_next);
-  assign can_skip = valid_i && ok_i && skipped_i;
+  assign sound    = valid_i && issue_i.ok;
+  assign can_load = sound && !issue_i.skipped && (!active_q || (advance && last)) && (!indexed || met_next);
+  assign can_skip = sound && issue_i.skipped;
   // Skipped instructions in a row are one entry for the drain, so that many of them do not fill its queue.
   assign push_skips  = skips_q != 0 && !can_skip;
   assign load        = can_load && job_ready_i && !push_skips;
   assign job_valid_o = can_load || push_skips;
   assign ready_o     = load || can_skip;
   always_comb begin
-    job_o.number  = number_i;
+    job_o.number  = issue_i.number;
     job_o.skipped = push_skips;
     job_o.skips   = skips_q;
     job_o.words   = has_words && !push_skips;
@@ -235,11 +232,11 @@ module ng_feed #(
 
   assign busy_o  = op_valid_o && g3_q.reads;
   assign wait_o  = (g3_valid_q && g3_q.begins && !met_q) ||
-                   (!g3_valid_q && !g2_valid_q && !g1_valid_q && !active_q && valid_i && ok_i && !skipped_i &&
-                    indexed && !met_next);
+                   (!g3_valid_q && !g2_valid_q && !g1_valid_q && !active_q && sound && !issue_i.skipped && indexed &&
+                    !met_next);
   assign drain_o = g3_valid_q && (met_q || !g3_q.begins) && !room_ok;
   assign stall_o = g3_valid_q && (met_q || !g3_q.begins) && room_ok && !port_free;
-  assign waits_o = wait_o && retired_i[UnitArray] == (g3_valid_q ? g3_q.number : number_i);
+  assign waits_o = wait_o && retired_i[UnitArray] == (g3_valid_q ? g3_q.number : issue_i.number);
 
   // What a word is read from, and whether it is there.
   logic a_outside, b_outside;
@@ -262,8 +259,8 @@ module ng_feed #(
   always_ff @(posedge clk_i) begin
     if (load) begin
       c_q       <= c;
-      place_q   <= place_i;
-      number_q  <= number_i;
+      place_q   <= issue_i.place;
+      number_q  <= issue_i.number;
       drained_q <= n2_drained;
       nothing_q <= nothing;
       reads_q   <= !nothing && nk != 0;
@@ -299,10 +296,10 @@ module ng_feed #(
     fault_q.number <= g3_q.number;
     if (go && ((g3_q.begins && g3_q.outside) || (g3_q.reads && (g3_past_q || a_outside || b_outside)))) begin
       fault_q.valid <= 1'b1;
-    end else if (valid_i && !ok_i && retired_i[UnitArray] == number_i) begin
+    end else if (valid_i && !issue_i.ok && retired_i[UnitArray] == issue_i.number) begin
       fault_q.valid  <= 1'b1;
       fault_q.code   <= ErrorField;
-      fault_q.number <= number_i;
+      fault_q.number <= issue_i.number;
     end
 
     if (!rst_ni) begin

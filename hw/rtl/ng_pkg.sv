@@ -34,6 +34,15 @@ package ng_pkg;
     logic [LengthBits-1:0] blocks;
   } place_t;
 
+  // An instruction as a sequencer hands it to its unit.
+  typedef struct packed {
+    logic [ng_isa_pkg::InstructionBits-1:0] instruction;
+    logic [NumberBits-1:0]                  number;   // position in the unit's list
+    logic                                   ok;       // all fields are in range
+    logic                                   skipped;  // its sentence or block does not exist; the unit only retires it
+    place_t                                 place;
+  } issue_t;
+
   // A fault of a unit.
   typedef struct packed {
     logic                  valid;

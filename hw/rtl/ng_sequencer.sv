@@ -26,11 +26,7 @@ module ng_sequencer #(
   // The next instruction.
   output logic                              valid_o,
   input  logic                              ready_i,
-  output logic [ng_isa_pkg::InstructionBits-1:0] instruction_o,
-  output logic [ng_pkg::NumberBits-1:0]     number_o,
-  output logic                              ok_o,
-  output logic                              skipped_o,
-  output ng_pkg::place_t                    place_o
+  output ng_pkg::issue_t                    issue_o
 );
   import ng_isa_pkg::*;
   import ng_pkg::*;
@@ -86,13 +82,15 @@ module ng_sequencer #(
   logic valid_q, ok_q, skipped_q;
   logic [InstructionBits-1:0] instruction_q;
   place_t place_q;
-  assign take          = fifo_valid && (!valid_q || ready_i);
-  assign valid_o       = valid_q;
-  assign instruction_o = instruction_q;
-  assign number_o      = number_q;
-  assign ok_o          = ok_q;
-  assign skipped_o     = skipped_q;
-  assign place_o       = place_q;
+  assign take    = fifo_valid && (!valid_q || ready_i);
+  assign valid_o = valid_q;
+  always_comb begin
+    issue_o.instruction = instruction_q;
+    issue_o.number      = number_q;
+    issue_o.ok          = ok_q;
+    issue_o.skipped     = skipped_q;
+    issue_o.place       = place_q;
+  end
 
   always_ff @(posedge clk_i) begin
     if (take) begin

@@ -19,11 +19,7 @@ module ng_stream #(
   input  ng_pkg::retired_t                  retired_i,
   input  logic                              valid_i,
   output logic                              ready_o,
-  input  logic [ng_isa_pkg::InstructionBits-1:0] instruction_i,
-  input  logic [ng_pkg::NumberBits-1:0]     number_i,
-  input  logic                              ok_i,
-  input  logic                              skipped_i,
-  input  ng_pkg::place_t                    place_i,
+  input  ng_pkg::issue_t                    issue_i,
   // Input beats; ended_i: the packet's last beat has been read.
   input  logic                              in_valid_i,
   output logic                              in_ready_o,
@@ -67,8 +63,8 @@ module ng_stream #(
   load_t l;
   store_t s;
   logic is_load, met_q;
-  assign l       = load_t'(instruction_i);
-  assign s       = store_t'(instruction_i);
+  assign l       = load_t'(issue_i.instruction);
+  assign s       = store_t'(issue_i.instruction);
   assign is_load = l.opcode == OpcodeLoad;
 
   logic is_load_q, sentence_q;
@@ -78,9 +74,9 @@ module ng_stream #(
   logic [WeightAddressBits-1:0] asked_q, words_q;
   logic [2:0] word_beats, part_q;
 
-  assign ready_o = state_q == Idle && valid_i && ok_i && (skipped_i || met_q);
+  assign ready_o = state_q == Idle && valid_i && issue_i.ok && (issue_i.skipped || met_q);
   assign busy_o  = state_q != Idle;
-  assign wait_o  = state_q == Idle && valid_i && ok_i && !skipped_i && !met_q;
+  assign wait_o  = state_q == Idle && valid_i && issue_i.ok && !issue_i.skipped && !met_q;
   assign waits_o = wait_o;
 
   logic [31:0] depth;
@@ -166,19 +162,19 @@ module ng_stream #(
 
   fault_t fault_q;
   assign fault_o  = fault_q;
-  assign retire_o = (state_q == Idle && ready_o && skipped_i) || (state_q == LoadEnd && !full_q) ||
+  assign retire_o = (state_q == Idle && ready_o && issue_i.skipped) || (state_q == LoadEnd && !full_q) ||
                     (state_q == StoreEnd && held_q == 0);
 
   always_ff @(posedge clk_i) begin
     met_q <= valid_i && !ready_o && met({l.wait_stream, l.wait_vector, l.wait_array}, retired_i);
     if (state_q == Idle) begin
       is_load_q  <= is_load;
-      number_q   <= number_i;
+      number_q   <= issue_i.number;
       sentence_q <= l.sentence;
       memory_q   <= memory_e'(l.memory);
       base_q     <= is_load ? l.base : WeightAddressBits'(s.base);
       count_q    <= !is_load ? WeightAddressBits'(s.count)
-                             : l.count_source == CountLength ? WeightAddressBits'(place_i.length) : l.count;
+                             : l.count_source == CountLength ? WeightAddressBits'(issue_i.place.length) : l.count;
     end
 
     fault_q.valid  <= 1'b0;
@@ -208,12 +204,12 @@ module ng_stream #(
 
     unique case (state_q)
       Idle: begin
-        if (valid_i && !ok_i) begin
+        if (valid_i && !issue_i.ok) begin
           fault_q.valid  <= 1'b1;
           fault_q.code   <= ErrorField;
-          fault_q.number <= number_i;
+          fault_q.number <= issue_i.number;
         end
-        if (ready_o && !skipped_i) state_q <= Setup;
+        if (ready_o && !issue_i.skipped) state_q <= Setup;
         words_q <= '0;
         asked_q <= '0;
         part_q  <= '0;

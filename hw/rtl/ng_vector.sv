@@ -22,11 +22,7 @@ module ng_vector #(
   input  ng_pkg::retired_t                  retired_i,
   input  logic                              valid_i,
   output logic                              ready_o,
-  input  logic [ng_isa_pkg::InstructionBits-1:0] instruction_i,
-  input  logic [ng_pkg::NumberBits-1:0]     number_i,
-  input  logic                              ok_i,
-  input  logic                              skipped_i,
-  input  ng_pkg::place_t                    place_i,
+  input  ng_pkg::issue_t                    issue_i,
   // STAT: one cycle. `stat_we_i`, `stat_waddr_i`: a statistic that is written meanwhile.
   output logic                              stat_re_o,
   output logic [ng_isa_pkg::SlotBits-1:0]   stat_addr_o,
@@ -69,8 +65,8 @@ module ng_vector #(
   softmax_t s;
   layernorm_t l;
   logic is_norm, met_q, can_start;
-  assign s       = softmax_t'(instruction_i);
-  assign l       = layernorm_t'(instruction_i);
+  assign s       = softmax_t'(issue_i.instruction);
+  assign l       = layernorm_t'(issue_i.instruction);
   assign is_norm = s.opcode == OpcodeLayernorm;
 
   // The instruction at work.
@@ -92,10 +88,10 @@ module ng_vector #(
   logic [10:0] kept_size_q;
   logic sentence_q;
 
-  assign can_start = valid_i && ok_i && !skipped_i && met_q;
-  assign ready_o   = state_q == Idle && valid_i && ok_i && (skipped_i || met_q);
+  assign can_start = valid_i && issue_i.ok && !issue_i.skipped && met_q;
+  assign ready_o   = state_q == Idle && valid_i && issue_i.ok && (issue_i.skipped || met_q);
   assign busy_o    = state_q != Idle;
-  assign wait_o    = state_q == Idle && valid_i && ok_i && !skipped_i && !met_q;
+  assign wait_o    = state_q == Idle && valid_i && issue_i.ok && !issue_i.skipped && !met_q;
   assign waits_o   = wait_o;
 
   assign stat_re_o   = state_q == Fetch;
@@ -322,7 +318,7 @@ module ng_vector #(
 
   assign root_start   = state_q == SetupEnd && end_q == 0;
   assign divide_start = (state_q == SumEnd && end_q == 0) || root_done;
-  assign retire_o     = (state_q == End && end_q == 0) || (state_q == Idle && ready_o && skipped_i);
+  assign retire_o     = (state_q == End && end_q == 0) || (state_q == Idle && ready_o && issue_i.skipped);
 
   fault_t fault_q;
   logic stat_wrong;
@@ -341,18 +337,18 @@ module ng_vector #(
     fault_q.valid  <= 1'b0;
     fault_q.code   <= slot_outside_q ? ErrorAddress : stat_wrong ? ErrorStat : ErrorAddress;
     fault_q.number <= number_q;
-    if (state_q == Idle && valid_i && !ok_i) begin
+    if (state_q == Idle && valid_i && !issue_i.ok) begin
       fault_q.valid  <= 1'b1;
       fault_q.code   <= ErrorField;
-      fault_q.number <= number_i;
+      fault_q.number <= issue_i.number;
     end else if (signed_fault) begin
       fault_q.valid <= 1'b1;
     end
 
     if (state_q == Idle) begin
       is_norm_q   <= is_norm;
-      number_q    <= number_i;
-      count_q     <= is_norm ? l.count : 11'(place_i.length);
+      number_q    <= issue_i.number;
+      count_q     <= is_norm ? l.count : 11'(issue_i.place.length);
       size_q      <= l.size;
       source_q    <= is_norm ? l.source : s.source;
       target_q    <= is_norm ? l.target : s.target;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..isa import Parameters
@@ -16,13 +16,16 @@ from .yosys import FAMILIES, Figures, Progress, elaborate, find_yosys, synthesiz
 RESOURCES = ("lut", "ff", "dsp", "bram36", "uram")
 """What a board has a number of."""
 
+OPENED = ("ng_core", "ng_memories", "ng_program")
+"""Modules whose instances are rows of the report, like those of the top module."""
+
 
 @dataclass(frozen=True)
 class Row:
     """An instance in the engine, or several that are the same.
 
     Attributes:
-        name: of the instance; of the first, where there are several.
+        name: of the instance, with its path; of the first, where there are several.
         module: its type.
         count: how many there are.
         cost: by family, of one of them with all that is in it.
@@ -43,7 +46,7 @@ class Utilization:
     Attributes:
         parameters: of the top module, by family.
         yosys: the version.
-        rows: the instances in the top module, and what it has itself under its own name.
+        rows: the instances in the top module and in those of `OPENED`, and what these have themselves.
         total: by family, the sum of the rows.
         flat: by family, the engine synthesized as one; empty where that was not asked for.
     """
@@ -116,10 +119,7 @@ def measure(
 
 def _rows(designs: Mapping[str, Design], figures: Mapping[str, Mapping[str, Figures]]) -> tuple[Row, ...]:
     """The top module itself, then the instances in it, those that are the same in all families together."""
-    inside = {
-        family: {"": design.top} | dict(design.modules[design.top].inner)
-        for family, design in designs.items()
-    }
+    inside = {family: dict(_instances(design, design.top, "")) for family, design in designs.items()}
     groups: dict[tuple[str | None, ...], list[str]] = {}
     for name in dict.fromkeys(name for names in inside.values() for name in names):
         groups.setdefault(tuple(inside[family].get(name) for family in designs), []).append(name)
@@ -127,7 +127,7 @@ def _rows(designs: Mapping[str, Design], figures: Mapping[str, Mapping[str, Figu
     for modules, names in groups.items():
         cost, levels = {}, {}
         for (family, design), module in zip(designs.items(), modules, strict=True):
-            parts = _parts(design, module) if names[0] else [design.top]
+            parts = _parts(design, module)
             known = [figures[family][part] for part in parts]
             cost[family] = sum((cost_of(part.cells) for part in known), Cost())
             levels[family] = max((part.levels for part in known), default=Levels())
@@ -136,6 +136,21 @@ def _rows(designs: Mapping[str, Design], figures: Mapping[str, Mapping[str, Figu
     return tuple(rows)
 
 
+def _is_open(design: Design, module: str) -> bool:
+    """Whether the instances in a module are rows of their own."""
+    return module == design.top or design.modules[module].type in OPENED
+
+
+def _instances(design: Design, module: str, path: str) -> Iterator[tuple[str, str]]:
+    """Paths and modules of the rows in a module, itself first."""
+    yield path, module
+    if _is_open(design, module):
+        for name, inner in design.modules[module].inner:
+            yield from _instances(design, inner, f"{path}.{name}" if path else name)
+
+
 def _parts(design: Design, module: str | None) -> list[str]:
-    """Names of a module and of all that is in it, as often as it is there; none of no module."""
-    return [part.name for _, part in design.instances(module)] if module else []
+    """Names of the modules that a row counts, as often as they are there; none of no module."""
+    if module is None or _is_open(design, module):
+        return [module] if module else []
+    return [part.name for _, part in design.instances(module)]

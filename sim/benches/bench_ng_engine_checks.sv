@@ -78,8 +78,9 @@ bind narrowgauge bench_ng_engine_checks u_checks (
   .*,
   .starts  (u_engine.starts),
   .works   (u_engine.works),
-  .counts  ({u_engine.u_stream.stall_o, u_engine.u_stream.wait_o, u_engine.u_stream.busy_o,
-             u_engine.u_vector.wait_o, u_engine.u_vector.busy_o,
-             u_engine.u_feed.stall_o, u_engine.u_feed.drain_o, u_engine.u_feed.wait_o, u_engine.u_feed.busy_o, 1'b1}),
+  .counts  ({u_engine.u_core.u_stream.stall_o, u_engine.u_core.u_stream.wait_o, u_engine.u_core.u_stream.busy_o,
+             u_engine.u_core.u_vector.wait_o, u_engine.u_core.u_vector.busy_o,
+             u_engine.u_core.u_feed.stall_o, u_engine.u_core.u_feed.drain_o, u_engine.u_core.u_feed.wait_o,
+             u_engine.u_core.u_feed.busy_o, 1'b1}),
   .counters(u_engine.u_regs.counters_q)
 );

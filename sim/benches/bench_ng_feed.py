@@ -13,7 +13,7 @@ from ...hw import isa
 from ...hw.isa import Contract, Count, Error, Indexed, Memory, Space, Stat
 from . import structs
 from .common import STALLS, bench, generator, pack, start, value
-from .instructions import FAULT, NUMBER_BITS, PLACE, changed, no_instruction, place, random_fields, word
+from .instructions import FAULT, NUMBER_BITS, changed, issue, no_issue, place, random_fields, word
 
 OP, JOB = structs.struct("op_t"), structs.struct("job_t")
 OPERAND_BITS = structs.number("OperandBits")
@@ -292,12 +292,10 @@ async def play(dut: Any, rng: random.Random, expected: Expected, case: Case) -> 
         if at < len(case.instructions):
             c, sound, where = case.instructions[at]
             valid = valid or rng.random() >= chance["list"]
-            dut.instruction_i.value, dut.number_i.value, dut.ok_i.value = word(c), at, sound
-            dut.skipped_i.value = where is None
-            dut.place_i.value = PLACE.pack(**where) if where else rng.getrandbits(PLACE.width)
+            dut.issue_i.value = issue(rng, c, at, sound, where)
         dut.valid_i.value = valid
         if not valid:
-            no_instruction(dut, rng)
+            dut.issue_i.value = no_issue(rng)
         # The drain retires in order what it was told of, when all operands were read.
         if told < len(jobs) and rng.random() >= chance["drain"]:
             job = jobs[told]

@@ -1,4 +1,4 @@
-// The sequencers of the three units on one PROGRAM memory, as in ng_engine; the bench plays the memory.
+// The sequencers of the three units on one PROGRAM memory, as in ng_program; the bench plays the memory.
 module bench_ng_sequencer_top #(
   parameter int unsigned  Lanes     = 8,
   parameter int unsigned  ProgDepth = 64,
@@ -7,8 +7,8 @@ module bench_ng_sequencer_top #(
   input  logic                                   clk_i,
   input  logic                                   rst_ni,
   input  logic                                   init_i,
-  input  logic [2:0][ng_pkg::NumberBits-1:0]     base_i,
-  input  logic [2:0][ng_pkg::NumberBits-1:0]     count_i,
+  input  logic [2:0][ng_pkg::NumberBits-1:0]     bases_i,
+  input  logic [2:0][ng_pkg::NumberBits-1:0]     counts_i,
   input  logic [1:0]                             sentences_i,
   input  logic [1:0][ng_pkg::LengthBits-1:0]     lengths_i,
   output logic [2:0][ProgBits-1:0]               addr_o,
@@ -18,11 +18,7 @@ module bench_ng_sequencer_top #(
   input  logic [2:0][ng_isa_pkg::InstructionBits-1:0] rdata_i,
   output logic [2:0]                             valid_o,
   input  logic [2:0]                             ready_i,
-  output logic [2:0][ng_isa_pkg::InstructionBits-1:0] instruction_o,
-  output logic [2:0][ng_pkg::NumberBits-1:0]     number_o,
-  output logic [2:0]                             ok_o,
-  output logic [2:0]                             skipped_o,
-  output ng_pkg::place_t [2:0]                   place_o
+  output ng_pkg::issue_t [2:0]                   issue_o
 );
   logic [2:0] req, allowed;
   assign allowed = req & allow_i;
@@ -36,22 +32,18 @@ module bench_ng_sequencer_top #(
       .clk_i,
       .rst_ni,
       .init_i,
-      .base_i       (base_i[n]),
-      .count_i      (count_i[n]),
+      .base_i  (bases_i[n]),
+      .count_i (counts_i[n]),
       .sentences_i,
       .lengths_i,
-      .req_o        (req[n]),
-      .addr_o       (addr_o[n]),
-      .gnt_i        (gnt_o[n]),
-      .rvalid_i     (rvalid_i[n]),
-      .rdata_i      (rdata_i[n]),
-      .valid_o      (valid_o[n]),
-      .ready_i      (ready_i[n]),
-      .instruction_o(instruction_o[n]),
-      .number_o     (number_o[n]),
-      .ok_o         (ok_o[n]),
-      .skipped_o    (skipped_o[n]),
-      .place_o      (place_o[n])
+      .req_o   (req[n]),
+      .addr_o  (addr_o[n]),
+      .gnt_i   (gnt_o[n]),
+      .rvalid_i(rvalid_i[n]),
+      .rdata_i (rdata_i[n]),
+      .valid_o (valid_o[n]),
+      .ready_i (ready_i[n]),
+      .issue_o (issue_o[n])
     );
   end
 endmodule

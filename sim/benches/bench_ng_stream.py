@@ -12,7 +12,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from ...hw import isa
 from ...hw.isa import Count, Error, Load, Memory, Store
 from .common import STALLS, bench, generator, pack, start, value
-from .instructions import FAULT, NUMBER_BITS, PLACE, changed, no_instruction, place, waiting, word
+from .instructions import FAULT, NUMBER_BITS, changed, issue, no_issue, place, waiting
 
 TARGETS = (Memory.WEIGHT, Memory.BIAS, Memory.NORM, Memory.TABLE, Memory.EXP, Memory.INDEX)
 MOST = 4
@@ -215,12 +215,10 @@ async def play(
             instruction, sound = case.instructions[at]
             valid = valid or rng.random() >= chances["list"]
             where = place(instruction, lengths, lanes)
-            dut.instruction_i.value, dut.number_i.value = word(instruction), at
-            dut.ok_i.value, dut.skipped_i.value = sound, where is None
-            dut.place_i.value = PLACE.pack(**where) if where else rng.getrandbits(PLACE.width)
+            dut.issue_i.value = issue(rng, instruction, at, sound, where)
         dut.valid_i.value = valid
         if not valid:
-            no_instruction(dut, rng)
+            dut.issue_i.value = no_issue(rng)
         for unit in range(2):
             if others[unit] < MOST and rng.random() < 0.1:
                 others[unit] += 1

@@ -11,7 +11,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from ...hw import isa
 from ...hw.isa import Error, LayerNorm, Softmax, Stat
 from .common import bench, generator, lanes, pack, start, value
-from .instructions import FAULT, NUMBER_BITS, PLACE, changed, no_instruction, place, waiting, word
+from .instructions import FAULT, NUMBER_BITS, changed, issue, no_issue, place, waiting
 from .vector_oracle import (
     Memories,
     Statistic,
@@ -150,9 +150,7 @@ class Bench:
         """The sequencer offers an instruction from now on, also while the unit is at work."""
         dut, rng, i = self.dut, self.rng, task.i
         where = place(i, task.lengths, self.memories.n)
-        dut.instruction_i.value, dut.number_i.value = word(i), task.number
-        dut.ok_i.value, dut.skipped_i.value = task.sound, where is None
-        dut.place_i.value = PLACE.pack(**where) if where else rng.getrandbits(PLACE.width)
+        dut.issue_i.value = issue(rng, i, task.number, task.sound, where)
         dut.valid_i.value = 1
         self.offer = Offer(i, task.number, where, task.sound, [rng.randint(0, wait) for wait in isa.waits(i)])
 
@@ -176,7 +174,7 @@ class Bench:
             assert self.done == (offer.where is None)
             self.working, self.offer = offer if offer.runs else None, None
             dut.valid_i.value = 0
-            no_instruction(dut, rng)
+            dut.issue_i.value = no_issue(rng)
             return
         if offer is not None:
             # That tokens have come is seen a cycle later.

@@ -11,6 +11,7 @@ from ...hw.isa import Instruction, Unit
 from . import structs
 
 PLACE = structs.struct("place_t")
+ISSUE = structs.struct("issue_t")
 NUMBER_BITS = structs.number("NumberBits")
 FAULT = structs.struct("fault_t")
 
@@ -68,11 +69,27 @@ def place(instruction: Instruction, lengths: tuple[int, ...], lanes: int) -> dic
     }  # fmt: skip
 
 
-def no_instruction(dut: Any, rng: random.Random) -> None:
-    """What a sequencer shows a unit while it has no instruction for it: anything, also what waits for nothing."""
-    for name in ("instruction_i", "number_i", "ok_i", "skipped_i", "place_i"):
-        handle = getattr(dut, name)
-        handle.value = rng.choice((0, rng.getrandbits(len(handle))))
+def issue(
+    rng: random.Random, instruction: Instruction, number: int, sound: bool, where: dict[str, int] | None
+) -> int:
+    """`ng_pkg::issue_t` of an instruction.
+
+    Args:
+        rng: the place of a skipped instruction is random.
+        instruction: the instruction.
+        number: its position in the unit's list.
+        sound: whether its fields are in range.
+        where: its place; None where it is skipped.
+    """
+    at = PLACE.pack(**where) if where else rng.getrandbits(PLACE.width)
+    return ISSUE.pack(instruction=word(instruction), number=number, ok=sound, skipped=where is None, place=at)
+
+
+def no_issue(rng: random.Random) -> int:
+    """What a sequencer may show a unit while it has no instruction for it: each field 0 or random."""
+    return ISSUE.pack(
+        **{name: rng.choice((0, rng.getrandbits(m.width))) for name, m in ISSUE.members.items()}
+    )
 
 
 _T = TypeVar("_T", bound=Instruction)

@@ -30,7 +30,7 @@ def write_names(waves: Path, build: EngineBuild) -> None:
             for number, (instruction, layer) in enumerate(zip(instructions, layers, strict=True))
         ]
         write_atomic(file, "".join(rows))
-        scope = f"{_TOP}.gen_sequencer[{int(unit)}]"
+        scope = f"{_TOP}.u_core.u_program.gen_sequencer[{int(unit)}]"
         lines += [
             _TRANSLATED,
             f"^1 {file.name}",

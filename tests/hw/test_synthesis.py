@@ -29,18 +29,18 @@ from narrowgauge.hw.synthesis.report import Row, Utilization
 from narrowgauge.hw.synthesis.yosys import FAMILIES, elaborate, find_yosys, synthesize
 
 INSTANCES = {
-    Memory.WEIGHT: "u_weight",
-    Memory.KV: "u_kv",
-    Memory.ACT: "u_act",
-    Memory.VECTOR: "u_vector_words",
-    Memory.SCORE: "u_score",
-    Memory.WIDE: "u_wide",
-    Memory.BIAS: "u_bias",
-    Memory.NORM: "u_norm",
-    Memory.TABLE: "u_table",
-    Memory.EXP: "u_exp",
-    Memory.INDEX: "gen_index[0].u_index",
-    Memory.PROGRAM: "u_program",
+    Memory.WEIGHT: "u_core.u_memories.u_weight",
+    Memory.KV: "u_core.u_memories.u_kv",
+    Memory.ACT: "u_core.u_memories.u_act",
+    Memory.VECTOR: "u_core.u_memories.u_vector_words",
+    Memory.SCORE: "u_core.u_memories.u_score",
+    Memory.WIDE: "u_core.u_memories.u_wide",
+    Memory.BIAS: "u_core.u_memories.u_bias",
+    Memory.NORM: "u_core.u_memories.u_norm",
+    Memory.TABLE: "u_core.u_memories.u_table",
+    Memory.EXP: "u_core.u_memories.u_exp",
+    Memory.INDEX: "u_core.u_memories.gen_index[0].u_index",
+    Memory.PROGRAM: "u_core.u_program.u_words",
 }
 """Memories that are block RAM, by their instances in the engine; STAT is so shallow that it is in LUTs."""
 
@@ -459,14 +459,13 @@ def test_an_engine_on_ultrascale() -> None:
     assert len(rows.keys() & INSTANCES.values()) >= 8
     assert found.total["xcup"].bram18 == sum(block_rams(memory, parameters) for memory in INSTANCES)
     assert found.total["xcup"].latch == 0
-    assert (
-        sum(row.count for row in found.rows)
-        == 1
-        + len(
+    instances = sum(
+        len(
             re.findall(
-                r"^ {2,6}\) (u_\w+) \(", (rtl.RTL / "ng_engine.sv").read_text(encoding="utf-8"), re.MULTILINE
+                r"^ {2,6}\) (u_\w+) \(", (rtl.RTL / f"{name}.sv").read_text(encoding="utf-8"), re.MULTILINE
             )
         )
-        + 2
-        + 1
-    )  # three sequencers and two index memories stand there once
+        for name in (rtl.TOP, *report.OPENED)
+    )
+    # The top module itself; three sequencers and two index memories stand in the source once.
+    assert sum(row.count for row in found.rows) == 1 + instances + 2 + 1

@@ -84,3 +84,14 @@ def test_drain(lanes: int) -> None:
     words = {"WeightDepth": 1 << 22, "KvDepth": 300_000, "ActDepth": 1 << 20, "VectorDepth": 70_000}
     words |= {"ScoreDepth": 600_000, "WideDepth": 150_000, "BiasDepth": 1 << 20}
     run_bench("ng_drain", {"Lanes": lanes, **words, "StatDepth": 5, "TableDepth": 1030})
+
+
+@pytest.mark.parametrize("lanes", [8, pytest.param(32, marks=pytest.mark.slow)])
+def test_program(lanes: int) -> None:
+    run_bench("ng_program", {"Lanes": lanes, "Depth": 51})
+
+
+@pytest.mark.parametrize("lanes", [8, pytest.param(32, marks=pytest.mark.slow)])
+def test_memories(lanes: int) -> None:
+    few = Parameters(lanes=lanes, **{f"{m.name.lower()}_depth": 4 + 2 * m for m in Memory})
+    run_bench("ng_memories", {"Lanes": lanes, "Depths": depths(few)})
