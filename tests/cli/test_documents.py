@@ -33,7 +33,7 @@ TOOLS_OF_THE_READER = ("pip", "python -m venv")
 
 
 def documents(root: Path) -> list[Path]:
-    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    return [root / "README.md", root / "CONTRIBUTING.md", *sorted((root / "docs").glob("*.md"))]
 
 
 def commands(path: Path) -> Iterator[str]:
@@ -73,6 +73,7 @@ def test_documents_have_commands(root: Path) -> None:
     assert len(found) > 60
     assert {program for _, command in found for program in [command.split()[0]]} == set(PROGRAMS)
     assert len([name for name, _ in found if name == "README.md"]) > 20
+    assert len([name for name, _ in found if name == "CONTRIBUTING.md"]) > 12
 
 
 def test_every_command_can_be_typed(root: Path) -> None:

@@ -1,12 +1,13 @@
-"""Measures how the library `tokenizers` classifies characters, and writes `text/character_tables.py`:
+"""Measures how the library `tokenizers` classifies characters, and writes `text/character_tables.py`.
 
-python -m narrowgauge.tests.support.characters > text/character_tables.py
+python -m narrowgauge.tests.support.characters
 """
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from tokenizers import normalizers, pre_tokenizers
 
@@ -116,4 +117,6 @@ def module() -> str:
 
 
 if __name__ == "__main__":
-    print(module(), end="")
+    (Path(__file__).resolve().parents[2] / "text" / "character_tables.py").write_text(
+        module(), encoding="utf-8"
+    )
