@@ -18,7 +18,7 @@ from rich.table import Table
 
 from narrowgauge.graph import Graph
 from narrowgauge.graph.level import Sentence
-from narrowgauge.hw.compiler.compile import assemble, compile_graph
+from narrowgauge.hw.compiler.compile import compile_graph, emit_program
 from narrowgauge.hw.compiler.image import Image
 from narrowgauge.hw.compiler.lower import lower
 from narrowgauge.hw.compiler.timing import simulate
@@ -79,7 +79,7 @@ def encoder_program(graph: Graph, sentences: int = 1) -> Program:
     """The encoder layers alone; their input is taken to be there."""
     low = lower(graph, Image(LANES), graph.metadata.max_length, sentences)
     tasks = [task for task in low.tasks if task.layer.startswith("encoder.")]
-    return assemble(tasks, low.image, graph.metadata.max_length, sentences)[0]
+    return emit_program(tasks, low.image, graph.metadata.max_length, sentences).program
 
 
 def weight_bytes(program: Program) -> int:

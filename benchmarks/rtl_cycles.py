@@ -17,7 +17,7 @@ from rich.progress import track
 from rich.table import Table
 
 from narrowgauge.graph import Graph
-from narrowgauge.hw.compiler.compile import assemble, compile_graph
+from narrowgauge.hw.compiler.compile import compile_graph, emit_program
 from narrowgauge.hw.compiler.image import Image
 from narrowgauge.hw.compiler.lower import lower
 from narrowgauge.hw.compiler.timing import simulate
@@ -63,7 +63,7 @@ def encoder(name: str, graph: Graph, sentences: int = 1) -> Case:
     longest = graph.metadata.max_length
     low = lower(graph, image, longest, sentences)
     tasks = [t for t in low.tasks if t.layer.startswith("encoder.") or isinstance(t.instruction, Load)]
-    program = assemble(tasks, image, longest, sentences)[0]
+    program = emit_program(tasks, image, longest, sentences).program
     return Case(name, program, image.packet(), b"", tuple(low.columns), whole=False)
 
 

@@ -1,4 +1,4 @@
-"""`narrowgauge plan`: what each tensor-train layer costs on an engine, merged and core by core."""
+"""`narrowgauge plan`: the cost of each tensor-train layer on an engine, merged and core by core."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from .common import Commands, add_command, console, write_report
 
 def add_parser(commands: Commands) -> None:
     """Adds `plan` to the sub-commands."""
-    parser = add_command(commands, "plan", run, "cycles and words of both plans of each tensor-train layer")
+    parser = add_command(
+        commands, "plan", run, "cycles and weight words of both plans of each tensor-train layer"
+    )
     parser.add_argument("build", type=Path, metavar="BUILD", help="folder of an export")
     parser.add_argument(
         "--lanes", type=int, choices=(8, 16, 32), default=16, help="N of the engine (default: 16)"
@@ -19,7 +21,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints one row a layer."""
+    """Prints one row per layer."""
     from rich.table import Column, Table
 
     from ..graph.onnx_io import read_build
@@ -41,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
         table.add_row(layer.layer, layer.trained, *row, layer.fastest.plan, layer.smallest.plan)
     console().print(table)
     print(
-        f"Cycles of the array for a block of {args.lanes} tokens; free order and dense: multiply-accumulates by "
-        f"{args.lanes**2} multipliers. The plan is set in training, by `plan` in the configuration of a layer."
+        f"Cycles of the array for a block of {args.lanes} tokens. Free order (the best contraction order, without "
+        f"rounding) and dense: multiply-accumulates divided by {args.lanes**2} multipliers. The plan is set before "
+        "training, by `plan` in the configuration of a layer."
     )
     return 0

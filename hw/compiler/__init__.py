@@ -1,1 +1,1 @@
-"""The compiler: integer graph in, program and image out; one pass a module."""
+"""The compiler: from the integer graph to a program and its image, one module per pass."""

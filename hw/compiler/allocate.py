@@ -1,8 +1,9 @@
-"""Pass: give buffers addresses; those that do not live at the same time may share words.
+"""Pass: assign addresses to buffers. Buffers with disjoint lifetimes may share words.
 
-A buffer lives from the start of the first task that writes it to the end of the last that reads it. Two share words
-only if they live apart for sentences of every length. First fit, the largest buffers first. Sharing words makes later
-writers wait for earlier readers: `emit` sees to that.
+The lifetime of a buffer is from the start of the first task that writes it to the end of the last task that reads it.
+Two buffers share words only if their lifetimes are disjoint for sentences of every length. The largest buffers are
+placed first, each at the lowest address where it fits. Where words are shared, `emit` makes the later writers wait for
+the earlier readers.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..isa import Memory
-from .ir import Access, Buffer, Task
+from .ir import Buffer, Task
 from .schedule import Schedule, Slot
 
 
@@ -20,8 +21,8 @@ class Life:
     """When a buffer is in use.
 
     Attributes:
-        spans: first and last cycle, for sentences of one block, of two, and so on; None where it is not used at all.
-        tasks: that touch it.
+        spans: first and last cycle, for sentences of one block, of two, and so on; None where it is not used.
+        tasks: the tasks that read or write it.
     """
 
     spans: tuple[tuple[int, int] | None, ...]
@@ -34,8 +35,8 @@ class Life:
         assert last is not None
         return last
 
-    def meets(self, other: Life) -> bool:
-        """Whether both are in use at one time, for sentences of some length."""
+    def overlaps(self, other: Life) -> bool:
+        """Whether both are in use at the same time, for sentences of some length."""
         return any(
             one is not None and two is not None and one[0] <= two[1] and two[0] <= one[1]
             for one, two in zip(self.spans, other.spans, strict=True)
@@ -48,9 +49,9 @@ class Allocation:
 
     Attributes:
         address: of each buffer's first word.
-        lives: of each buffer.
+        lives: the lifetime of each buffer.
         depth: words that each memory needs.
-        peak: what lies in each memory when most of it is in use: names and words, the largest first.
+        peak: the buffers in each memory when most of it is in use: names and words, the largest first.
     """
 
     address: dict[Buffer, int]
@@ -60,7 +61,7 @@ class Allocation:
 
 
 def allocate(plan: Schedule, taken: Mapping[Memory, int] | None = None) -> Allocation:
-    """Places every buffer of a schedule, above the words of a memory that constants have taken."""
+    """Places every buffer of a schedule; `taken` is the number of words of a memory that constants take."""
     lives = _lives(plan)
     address: dict[Buffer, int] = {}
     depth: dict[Memory, int] = {}
@@ -73,7 +74,7 @@ def allocate(plan: Schedule, taken: Mapping[Memory, int] | None = None) -> Alloc
             others = sorted(
                 (address[other], address[other] + other.words)
                 for other in placed
-                if lives[other].meets(lives[buffer])
+                if lives[other].overlaps(lives[buffer])
             )
             at = floor
             for lo, hi in others:
@@ -105,7 +106,7 @@ def _span(times: dict[Task, Slot], tasks: list[Task]) -> tuple[int, int] | None:
 
 
 def _peak(buffers: list[Buffer], lives: dict[Buffer, Life]) -> tuple[tuple[str, int], ...]:
-    """The buffers in use at the time when they are largest together."""
+    """The buffers in use at the time when their total size is largest."""
 
     def at(time: int) -> list[Buffer]:
         return [b for b in buffers if lives[b].span[0] <= time <= lives[b].span[1]]
@@ -114,14 +115,14 @@ def _peak(buffers: list[Buffer], lives: dict[Buffer, Life]) -> tuple[tuple[str, 
     return tuple((b.name, b.words) for b in sorted(at(fullest), key=lambda b: -b.words))
 
 
-def sharers(allocation: Allocation) -> dict[Buffer, list[Access]]:
-    """For each buffer those that had words of it before, as accesses in their own words."""
-    found: dict[Buffer, list[Access]] = {}
+def sharers(allocation: Allocation) -> dict[Buffer, list[Buffer]]:
+    """For each buffer, the buffers of earlier lifetimes that have words in common with it."""
+    earlier: dict[Buffer, list[Buffer]] = {}
     by_memory: dict[Memory, list[Buffer]] = {}
     for buffer in allocation.address:
         by_memory.setdefault(buffer.memory, []).append(buffer)
     for buffers in by_memory.values():
-        # In order of address, so that only neighbours are compared.
+        # Sorted by address, so that only neighbors are compared.
         buffers.sort(key=lambda b: allocation.address[b])
         for k, one in enumerate(buffers):
             end = allocation.address[one] + one.words
@@ -129,5 +130,5 @@ def sharers(allocation: Allocation) -> dict[Buffer, list[Access]]:
                 if allocation.address[other] >= end:
                     break
                 first, second = sorted((one, other), key=lambda b: allocation.lives[b].span)
-                found.setdefault(second, []).append(Access(first, 0, first.words))
-    return found
+                earlier.setdefault(second, []).append(first)
+    return earlier

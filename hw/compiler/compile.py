@@ -1,8 +1,8 @@
-"""The compiler: runs the passes and checks that the result fits an engine."""
+"""The compiler: runs the passes, and checks that the result fits an engine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...errors import UserError
@@ -49,117 +49,137 @@ def compile_graph(
     """Compiles a frozen model.
 
     Args:
-        graph: the model; no accumulator of it may overflow.
-        lanes: N of the engine; that of `engine` where one is given.
-        sentences: of one run: 1 for the shortest time to an answer, 2 for the most answers per second.
-        max_length: tokens of the longest sentence that the program takes; the model's if it is None.
-        engine: what it must fit; None for an engine as large as it takes.
-        tight: save memory before time, as is done in any case for an engine that the faster program does not fit.
-        weight_words: most words of WEIGHT memory; see `streaming`. At most those of the engine where one is given.
+        graph: the model; none of its accumulators may overflow.
+        lanes: N of the engine; ignored if `engine` is given.
+        sentences: sentences per run: 1 for the lowest latency, 2 for the highest throughput.
+        max_length: tokens of the longest sentence that the program accepts; None for that of the model.
+        engine: the engine that the program must fit; None for one that fits the program.
+        tight: use little memory rather than few cycles. This is also done if the faster program does not fit `engine`.
+        weight_words: words of WEIGHT memory to use at most, see `streaming`; None for those of the engine.
 
     Raises:
-        UserError: the model has a part that the engine has no instruction for, or does not fit.
+        UserError: an option is out of range, the model has a part that the engine has no instruction for, or it does
+            not fit.
     """
     lanes = engine.lanes if engine is not None else lanes
-    if lanes not in isa.LANES:
-        raise UserError(
-            f"an engine has {', '.join(map(str, isa.LANES))} lanes, not {lanes}; choose one of these."
-        )
-    if not 1 <= sentences <= isa.SENTENCES:
-        raise UserError(f"a run takes 1 to {isa.SENTENCES} sentences, got {sentences}; choose one of these.")
     longest = max_length or graph.metadata.max_length
-    if not 1 <= longest <= min(graph.metadata.max_length, isa.MAX_LENGTH):
-        raise UserError(
-            f"the model takes sentences of 1 to {graph.metadata.max_length} tokens and an engine of at most "
-            f"{isa.MAX_LENGTH}; {longest} is out of that range."
-        )
-    most = isa.max_depth(Memory.WEIGHT)
-    if weight_words is not None and not 1 <= weight_words <= most:
-        raise UserError(f"the words of WEIGHT memory must be from 1 to {most}, got {weight_words}.")
-    bounds = prove(graph)
-    if any(bound.bits > ACC_BITS for bound in bounds.values()):
+    _check_options(graph, lanes, sentences, longest, weight_words)
+    if any(bound.bits > ACC_BITS for bound in prove(graph).values()):
         raise UserError("an accumulator of the model could overflow; export it again.")
     rooms = {} if engine is None else {memory: engine.depth(memory) for memory in STREAMABLE}
     if weight_words is not None:
         rooms[Memory.WEIGHT] = min(weight_words, rooms.get(Memory.WEIGHT, weight_words))
-
-    def tried(tight: bool) -> _Attempt:
-        return _attempt(graph, lanes, longest, sentences, tight, rooms)
-
+    low = lower(graph, Image(lanes), longest, sentences)
     try:
-        found = tried(False)
-        if tight or (engine is not None and not _fits(found.program.parameters, engine)):
-            found = min(found, tried(True), key=lambda attempt: memory_bits(attempt.program.parameters))
+        result = _run_passes(low, rooms, tight=False)
+        if tight or (engine is not None and not _fits(result.needs, engine)):
+            result = min(result, _run_passes(low, rooms, tight=True), key=lambda r: memory_bits(r.needs))
     except isa.FieldError as error:
         raise UserError(
             f"a layer is too large for an instruction of the engine ({error}); make it smaller."
         ) from None
     for memory, room in rooms.items():
-        if found.program.parameters.depth(memory) > room:
+        if result.needs.depth(memory) > room:
             raise UserError(
                 f"the model needs more than {room} words of {memory.name} memory even if all {STREAMABLE[memory]} are "
                 f"streamed; {_remedy(memory)} would make it fit."
             )
+    emitted = result.emitted
     if engine is not None:
-        _check_fit(found.program.parameters, engine, found.allocation)
+        _check_fit(result.needs, engine, emitted.allocation)
     metadata = graph.metadata
     frontend = frontend_of(graph) if metadata.tokenizer and metadata.labels else None
     return EngineBuild(
         Options(lanes, sentences, longest, engine, tight, weight_words),
-        found.program,
-        found.image.packet(),
-        found.stream,
-        found.views,
-        tuple(found.low.columns),
-        tuple(_stored(found.plan, found.low.outputs)),
-        tuple(tuple(task.layer for task in tasks) for tasks in found.plan.lists),
-        found.allocation.peak,
+        emitted.program,
+        result.image.packet(),
+        result.stream,
+        emitted.views,
+        tuple(low.columns),
+        tuple(_in_store_order(low.outputs, emitted.schedule)),
+        tuple(tuple(task.layer for task in tasks) for tasks in emitted.schedule.lists),
+        emitted.allocation.peak,
         frontend and replace(frontend, max_length=longest),
     )
 
 
-@dataclass(frozen=True)
-class _Attempt:
-    """What the passes made under one set of choices."""
+def _check_options(graph: Graph, lanes: int, sentences: int, longest: int, weight_words: int | None) -> None:
+    if lanes not in isa.LANES:
+        raise UserError(f"N must be one of {', '.join(map(str, isa.LANES))}, got {lanes}.")
+    if not 1 <= sentences <= isa.SENTENCES:
+        raise UserError(f"the sentences per run must be from 1 to {isa.SENTENCES}, got {sentences}.")
+    most = min(graph.metadata.max_length, isa.MAX_LENGTH)
+    if not 1 <= longest <= most:
+        raise UserError(f"the maximum length must be from 1 to {most} tokens for this model, got {longest}.")
+    most = isa.max_depth(Memory.WEIGHT)
+    if weight_words is not None and not 1 <= weight_words <= most:
+        raise UserError(f"the words of WEIGHT memory must be from 1 to {most}, got {weight_words}.")
 
-    low: Lowering
-    image: Image
-    stream: bytes
+
+@dataclass(frozen=True)
+class EmittedProgram:
+    """A program, and what the passes after lowering determined on the way to it.
+
+    Attributes:
+        program: its instructions.
+        schedule: the order of its tasks.
+        allocation: the addresses of its buffers.
+        views: where it writes the values of the graph.
+    """
+
     program: Program
-    plan: Schedule
+    schedule: Schedule
     allocation: Allocation
     views: tuple[View, ...]
 
 
-def _attempt(
-    graph: Graph, lanes: int, longest: int, sentences: int, tight: bool, rooms: Mapping[Memory, int]
-) -> _Attempt:
-    """Runs the passes. Where buffers of streamed constants leave gaps, they are given fewer words until they fit.
+@dataclass(frozen=True)
+class _Result:
+    """What the passes give for one set of choices."""
 
-    A memory of `rooms` that stays too small is for the caller to find.
+    emitted: EmittedProgram
+    image: Image
+    stream: bytes
+
+    @property
+    def needs(self) -> Parameters:
+        """The words that the program needs of each memory."""
+        return self.emitted.program.parameters
+
+
+def _run_passes(low: Lowering, rooms: Mapping[Memory, int], tight: bool) -> _Result:
+    """Streams constants as `rooms` requires, and emits the program.
+
+    Buffers of streamed constants can leave gaps between them; then they get fewer words, until they fit. A memory that
+    remains too small is not reported.
     """
-    low = lower(graph, Image(lanes), longest, sentences)
     given = dict(rooms)
     while True:
         streamed = stream_constants(low.tasks, low.image, given)
-        made = assemble(streamed.tasks, streamed.image, longest, sentences, tight)
-        program, plan = made[:2]
-        excess = {memory: program.parameters.depth(memory) - rooms[memory] for memory in streamed.memories}
+        emitted = emit_program(streamed.tasks, streamed.image, low.max_length, low.sentences, tight)
+        excess = {m: emitted.program.parameters.depth(m) - rooms[m] for m in streamed.memories}
         if all(words <= 0 for words in excess.values()):
-            loads = [task for task in plan.lists[isa.Unit.STREAM] if task in streamed.content]
-            return _Attempt(low, streamed.image, b"".join(streamed.content[task] for task in loads), *made)
+            loads = [task for task in emitted.schedule.lists[isa.Unit.STREAM] if task in streamed.content]
+            return _Result(emitted, streamed.image, b"".join(streamed.content[task] for task in loads))
         for memory, words in excess.items():
             given[memory] -= max(0, words)
 
 
-def assemble(
+def emit_program(
     tasks: Sequence[Task], image: Image, longest: int, sentences: int, tight: bool = False
-) -> tuple[Program, Schedule, Allocation, tuple[View, ...]]:
-    """The passes after lowering: tasks, all or some of a model's, to a program.
+) -> EmittedProgram:
+    """Runs the passes after lowering and streaming.
+
+    Args:
+        tasks: all tasks of a model, or some of them.
+        image: the constants.
+        longest: tokens of the longest sentence.
+        sentences: sentences per run.
+        tight: use little memory rather than few cycles.
 
     Raises:
-        FieldError: a field of an instruction is too narrow.
-        UserError: a memory is larger than an instruction can address.
+        FieldError: a value does not fit in a field of an instruction.
+        UserError: a memory would have to be larger than an instruction can address.
     """
     plan = schedule(tasks, longest, sentences, image.lanes, tight)
     allocation = allocate(plan, image.depth)
@@ -167,7 +187,7 @@ def assemble(
     program = _program(image, lists, allocation, longest, sentences)
     for _, _, instruction in program:
         isa.check_fields(instruction)
-    return program, plan, allocation, views
+    return EmittedProgram(program, plan, allocation, views)
 
 
 def _program(
@@ -195,7 +215,7 @@ def _program(
 
 
 def memory_bits(needs: Parameters) -> int:
-    """Bits of all memories of an engine, or of what a program needs of them."""
+    """Bits of all memories of an engine, or bits that a program needs of them."""
     return sum(needs.depth(memory) * isa.MEMORIES[memory].bits(needs.lanes) for memory in Memory)
 
 
@@ -221,11 +241,9 @@ def _remedy(memory: Memory) -> str:
     )
 
 
-def _stored(plan: Schedule, outputs: list[Output]) -> list[Output]:
-    """The outputs in the order of the stream unit's list."""
-    waiting = {(o.sentence, o.block, o.value): o for o in outputs}
-    return [
-        waiting[task.instruction.sentence, task.instruction.block, task.layer]
-        for task in plan.lists[isa.Unit.STREAM]
-        if isinstance(task.instruction, isa.Store)
-    ]
+def _in_store_order(outputs: list[Output], plan: Schedule) -> Iterator[Output]:
+    """The outputs in the order in which the stream unit sends them."""
+    by_store = {(output.sentence, output.block, output.value): output for output in outputs}
+    for task in plan.lists[isa.Unit.STREAM]:
+        if isinstance(task.instruction, isa.Store):
+            yield by_store[task.instruction.sentence, task.instruction.block, task.layer]

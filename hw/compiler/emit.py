@@ -1,4 +1,4 @@
-"""Pass: write addresses and waits into the instructions."""
+"""Pass: enter addresses and waits in the instructions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .schedule import Schedule
 def emit(
     plan: Schedule, allocation: Allocation
 ) -> tuple[tuple[tuple[Instruction, ...], ...], tuple[View, ...]]:
-    """The lists of the three units, and where they write the values of the graph."""
+    """The instruction lists of the three units, and where they write the values of the graph."""
     number = {task: k for tasks in plan.lists for k, task in enumerate(tasks)}
-    before = sharers(allocation)
+    shared = sharers(allocation)
     lists = []
     views = []
     for tasks in plan.lists:
@@ -29,12 +29,12 @@ def emit(
                 waits[other.unit] = max(waits[other.unit], number[other] + 1)
 
             for other in plan.needs[task]:
-                # Within the vector and the stream unit one instruction ends before the next begins.
+                # The vector and the stream unit finish each instruction before they start the next one.
                 if other.unit is not task.unit or task.unit is Unit.ARRAY:
                     need(other)
             for write in task.writes:
-                for old in before.get(write.buffer, ()):
-                    for other in allocation.lives[old.buffer].tasks:
+                for earlier in shared.get(write.buffer, ()):
+                    for other in allocation.lives[earlier].tasks:
                         if other.unit is not task.unit:
                             need(other)
             bases: dict[str, Any] = {

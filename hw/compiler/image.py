@@ -1,4 +1,4 @@
-"""Pass: lay out the constants of a model in the memories that LOAD fills, and write the image and its LOADs."""
+"""Pass: lay out the constants of a model in memories; the image that holds them, and the LOADs that read it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .ir import TABLE_WORDS
 
 @dataclass
 class Image:
-    """The constants, memory by memory, in the order in which they were added.
+    """The constants of each memory, in the order in which they were added.
 
     Args:
         lanes: N.
@@ -27,34 +27,34 @@ class Image:
     _known: dict[tuple[Memory, bytes], int] = field(default_factory=dict)
 
     def matrix(self, weights: IntArray) -> int:
-        """Adds a weight of shape (tiles, reduction, N) and returns its address; its words are [tile][reduction]."""
+        """Adds a weight of shape (tiles, reduction, N), stored as [tile][reduction], and returns its address."""
         return self._add(Memory.WEIGHT, np.ascontiguousarray(weights, np.int8).reshape(-1, self.lanes))
 
     def rows(self, weights: IntArray) -> int:
-        """Adds a matrix (rows, reduction), its rows cut into tiles of N and padded with zeros."""
+        """Adds a matrix (rows, reduction), its rows in zero-padded tiles of N, and returns its address."""
         return self.matrix(tiles(weights, self.lanes))
 
     def bias(self, bias: IntArray) -> int:
-        """Adds 32-bit biases, one a word."""
+        """Adds 32-bit biases, one per word, and returns their address."""
         return self._add(Memory.BIAS, np.asarray(bias, np.int64).reshape(-1, 1))
 
     def norm(self, gamma: IntArray, beta: IntArray) -> int:
-        """Adds gamma and beta of a LayerNorm, one feature a word."""
+        """Adds gamma and beta of a LayerNorm, one feature per word, and returns their address."""
         packed = (np.asarray(beta, np.int64) & 0xFFFFFFFF) | ((np.asarray(gamma, np.int64) & 0xFFF) << 32)
         return self._add(Memory.NORM, packed.reshape(-1, 1))
 
     def table(self, entries: IntArray) -> int:
-        """Adds a function of one input, unless it is there, and returns its number."""
+        """Adds a function table and returns its number; equal tables are stored once."""
         return (
             self._add(Memory.TABLE, np.asarray(entries, np.int64).reshape(-1, 1), share=True) // TABLE_WORDS
         )
 
     def exp(self, entries: IntArray) -> int:
-        """Adds an exponential table, unless it is there, and returns its number."""
+        """Adds an exponential table and returns its number; equal tables are stored once."""
         return self._add(Memory.EXP, np.asarray(entries, np.int64).reshape(-1, 1), share=True) // TABLE_WORDS
 
     def loads(self) -> tuple[Load, ...]:
-        """The list `init`."""
+        """The instruction list `init`, which reads the image."""
         most = (1 << isa.WEIGHT_ADDRESS_BITS) - 1
         return tuple(
             Load(memory=memory, base=start, count=min(most, self.depth[memory] - start))
@@ -63,11 +63,11 @@ class Image:
         )
 
     def packet(self) -> bytes:
-        """The beats that `loads` takes."""
+        """The image: the beats that `loads` reads."""
         return b"".join(b"".join(parts) for parts in self.words.values())
 
     def crc(self) -> int:
-        """CRC-32 of the packet."""
+        """CRC-32 of the image."""
         value = 0
         for parts in self.words.values():
             for part in parts:
@@ -91,7 +91,7 @@ class Image:
 
 
 def tiles(weights: IntArray, lanes: int) -> IntArray:
-    """A matrix (rows, reduction) as (tiles, reduction, lanes), padded with rows of zeros."""
+    """A matrix (rows, reduction) as (tiles, reduction, lanes); the last tile is zero-padded."""
     rows, inner = weights.shape
     count = -(-rows // lanes)
     padded = np.zeros((count * lanes, inner), np.int8)
@@ -100,7 +100,7 @@ def tiles(weights: IntArray, lanes: int) -> IntArray:
 
 
 def lanes_of(table: IntArray, lanes: int) -> IntArray:
-    """A matrix (rows, features) with the features in lanes: words [row][tile of features], padded with zeros."""
+    """A matrix (rows, features) as words [row][tile of features] with features in the lanes, zero-padded."""
     rows, features = table.shape
     count = -(-features // lanes)
     padded = np.zeros((rows, count * lanes), np.int8)

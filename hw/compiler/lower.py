@@ -41,7 +41,7 @@ def lower(graph: Graph, image: Image, max_length: int, sentences: int) -> Loweri
         graph: the model.
         image: collects its constants.
         max_length: tokens of the longest sentence.
-        sentences: sentences in flight.
+        sentences: sentences per run.
 
     Returns:
         The tasks, and what the host sends and receives.

@@ -1,7 +1,7 @@
 """The context of the lowering pass: where each value of the graph is stored, and the tasks so far.
 
 The functions that lower the operators share one `Lowering`. They look up the operands of a node in its tables, enter
-where they store the result, and add tasks. It knows nothing about any operator.
+where they store the result, and add tasks. The context itself lowers no operator.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class HeadScores:
 
 @dataclass
 class Lowering:
-    """The tables of the lowering pass. A key (value, sentence, block) ends where a table needs no more of it.
+    """The context of the lowering pass. The keys of its tables are (value, sentence) or (value, sentence, block).
 
     Args:
         graph: the model.
         image: collects its constants.
         max_length: tokens of the longest sentence.
-        sentences: sentences in flight.
+        sentences: sentences per run.
 
     Attributes:
         tasks: in an order in which they could be executed.
@@ -53,8 +53,8 @@ class Lowering:
         rows: values with one feature per word.
         kv: keys and values of attention, which are operand A: one buffer for all blocks.
         scores, probabilities: of attention, one entry per head.
-        embeddings: the nodes of embeddings. Their rows are gathered when they are added.
-        followed: buffers written in parts (`Rows.cuts`) which a product already reads part by part.
+        embeddings: the embedding nodes. Their rows are gathered where they are added.
+        followed: buffers written in parts (`Rows.cuts`) that a product already reads part by part.
     """
 
     graph: Graph

@@ -1,8 +1,8 @@
-"""Contraction plans of tensor-train layers under the engine's cost model: which one a layer should be trained with.
+"""The cost of the contraction plans of tensor-train layers: which plan a layer should be trained with.
 
-A plan says where a layer rounds, so it is part of the model and the compiler can't change it. What it can do is
-count: cycles and weight words of both plans on an engine, and, as a measure of both, the multiply-accumulates of the
-best order that a search over all contraction orders finds (opt_einsum), rounding aside.
+A plan determines where a layer rounds, so it is part of the model and the compiler can't change it. This module counts
+cycles and weight words of both plans on an engine. For comparison it also counts the multiply-accumulates of the best
+contraction order that opt_einsum finds, which ignores rounding.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from .timing import cost
 
 @dataclass(frozen=True)
 class PlanCost:
-    """What a plan costs on an engine.
+    """The cost of a plan on an engine.
 
     Attributes:
         plan: "merged" or "cores".
-        cycles: of the array, for one block of N tokens.
+        cycles: of the array, for a block of N tokens.
         words: of WEIGHT memory.
     """
 
@@ -37,9 +37,9 @@ class LayerPlans:
     Attributes:
         layer: its name.
         trained: the plan that it was trained with.
-        plans: both plans.
-        free_macs: multiply-accumulates for N tokens in the best of all orders, rounding aside.
-        dense_macs: of the dense layer.
+        plans: the cost of both plans.
+        free_macs: multiply-accumulates for N tokens in the best contraction order, which ignores rounding.
+        dense_macs: multiply-accumulates for N tokens of the dense layer.
     """
 
     layer: str
@@ -50,18 +50,18 @@ class LayerPlans:
 
     @property
     def fastest(self) -> PlanCost:
-        """The plan of fewer cycles; of fewer words among equals."""
+        """The plan with fewer cycles, then fewer words."""
         return min(self.plans, key=lambda p: (p.cycles, p.words))
 
     @property
     def smallest(self) -> PlanCost:
-        """The plan of fewer words; of fewer cycles among equals."""
+        """The plan with fewer words, then fewer cycles."""
         return min(self.plans, key=lambda p: (p.words, p.cycles))
 
 
 def layer_plans(graph: Graph, lanes: int) -> tuple[LayerPlans, ...]:
-    """The plans of every tensor-train layer of a graph on an engine of N = `lanes`."""
-    found = []
+    """The plans of every tensor-train layer of a graph on an engine with N = `lanes`."""
+    layers = []
     for node in graph.nodes:
         if not isinstance(node, Linear) or node.kind != "tt":
             continue
@@ -70,8 +70,8 @@ def layer_plans(graph: Graph, lanes: int) -> tuple[LayerPlans, ...]:
         plans = tuple(_cost(node, plan, shapes, lanes) for plan in kinds)
         modes = [shapes[core][1] for core in node.cores]
         dense = lanes * math.prod(modes)
-        found.append(LayerPlans(node.output, node.plan, plans, _free(node, shapes, lanes), dense))
-    return tuple(found)
+        layers.append(LayerPlans(node.output, node.plan, plans, _free(node, shapes, lanes), dense))
+    return tuple(layers)
 
 
 def _cost(node: Linear, plan: Plan, shapes: dict[str, tuple[int, ...]], lanes: int) -> PlanCost:
@@ -90,7 +90,7 @@ def _cost(node: Linear, plan: Plan, shapes: dict[str, tuple[int, ...]], lanes: i
 
 
 def _free(node: Linear, shapes: dict[str, tuple[int, ...]], lanes: int) -> int:
-    """Multiply-accumulates of the best order: x[t, inputs] with all cores to y[t, outputs]."""
+    """Multiply-accumulates of the best order to contract x[t, inputs] with all cores to y[t, outputs]."""
     import opt_einsum
 
     count = len(node.cores)
@@ -105,5 +105,5 @@ def _free(node: Linear, shapes: dict[str, tuple[int, ...]], lanes: int) -> int:
     path = opt_einsum.contract_path(
         equation, inputs, *(shapes[core] for core in node.cores), shapes=True, optimize="optimal"
     )[1]
-    # Counted as multiplications and additions.
+    # opt_einsum counts a multiply-accumulate as two operations.
     return int(path.opt_cost) // 2

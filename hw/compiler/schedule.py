@@ -1,13 +1,12 @@
-"""Pass: put the tasks of each unit in order by list scheduling, the longest path to the end first.
+"""Pass: order the tasks of each unit by list scheduling, the longest path to the end first.
 
-The array and the vector unit run beside each other on different token blocks, heads or sentences. The scheduler plays
-the units through with the cost model: whenever one is free it takes, among the tasks whose operands are there, the one
-from which the longest chain of work hangs.
-Where memory is scarce it takes the one that comes first in the model, and waits a little for it: what one layer has
-begun is then used up before the next begins.
+The array and the vector unit work in parallel on different token blocks, heads or sentences. The scheduler simulates
+the units with the cost model. Whenever a unit is free, it takes, among the tasks whose operands are ready, the one with
+the longest path of dependent tasks. Where memory is scarce (`tight`), it takes the one that comes first in the model,
+and waits a short time for it: the buffers of one layer are then consumed before the next layer starts.
 
-One program serves every length, so short sentences come first: the tasks of the first blocks are put in order as if
-there were no others, and each further block's tasks are then fitted in between without changing what stands.
+One program serves every length, and short sentences have priority: the tasks of the first block are ordered as if
+there were no other blocks, and the tasks of each further block are then inserted without changing that order.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from .ir import Task, dependencies
 from .timing import Cost, cost
 
 _PATIENCE = 64
-"""Cycles that a unit may wait for the task that comes first in the model."""
+"""Cycles that a unit may wait for the task that comes first in the model (`tight`)."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """When a task runs, by the cost model: cycles."""
+    """The first and the last cycle of a task, by the cost model."""
 
     start: int
     end: int
@@ -35,12 +34,12 @@ class Slot:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The order of each unit's list, and the times that it was found with.
+    """The order of each unit's list, and the times of its tasks.
 
     Attributes:
         lists: by unit.
         times: by task, for sentences of one block, of two, and so on up to the longest.
-        needs: for each task those that write what it reads.
+        needs: for each task, the tasks that it must wait for.
     """
 
     lists: tuple[list[Task], ...]
@@ -54,7 +53,7 @@ def schedule(
     """Orders tasks for sentences of all lengths.
 
     Args:
-        tasks: in an order in which they could be executed one by one.
+        tasks: in an order in which they could be executed one at a time.
         longest: tokens of the longest sentence.
         sentences: of one run.
         lanes: N.
@@ -69,7 +68,7 @@ def schedule(
         plan = _place(present, [length] * sentences, lanes, fixed, tight)
         times += plan.times
     if plan is None or len(times[-1]) != len(tasks):
-        raise AssertionError("tasks of blocks past the longest sentence")
+        raise AssertionError("a task belongs to a block past the longest sentence")
     return replace(plan, times=tuple(times))
 
 
@@ -99,7 +98,7 @@ def _place(
     lists: tuple[list[Task], ...] = tuple([] for _ in Unit)
     slots: dict[Task, Slot] = {}
     free = [0] * len(Unit)
-    # By unit: what is ready now, by rank; and what will be, by time.
+    # By unit: the chains that are ready, by rank, and those that will be, by time.
     ready: list[list[tuple[int, int, Task]]] = [[] for _ in Unit]
     coming: list[list[tuple[int, int, int, Task]]] = [[] for _ in Unit]
 
@@ -136,7 +135,7 @@ def _place(
 
 
 def _chains(tasks: Sequence[Task]) -> dict[Task, list[Task]]:
-    """For each task the tasks that stand one directly after the other, from the first on."""
+    """For each task, the chain of tasks that it belongs to (`Task.after`), from the first task on."""
     chains: dict[Task, list[Task]] = {}
     for task in tasks:
         chains[task] = chains[task.after] if task.after is not None else []
@@ -150,7 +149,7 @@ def _ranks(
     needs: dict[Task, list[Task]],
     latency: dict[Task, int],
 ) -> dict[Task, int]:
-    """Cycles from the start of each task to the end of the run, if no unit ever had to wait for another."""
+    """Cycles from the start of each chain to the end of the run, if every unit were always free."""
     after: dict[Task, int] = dict.fromkeys(heads, 0)
     rank: dict[Task, int] = {}
     for head in reversed(heads):
@@ -164,7 +163,7 @@ def _ranks(
 def _earliest(
     chain: list[Task], needs: dict[Task, list[Task]], slots: dict[Task, Slot], costs: Mapping[Task, Cost]
 ) -> int:
-    """When a chain can start so that it never waits inside."""
+    """The earliest start of a chain with which none of its tasks has to wait for operands."""
     time = 0
     passed = 0
     for task in chain:

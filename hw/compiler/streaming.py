@@ -1,12 +1,12 @@
-"""Pass: let constants that find no room in their memory come with every RUN, while the layers before them compute.
+"""Pass: stream the constants that do not fit in their memory: load them in every RUN, while earlier layers compute.
 
-The weights of some linear layers become buffers, each filled by a LOAD of the list `stream`; so do biases, gamma and
-beta of LayerNorms, and tables, each kind where its own memory is too small. A table that several layers share is
-brought once for each of them. Which ones: as few as possible, spread evenly over
-the model, so that there is time to bring one while layers whose constants stay compute.
-The buffers take turns in what is left of the memory: a LOAD waits until the constants that had its words have been
-used, by all blocks and sentences. For the host, what is streamed follows the index words in the packet of a RUN, the
-same in every run.
+The weights of some linear layers become buffers, each filled by a LOAD of the list `stream`. The same applies to
+biases, to gamma and beta of LayerNorms, and to tables, wherever their memory is too small. A table that several layers
+share is loaded once for each of them. As few constants as possible are streamed. They are spread evenly over the model,
+so that each can be loaded while layers with resident constants compute.
+
+The buffers use the rest of the memory in turns: a LOAD waits until all blocks and sentences have used the constants
+that it overwrites. In the packet of a RUN, the streamed constants follow the index words. Every RUN sends the same.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ STREAMABLE = {
     Memory.EXP: "exponential tables",
     Memory.WEIGHT: "weights of linear layers",
 }
-"""Memories whose constants may be streamed, and what these are. Of what one task reads, WEIGHT comes last: its LOAD may
-have to wait for embeddings, and what is behind it in the packet with it."""
+"""Memories whose constants can be streamed, and what these are. Of the constants that one task reads, those in WEIGHT
+come last: their LOAD may have to wait for embeddings, and everything after it in the packet waits too."""
 
 
 @dataclass(frozen=True)
 class Streamed:
-    """A model some of whose constants are streamed.
+    """A model with streamed constants.
 
     Attributes:
         tasks: of the model, with the LOADs of streamed constants among them.
-        image: the constants that stay in the engine.
-        content: what each LOAD brings.
+        image: the resident constants.
+        content: the beats that each LOAD reads.
     """
 
     tasks: tuple[Task, ...]
@@ -60,7 +60,7 @@ class Streamed:
 
     @property
     def memories(self) -> set[Memory]:
-        """The memories that constants are streamed to."""
+        """The memories with streamed constants."""
         return {write.buffer.memory for load in self.content for write in load.writes}
 
 
@@ -78,10 +78,10 @@ class _Constant:
     """One constant of a memory.
 
     Attributes:
-        memory: where it is.
+        memory: the memory that holds it.
         content: its beats.
         words: its size in words of the memory.
-        uses: who reads it, in the order of the tasks.
+        uses: the tasks that read it, in their order.
     """
 
     memory: Memory
@@ -90,25 +90,23 @@ class _Constant:
     uses: tuple[_Use, ...]
 
     @property
-    def stays(self) -> bool:
-        """Whether it is read before anything could be brought."""
+    def resident(self) -> bool:
+        """Whether it can't be streamed, because it is read before a LOAD could have filled a buffer."""
         return any(_early(use.task.instruction, use.name) for use in self.uses)
 
 
 def stream_constants(tasks: Sequence[Task], image: Image, rooms: Mapping[Memory, int]) -> Streamed:
-    """The model with constants streamed, so that it needs no more words of some memories than there is room for.
-
-    A memory for which that is impossible keeps all its constants.
+    """Streams as many constants as each memory needs to fit. A memory that can't be made to fit keeps all of them.
 
     Args:
-        tasks: of the whole model, in order.
-        image: all its constants.
-        rooms: words of memories among `STREAMABLE`.
+        tasks: of the whole model, in an order in which they could be executed.
+        image: all constants of the model.
+        rooms: available words of memories among `STREAMABLE`.
     """
     addresses: dict[Task, dict[str, int]] = {}
     ring_words: dict[Memory, int] = {}
     streamed: list[_Constant] = []
-    # Rows of embeddings are read by the port that a LOAD into WEIGHT writes with: the first LOAD waits for them.
+    # LOADs into WEIGHT use the port that reads embedding rows: the first of these LOADs waits for the embeddings.
     port: dict[Memory, list[Task]] = {}
     for memory in STREAMABLE:
         constants = _constants(tasks, image, memory)
@@ -118,15 +116,15 @@ def stream_constants(tasks: Sequence[Task], image: Image, rooms: Mapping[Memory,
             image = _resident(image, memory, resident, addresses)
             ring_words[memory] = rooms[memory] - image.depth[memory]
             streamed += [part for number in sorted(leaving) for part in _by_layer(constants[number])]
-            port[memory] = [u.task for c in resident if c.stays for u in c.uses if u.name != "a_base"]
+            port[memory] = [u.task for c in resident if c.resident for u in c.uses if u.name != "a_base"]
     order = {task: number for number, task in enumerate(tasks)}
     streamed.sort(key=lambda constant: order[constant.uses[0].task])
     return _with_loads(tasks, image, addresses, _rings(tasks, streamed, ring_words, port))
 
 
 @dataclass(frozen=True)
-class _Brought:
-    """A streamed constant in its buffer, and the tasks that its LOAD must come behind (other LOADs aside)."""
+class _Placed:
+    """A streamed constant, its buffer, and the tasks that its LOAD must wait for, apart from other LOADs."""
 
     constant: _Constant
     buffer: Buffer
@@ -138,38 +136,38 @@ def _rings(
     constants: Sequence[_Constant],
     ring_words: Mapping[Memory, int],
     port: Mapping[Memory, Sequence[Task]],
-) -> list[_Brought]:
-    """Gives each streamed constant a buffer. Its LOAD waits for the uses of the constants whose words it needs."""
-    brought: list[_Brought] = []
+) -> list[_Placed]:
+    """Gives each streamed constant a buffer. Its LOAD waits for all uses of the constants whose words it takes."""
+    placed: list[_Placed] = []
     windows: dict[Memory, deque[_Constant]] = {memory: deque() for memory in ring_words}
-    # The packet begins with the index words.
+    # The index words come first in the packet.
     behind = [task for task in tasks if isinstance(task.instruction, Load)]
     for number, constant in enumerate(constants):
         memory, window = constant.memory, windows[constant.memory]
         while constant.words + sum(other.words for other in window) > ring_words[memory]:
             behind += [use.task for use in window.popleft().uses]
-        if all(other.constant.memory is not memory for other in brought):
+        if all(other.constant.memory is not memory for other in placed):
             behind += port[memory]
         window.append(constant)
         layer = constant.uses[0].task.layer
         buffer = Buffer(f"{layer}.{memory.name.lower()}.{number}", memory, constant.words)
-        brought.append(_Brought(constant, buffer, tuple(behind)))
+        placed.append(_Placed(constant, buffer, tuple(behind)))
         behind = []
-    return brought
+    return placed
 
 
 def _with_loads(
     tasks: Sequence[Task],
     image: Image,
     addresses: Mapping[Task, Mapping[str, int]],
-    brought: Sequence[_Brought],
+    placed: Sequence[_Placed],
 ) -> Streamed:
-    """The tasks again, with the addresses of what stays, the buffers of what is streamed, and its LOADs."""
+    """The tasks with new addresses of resident constants, with buffers of streamed ones, and with their LOADs."""
     buffers: dict[Task, dict[str, tuple[Buffer, int]]] = {}
-    for item in brought:
+    for item in placed:
         for use in item.constant.uses:
             buffers.setdefault(use.task, {})[use.name] = (item.buffer, use.offset)
-    waiting = deque(brought)
+    waiting = deque(placed)
     changed: dict[Task, Task] = {}
     result: list[Task] = []
     content: dict[Task, bytes] = {}
@@ -184,8 +182,8 @@ def _with_loads(
                 Load(memory=buffer.memory, count=buffer.words),
                 {"base": (buffer, 0)},
                 writes=(Access(buffer, 0, buffer.words),),
-                # Each LOAD comes behind the one before it: this is the order of the packet. Uses in later tasks, of
-                # another sentence, can't be waited for: while they are to come, `allocate` keeps the words apart.
+                # The LOADs are chained in this order, which is that of the packet. Uses by later tasks, those of
+                # another sentence, are not waited for: `allocate` gives the buffer other words while they are to come.
                 behind=previous + tuple(changed[other] for other in item.behind if other in changed),
             )
             content[load] = item.constant.content
@@ -222,7 +220,7 @@ def _constants(tasks: Sequence[Task], image: Image, memory: Memory) -> list[_Con
 
 
 def _by_layer(constant: _Constant) -> list[_Constant]:
-    """A constant once for each layer that uses it: what one layer brings is gone when a later one needs it."""
+    """One constant per layer that uses it: it is overwritten between two layers, and loaded for each."""
     layers: dict[str, list[_Use]] = {}
     for use in constant.uses:
         layers.setdefault(use.task.layer, []).append(use)
@@ -246,22 +244,22 @@ def _fields(instruction: Instruction, memory: Memory) -> Iterator[str]:
 
 
 def _early(instruction: Instruction, name: str) -> bool:
-    """Whether rows that a token picks, or rows of positions, are read: before anything could be brought."""
+    """Whether a field is the address of embedding rows, selected by token or position: nothing is computed before."""
     if name == "a_base":
         return isinstance(instruction, Contract) and instruction.a_indexed is not Indexed.NONE
     return name in ("b_base", "residual_base")
 
 
 def _choice(constants: Sequence[_Constant], room: int) -> set[int]:
-    """Numbers of the constants that are streamed: the fewest words that leave room for two of them at a time.
+    """Numbers of the constants to stream: as few words as possible, with room for two of the streamed ones at a time.
 
-    Large ones are spared where that will do: nothing has the time to bring them. Where there is no room for two, one
-    has to do. None if nothing need be streamed, or if it would not be enough.
+    If two never fit at the same time, there is room for one. Large constants stay resident if possible: there would not
+    be enough time to load them. The set is empty if nothing must be streamed, or if streaming is not enough.
     """
     total = sum(constant.words for constant in constants)
     if total <= room:
         return set()
-    free = [number for number, constant in enumerate(constants) if not constant.stays and constant.uses]
+    free = [number for number, constant in enumerate(constants) if not constant.resident and constant.uses]
     for slots in (2, 1):
         for largest in sorted({constants[number].words for number in free}):
             movable = [number for number in free if constants[number].words <= largest]
@@ -274,7 +272,7 @@ def _choice(constants: Sequence[_Constant], room: int) -> set[int]:
 
 
 def _spread(constants: Sequence[_Constant], movable: Sequence[int], percent: int) -> set[int]:
-    """A share of all words, taken evenly from the first constant to the last."""
+    """Numbers of constants with `percent` of all words, spread evenly from the first constant to the last."""
     chosen: set[int] = set()
     passed = taken = 0
     for number in movable:
@@ -288,7 +286,7 @@ def _spread(constants: Sequence[_Constant], movable: Sequence[int], percent: int
 def _resident(
     image: Image, memory: Memory, kept: Sequence[_Constant], addresses: dict[Task, dict[str, int]]
 ) -> Image:
-    """The image with `kept` as the only constants of a memory; enters their new `addresses`."""
+    """The image with `kept` as the only constants of a memory; adds their new addresses to `addresses`."""
     depth = 0
     for constant in kept:
         for use in constant.uses:

@@ -1,11 +1,11 @@
-"""The cost model: what an instruction costs in cycles, and when each instruction of a program runs.
+"""The cost model: the cycles of an instruction, and when each instruction of a program runs.
 
-The model is that of the hardware of `docs/isa.md`: its constants stand here and nowhere else. Two units that want
-the same port of a memory in one cycle are not modelled.
+It models the hardware of `docs/isa.md`. The latencies of that hardware are the constants below. Conflicts between units
+for a port of a memory are not modelled.
 
-CONTRACT: one pair of operands is fed each cycle; there are two sets of accumulators, so that a tile is drained while
-the next one is fed, also across instructions. With F(j) the cycle after the one that feeds tile j's last operand, D(j)
-that after its last word is drained, f operands a tile and w words to drain:
+CONTRACT: one pair of operands is fed per cycle. There are two sets of accumulators, so that a tile is drained while the
+next one is fed, also across instructions. Let F(j) be the cycle after the one in which the last operand of tile j is
+fed, and D(j) the cycle after the one in which its last word is drained. With f operands per tile and w words to drain:
 
     start(j) = max(F(j-1), D(j-2) - AHEAD)
     F(j)     = start(j) + max(1, f)
@@ -36,55 +36,55 @@ from ..isa import (
 from ..isa.program import Program, ProgramError
 
 ISSUE = 1
-"""Cycles from the one in which an array instruction may start to the one that feeds its first operand."""
+"""Cycles from the one in which an array instruction can start to the one in which its first operand is fed."""
 
 PIPE = 6
 """Cycles from the last operand of a tile to its first drained word: read, multiply, accumulate, select."""
 
 AHEAD = 6
-"""Cycles by which a tile may be fed before its accumulators are drained: its first sum is written that long after
-its first operand is fed. So tiles of as many operands as words follow each other without a gap."""
+"""Cycles by which the feeding of a tile may start before its accumulators are drained: its first sum is written this
+long after its first operand is fed. Tiles with as many operands as words therefore follow each other without a gap."""
 
 WRITE = 5
 """Cycles from the last drained word to its retirement: bias, residual, shift, table, write."""
 
 WAKE = 1
-"""Cycles from a retirement to the first one in which another instruction sees it."""
+"""Cycles from a retirement to the first cycle in which other units see it."""
 
 SKIP = 1
-"""Cycles of an instruction that is skipped."""
+"""Cycles of a skipped instruction."""
 
 START = 2
-"""Cycles before the vector unit reads its first word: its instruction and STAT are read and checked."""
+"""Cycles before the vector unit reads its first word: it reads and checks the instruction and STAT."""
 
 DIVIDE = 20
-"""Cycles of an exact division: one bit a cycle, and its ends."""
+"""Cycles of an exact division: one per bit, plus the first and the last step."""
 
 ROOT = 16
-"""Cycles of a square root of 16 bits."""
+"""Cycles of a 16-bit square root."""
 
 SOFTMAX_PIPE = 8
-"""Cycles from the last word that SOFTMAX reads to the last that it writes, twice half of it."""
+"""Cycles from the last word read to the last word written, summed over the two passes of a SOFTMAX."""
 
 NORM_SETUP = 12
-"""Cycles of a LAYERNORM's variance, normalization and reciprocal beside root and division, once a block of lanes."""
+"""Cycles of variance, normalization and reciprocal of a LAYERNORM, without root and division; once per token block."""
 
 NORM_PIPE = 10
-"""Cycles from the last word that LAYERNORM reads to the last that it writes."""
+"""Cycles from the last word that LAYERNORM reads to the last word that it writes."""
 
 STREAM_SETUP = 4
-"""Cycles of a LOAD or STORE beside one a beat, if the host is as fast."""
+"""Cycles of a LOAD or STORE in addition to one per beat, if the host keeps up."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Cycles of an instruction by itself, its waits not counted.
+    """Cycles of an instruction, without its waits.
 
     Attributes:
-        busy: in which the array multiplies, or another unit is at work.
-        occupied: until the unit can start its next instruction.
-        latency: until it has retired.
-        skipped: whether it does nothing at these lengths.
+        busy: cycles in which the array multiplies, or another unit works.
+        occupied: cycles until the unit can start its next instruction.
+        latency: cycles until it has retired.
+        skipped: whether it is skipped at these lengths.
     """
 
     busy: int
@@ -99,13 +99,13 @@ class Event:
 
     Attributes:
         unit, number: its place in the list of its unit.
-        start: cycle in which it begins.
-        free: cycle in which its unit can begin another.
+        start: cycle in which it starts.
+        free: cycle in which its unit can start the next instruction.
         end: cycle in which it has retired.
         waited: cycles before `start` in which its unit waited for tokens.
         stalled: cycles between `start` and `free` in which the array waited for a drain.
-        busy: cycles in which the array multiplied, or another unit was at work.
-        skipped: whether it did nothing.
+        busy: cycles in which the array multiplied, or another unit worked.
+        skipped: whether it was skipped.
     """
 
     unit: Unit
@@ -121,7 +121,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a unit did in all: cycles at work, waiting for tokens, and (the array) standing still for a drain."""
+    """Total cycles of a unit: working, waiting for tokens, and (the array) waiting for a drain."""
 
     busy: int
     wait: int
@@ -155,11 +155,11 @@ class Timeline:
 
     @property
     def utilization(self) -> float:
-        """The share of all cycles in which the array multiplies, 0 to 1."""
+        """The share of cycles in which the array multiplies, 0 to 1."""
         return self.usage(Unit.ARRAY).busy / self.cycles if self.cycles else 0.0
 
     def rows(self) -> list[dict[str, Any]]:
-        """The events in JSON's types."""
+        """The events as dictionaries that JSON can hold."""
         return [{**asdict(event), "unit": event.unit.name.lower()} for event in self.events]
 
 
@@ -169,13 +169,13 @@ def cost(
     lanes: Parameters | int,
     previous: Instruction | None = None,
 ) -> Cost:
-    """What an instruction costs by itself.
+    """The cycles of an instruction, without its waits.
 
     Args:
-        instruction: any.
+        instruction: of any unit.
         lengths: tokens of each sentence of the run.
         lanes: N, or the engine's parameters.
-        previous: what the vector unit executed before, and what it left is still good: see `shares_setup`.
+        previous: the instruction before it on the vector unit, if its results are still valid: see `shares_setup`.
     """
     n = lanes.lanes if isinstance(lanes, Parameters) else lanes
     if is_skipped(instruction, lengths, n):
@@ -199,16 +199,16 @@ def cost(
 
 
 def is_skipped(instruction: Instruction, lengths: Sequence[int], lanes: int) -> bool:
-    """Whether a run with these lengths has no such sentence or no such block."""
+    """Whether an instruction belongs to a sentence or token block that a run with these lengths does not have."""
     sentence = instruction.sentence
     return sentence >= len(lengths) or lanes * instruction.block >= lengths[sentence]
 
 
 def shares_setup(previous: Instruction, instruction: Instruction) -> bool:
-    """Whether a LAYERNORM can use root and reciprocal of the one that the vector unit executed before.
+    """Whether a LAYERNORM reuses the root and the reciprocal of the instruction before it on the vector unit.
 
-    It can if both read the same word of STAT with the same size, and no CONTRACT has written it in between (which the
-    caller must know).
+    It does if both are LAYERNORMs that read the same word of STAT with the same size. The caller must check that no
+    CONTRACT has written that word in between.
     """
     if not isinstance(previous, LayerNorm) or not isinstance(instruction, LayerNorm):
         return False
@@ -224,18 +224,18 @@ def simulate(program: Program, lengths: Sequence[int]) -> Timeline:
     """When every instruction of a run starts and ends.
 
     Args:
-        program: whose lists are run.
+        program: its three lists are run.
         lengths: tokens of each sentence.
 
     Raises:
-        ProgramError: LENGTH, or DEADLOCK with the instruction that waits.
+        ProgramError: with LENGTH, or with DEADLOCK and the instruction that waits.
     """
     lengths = tuple(lengths)
     if not 1 <= len(lengths) <= program.sentences or not all(1 <= n <= program.max_length for n in lengths):
         raise ProgramError(
             Error.LENGTH,
-            f"the program takes 1 to {program.sentences} sentences of 1 to {program.max_length} tokens; "
-            f"give such lengths instead of {', '.join(map(str, lengths)) or 'none'}.",
+            f"expected 1 to {program.sentences} sentences of 1 to {program.max_length} tokens, "
+            f"got lengths {', '.join(map(str, lengths)) or '(none)'}.",
         )
     n = program.parameters.lanes
     array = _Array()
@@ -244,7 +244,7 @@ def simulate(program: Program, lengths: Sequence[int]) -> Timeline:
     ends: dict[Unit, list[int]] = {unit: [] for unit in Unit}
     events: list[Event] = []
     while True:
-        # The one that starts first is next: then whatever has retired before it starts is known.
+        # The instruction that starts first is next: everything that retires before its start is then known.
         first: tuple[int, Unit, Instruction] | None = None
         pending: Unit | None = None
         for unit in Unit:
@@ -283,7 +283,7 @@ def simulate(program: Program, lengths: Sequence[int]) -> Timeline:
 
 
 def _ready(instruction: Instruction, ends: dict[Unit, list[int]]) -> int | None:
-    """The cycle in which the waits are met; None if not yet known."""
+    """The cycle in which all waits of an instruction are met; None if that is not yet known."""
     ready = 0
     for unit, wait in zip(Unit, isa.waits(instruction), strict=True):
         if wait > len(ends[unit]):
@@ -313,13 +313,13 @@ def _execute(
 
 
 class _Array:
-    """The array: when it is fed, and when its tiles are drained."""
+    """The state of the array: when its tiles are fed and drained."""
 
     def __init__(self) -> None:
         self.free = 0
         self.retired = 0
         self.gathered: dict[int, list[int]] = {}
-        """The cycles in which each word of STAT was written."""
+        """For each word of STAT, the cycles in which it was written."""
         self._tiles = _Tiles(0, 0, 0)
 
     def execute(self, contract: Contract, length: int, n: int, start: int, number: int) -> Event:
@@ -334,7 +334,7 @@ class _Array:
         before = self._tiles
         tiles = _Tiles(begin, before.drained, before.draining)
         if contract.keep:
-            # Nothing is drained: the next instruction goes on in the same accumulators.
+            # Nothing is drained: the next instruction continues with the same accumulators.
             tiles = _Tiles(begin + max(1, nk), before.drained, before.draining)
             end = tiles.fed + PIPE
         elif count:
@@ -351,7 +351,7 @@ class _Array:
         self._tiles = tiles
         waited = start - self.free
         self.free = tiles.fed
-        # Instructions retire in order, whatever they have to drain.
+        # Instructions retire in order, even if they drain nothing.
         self.retired = max(end, self.retired)
         if contract.stat != Stat.NONE and not contract.keep:
             self.gathered.setdefault(contract.stat_slot, []).append(self.retired)
@@ -360,7 +360,7 @@ class _Array:
 
 
 class _Sequential:
-    """The vector unit or the stream unit: one instruction after the other."""
+    """The state of the vector unit or of the stream unit, which execute one instruction at a time."""
 
     def __init__(self, array: _Array) -> None:
         self.free = 0
@@ -379,7 +379,7 @@ class _Sequential:
         return Event(unit, number, start, self.free, self.retired, waited, 0, cycles, False)
 
     def _before(self, instruction: Instruction, start: int) -> Instruction | None:
-        """The instruction before, if no statistic of this one was written since."""
+        """The previous instruction, unless the word of STAT that this one reads has been written since."""
         if self._last is None or not isinstance(instruction, LayerNorm):
             return None
         since, previous = self._last
@@ -389,24 +389,24 @@ class _Sequential:
 
 @dataclass(frozen=True)
 class _Tiles:
-    """Where the array is: F of the last tile, D of the one before it, and D of the last."""
+    """The state of the array after a tile: its F, the D of the tile before it, and its D."""
 
     fed: int
     drained: int
     draining: int
 
     def next(self, operands: int, words: int) -> _Tiles:
-        """One tile later. `drained` is that of the accumulators which the tile takes."""
+        """The state one tile later. The tile uses the accumulators that are free from `drained` on."""
         fed = max(self.fed, self.drained - AHEAD) + operands
         return _Tiles(fed, self.draining, max(fed + PIPE, self.draining) + words)
 
     def later(self, cycles: int) -> _Tiles:
-        """The same, `cycles` later."""
+        """The state shifted by a number of cycles."""
         return _Tiles(self.fed + cycles, self.drained + cycles, self.draining + cycles)
 
 
 def _words(n: int, n2: int, rows: int) -> tuple[tuple[int, int], ...]:
-    """What the tiles of loop 2 drain: (tiles, words) runs."""
+    """The words that the tiles of loop 2 drain, as runs (tiles, words per tile)."""
     full = min(n2, rows // n)
     tail = min(n2 - full, 1 if rows % n else 0)
     runs = ((full, n), (tail, rows % n), (n2 - full - tail, 0))
@@ -417,7 +417,7 @@ def _words(n: int, n2: int, rows: int) -> tuple[tuple[int, int], ...]:
 def _contract(
     drained: int, draining: int, operands: int, words: tuple[tuple[int, int], ...], sweeps: int
 ) -> _Tiles:
-    """All tiles of a CONTRACT that feeds its first operand in cycle 0; `sweeps` times those of loop 2."""
+    """The state after a CONTRACT that feeds its first operand in cycle 0: `sweeps` times the tiles of loop 2."""
 
     def sweep(tiles: _Tiles) -> _Tiles:
         for count, drain in words:
@@ -430,12 +430,12 @@ def _contract(
 def _repeat(step: Callable[[_Tiles], _Tiles], tiles: _Tiles, count: int) -> _Tiles:
     """`step` applied `count` times.
 
-    The recurrence is one of maxima and sums: soon the tiles come at a steady pace, and what is left is a product.
+    The recurrence has only maxima and sums, so it soon becomes periodic. The remaining periods are skipped at once.
     """
     seen: dict[tuple[int, int], tuple[int, int]] = {}
     done = 0
     while done < count:
-        # What ended long ago holds nobody up, whenever it was.
+        # A drain that ended long ago delays nothing; its exact cycle does not matter.
         key = max(tiles.drained - tiles.fed, -PIPE), max(tiles.draining - tiles.fed, -PIPE)
         if key in seen:
             before, fed = seen[key]
