@@ -1,7 +1,7 @@
-"""narrowgauge: tensor-train transformers from quantization-aware training to a running FPGA board.
+"""narrowgauge: tensor-train transformers from quantization-aware training to an FPGA engine.
 
-The integers that the model was trained with are the integers that every later level computes. Nothing heavy
-is imported here: each sub-package takes what it needs (only `narrowgauge.model` needs PyTorch).
+Every level computes the same integers as the trained model. This package imports no large dependency; each sub-package
+imports what it needs (only `narrowgauge.model` needs PyTorch).
 """
 
 from __future__ import annotations

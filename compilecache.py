@@ -1,8 +1,8 @@
-"""A cache of compiled files: each is built once, in a folder that only this user can write, and loaded only if whole.
+"""A cache of compiled files. Each is built once, in a folder that only this user can write, and checked when loaded.
 
-A path may have spaces or worse in it, and Verilator hands paths to make and to a shell. So everything is built in a
-folder whose path has plain characters only (`cache_folder`), and files elsewhere are named by links in it
-(`plain_path`).
+Paths may contain spaces and special characters, and Verilator passes paths to make and to a shell. Everything is
+therefore built in a folder whose path has only plain characters (`cache_folder`), and files elsewhere are reached by
+links in it (`plain_path`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .files import locked_folder, sha256, write_atomic
 _PLAIN = re.compile(r"/[A-Za-z0-9._/+-]*")
 _LOG = "build.log"
 
-# Variables that would change a build unseen: options for make and compilers.
+# Variables that would silently change a build: options for make and compilers.
 _IGNORED = {"GNUMAKEFLAGS", "MAKEFILES", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
 _IGNORED |= {"CC", "CFLAGS", "CPPFLAGS", "CXX", "CXXFLAGS", "LDFLAGS", "LDLIBS"}
 
@@ -35,9 +35,9 @@ class ToolError(Exception):
     """A compiler failed.
 
     Attributes:
-        tool: its name.
-        output: what it printed.
-        signal: the signal that ended it, or 0.
+        tool: name of the compiler.
+        output: its output.
+        signal: the signal that terminated it, or 0.
     """
 
     def __init__(self, tool: str, output: str, signal: int) -> None:
@@ -46,10 +46,10 @@ class ToolError(Exception):
 
 
 def cache_folder(kind: str) -> Path:
-    """The folder for files that take long to make: `narrowgauge/KIND` in `$XDG_CACHE_HOME` or `~/.cache`.
+    """The folder for files that take long to create: `narrowgauge/KIND` in `$XDG_CACHE_HOME` or `~/.cache`.
 
-    It belongs to this user, nobody else may write there, and its path has only letters, digits and `. _ + - /`. Where
-    neither folder can be used, it is a folder of this user among the system's temporary files.
+    It belongs to this user, only this user may write there, and its path has only letters, digits and `. _ + - /`. If
+    neither folder can be used, it is a folder of this user in the system's folder for temporary files.
 
     Raises:
         UserError: no folder can be used.
@@ -62,7 +62,7 @@ def cache_folder(kind: str) -> Path:
         except OSError:
             continue
     raise UserError(
-        "there is no folder to compile in; set XDG_CACHE_HOME to a folder that you can write, "
+        "no folder can be used for compilation; set XDG_CACHE_HOME to a folder that you can write to, "
         "with only letters, digits and . _ + - / in its path."
     )
 
@@ -80,15 +80,15 @@ def _candidates() -> Iterator[Path]:
     if Path(home).is_absolute():
         yield (Path(home) / ".cache" / "narrowgauge").resolve()
     for temporary in filter(None, (os.environ.get("TMPDIR"), "/tmp", "/var/tmp")):
-        # Anybody may write there: the last part must be a folder, not a link that somebody else made.
+        # This folder is writable by all users: the last part must be a folder, not a link of another user.
         yield Path(temporary).resolve() / f"narrowgauge-{os.geteuid()}"
 
 
 def _owned(folder: Path) -> Path:
-    """A folder of this user that nobody else can write, made when missing.
+    """A folder that only this user can write to, created if it is missing.
 
     Raises:
-        OSError: it is somebody else's, is no folder, or can't be made or written.
+        OSError: it belongs to another user, is not a folder, or cannot be created or written to.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
@@ -97,12 +97,12 @@ def _owned(folder: Path) -> Path:
     if found.st_mode & 0o022:
         folder.chmod(stat.S_IMODE(found.st_mode) & ~0o022)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"{folder} can't be written")
+        raise PermissionError(f"{folder} cannot be written")
     return folder
 
 
 def plain_path(path: Path) -> Path:
-    """A name of `path` that make and shells can take: itself, or a link to it in the cache."""
+    """A path without special characters for make and shells: `path` itself, or a link to it in the cache."""
     whole = path.absolute()
     if _PLAIN.fullmatch(str(whole)):
         return whole
@@ -124,7 +124,7 @@ def plain_path(path: Path) -> Path:
 
 
 def machine() -> str:
-    """The processor and the C library, for keys of caches: a file compiled for others may not run here."""
+    """The processor and the C library, for cache keys: a file compiled for others may not run here."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -136,20 +136,20 @@ def machine() -> str:
 def compiled(
     kind: str, name: str, key: Sequence[str], sources: Sequence[Path], make: Callable[[Path], None]
 ) -> Path:
-    """The file `name` that `make` compiles, from the cache where it is there and whole.
+    """The file `name` compiled by `make`, or its cached copy.
 
-    Two processes that want the same file compile it once. A file that is cut off, changed or not this user's is
-    compiled again.
+    Two processes that need the same file compile it once. A cached file that is truncated, changed or owned by another
+    user is compiled again.
 
     Args:
         kind: part of the cache.
-        name: of the file.
-        key: what it depends on apart from `sources` and this machine: options, versions of compilers.
-        sources: files that it is made of.
-        make: compiles; it takes an empty folder, in which it leaves the file.
+        name: name of the file.
+        key: dependencies other than `sources` and this machine: options, versions of compilers.
+        sources: source files.
+        make: the function that compiles. It receives an empty folder and writes the file there.
 
     Raises:
-        UserError: a compiler failed (the sentence names the file with its output), or the disk is full.
+        UserError: a compiler failed (the message names the file with its output), or the disk is full.
     """
     digest = hashlib.sha256(repr((name, list(key), machine())).encode())
     for source in sources:
@@ -170,7 +170,7 @@ def compiled(
 
 def _make(target: Path, make: Callable[[Path], None]) -> None:
     folder = target.parent
-    # Remains of a killed process, and files that are not whole.
+    # Leftovers of a killed process, and damaged files.
     for entry in folder.iterdir():
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
     with tempfile.TemporaryDirectory(dir=folder) as work:
@@ -202,7 +202,7 @@ def _checksum_file(target: Path) -> Path:
 
 
 def _is_whole(target: Path) -> bool:
-    """Whether a file of the cache has its checksum, and nobody but this user can have written it."""
+    """Whether a file of the cache matches its checksum and is writable only by this user."""
     try:
         for path, is_kind in (
             (target.parent, stat.S_ISDIR),
@@ -219,39 +219,39 @@ def _is_whole(target: Path) -> bool:
 
 def _unusable(folder: Path, error: OSError) -> UserError:
     return UserError(
-        f"{folder} can't be compiled in ({error.strerror or error}); "
+        f"{folder} cannot be used for compilation ({error.strerror or error}); "
         "free some space, or set XDG_CACHE_HOME to another folder."
     )
 
 
 def load(library: Path) -> ctypes.CDLL:
-    """A shared library of the cache.
+    """Loads a shared library of the cache.
 
     Raises:
-        UserError: the system refuses it, for instance in a folder from which nothing may be executed.
+        UserError: the system refuses to load it, for instance from a file system mounted with noexec.
     """
     try:
         return ctypes.CDLL(str(library))
     except OSError as error:
         raise UserError(
-            f"{library.name} can't be loaded ({printable(str(error))}); remove {library.parent}, "
-            "or set XDG_CACHE_HOME to a folder from which programs can be run."
+            f"{library.name} cannot be loaded ({printable(str(error))}); remove {library.parent}, "
+            "or set XDG_CACHE_HOME to a folder that allows execution."
         ) from None
 
 
 def execute(
     command: Sequence[str], work: Path, variables: Mapping[str, str] | None = None, *, tool: str = ""
 ) -> str:
-    """Runs a compiler in the folder `work`, which is also its place for temporary files, and gives what it prints.
+    """Runs a compiler in the folder `work`, which is also its folder for temporary files, and returns its output.
 
     Args:
-        command: its words; no shell sees them.
+        command: the program and its arguments; no shell is used.
         work: the folder.
-        variables: of the environment, in addition to those of this process less options for make and compilers.
-        tool: its name for messages; "" takes that of the command.
+        variables: environment variables in addition to those of this process without options for make and compilers.
+        tool: name for messages; "": the name of the command.
 
     Raises:
-        ToolError: it failed.
+        ToolError: the command failed.
     """
     environment = {name: value for name, value in os.environ.items() if name not in _IGNORED}
     environment |= {**(variables or {}), "TMPDIR": str(work), "LC_ALL": "C"}

@@ -1,4 +1,4 @@
-"""What is meant for the user's eyes: the one exception, warnings, and text that a terminal can show."""
+"""User-facing output: the exception for user errors, warnings, and text that is safe to print."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LOG = logging.getLogger("narrowgauge")
-"""Warnings and notes, each one sentence; the command line prints each as one line on standard error."""
+"""Warnings and notes, one sentence each. The command line prints each as one line on standard error."""
 
 SHOWN = 80
-"""Characters that `printable` shows of a text."""
+"""Default length limit of `printable`, in characters."""
 
 
 class UserError(Exception):
-    """Bad input, said in one sentence that tells what is wrong and what to do.
+    """Invalid input. The message is one sentence that says what is wrong and what to do.
 
-    The command line prints the sentence to standard error and exits with status 2. Anything else that
-    escapes is a defect of narrowgauge, and keeps its traceback.
+    The command line prints the message to standard error and exits with status 2. Any other exception that
+    reaches the command line is a defect of narrowgauge and is shown with its traceback.
     """
 
 
 def printable(text: str, longest: int = SHOWN) -> str:
-    r"""`text` on one line, for a message or a table: what a terminal would obey or not show is escaped.
+    r"""`text` on one line, for a message or a table, with unprintable characters escaped.
 
-    These are the characters that `str.isprintable` says no to: control characters, line ends, bidirectional
+    These are the characters for which `str.isprintable` is false: control characters, line ends, bidirectional
     overrides, zero-width characters, white space other than the space, and lone surrogates.
 
     Args:
         text: a word, a label, a name from a file, or a message of another library.
-        longest: characters that are shown, at least 3; a longer text ends in "...".
+        longest: maximum number of characters, at least 3; a longer text is cut and ends in "...".
     """
     shown = text[: longest + 1]
     if not shown.isprintable():
@@ -39,16 +39,16 @@ def printable(text: str, longest: int = SHOWN) -> str:
 
 @contextmanager
 def refusing(what: str, instead: str) -> Iterator[None]:
-    """Whatever another package raises at bad input becomes one sentence, "WHAT (its reason); INSTEAD".
+    """Converts any exception of another package for invalid input to a `UserError` "WHAT (its reason); INSTEAD".
 
-    A package in Rust panics with an exception that is no `Exception`; others have classes of their own for each fault.
+    Packages have their own exception classes, and a panic in Rust code is not even an `Exception`.
 
     Args:
         what: what is wrong, for instance "model.json is not a tokenizer".
         instead: what to do, for instance "give another file".
 
     Raises:
-        UserError: the code within raised anything but an interrupt or a lack of memory.
+        UserError: the block raised anything except an interrupt or an out-of-memory error.
     """
     try:
         yield

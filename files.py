@@ -1,4 +1,4 @@
-"""Files: atomic writes and checksums, so that nothing half-written or edited is ever taken for the real thing."""
+"""Files: atomic writes, checksums, locks and strict JSON. Incomplete or edited files are detected."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from typing import Any
 from .errors import UserError, printable
 
 _NAME = 50
-"""Characters of a file's name that the name of its temporary file begins with: the whole may be too long for that."""
+"""Length of the prefix of a file name that is used for its temporary file; the full name may be too long."""
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Writes `data` to `path` so that a reader sees the old content or the new, never a part; see `replace_atomic`.
+    """Writes `data` to `path` so that a reader sees either the old or the new content; see `replace_atomic`.
 
     `str` is encoded as UTF-8.
     """
@@ -50,25 +50,25 @@ def fill_template(path: Path, **values: str) -> str:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Writes `text` at the end of a file, which is made when missing.
+    """Appends `text` to a file, which is created if it is missing.
 
     Raises:
-        OSError: it can't be written; the error names the file.
+        OSError: the file cannot be written; the error names it.
     """
     with _naming(path, path), path.open("a", encoding="utf-8") as file:
         file.write(text)
 
 
 def replace_atomic(path: Path, write: Callable[[Path], Any]) -> None:
-    """Calls `write(temporary)` with a path of `path`'s suffix, and brings what it wrote to `path`.
+    """Calls `write(temporary)` with a path that has the suffix of `path`, then replaces `path` with the result.
 
-    For libraries that want a file name rather than bytes. A regular file, or one that is yet to be, is replaced as a
-    whole, once its new content is on the disk; missing parents are made. Only what a link leads to is replaced, never
-    the link. A device or a FIFO is written to. The temporary file is removed when `write` raises.
+    For libraries that need a file name rather than bytes. A regular or new file is replaced atomically, after its new
+    content is on disk. Missing parent folders are created. If `path` is a link, its target is replaced, not the link. A
+    device or a FIFO is written to. The temporary file is removed if `write` raises.
 
     Raises:
         UserError: `path` is a folder or a socket.
-        OSError: it can't be written.
+        OSError: `path` cannot be written.
     """
     if _is_special(path):
         with tempfile.TemporaryDirectory() as folder:
@@ -97,11 +97,11 @@ def replace_atomic(path: Path, write: Callable[[Path], Any]) -> None:
 
 @contextmanager
 def _naming(path: Path, temporary: Path) -> Iterator[None]:
-    """An OSError that names no file, as that of a full disk, or the temporary one, names `path`."""
+    """Sets the file name of an OSError to `path` if it has none (full disk) or that of the temporary file."""
     try:
         yield
     except OSError as error:
-        # After a failed rename the second name is the one that the user gave.
+        # After a failed rename, the second name is the one that the user gave.
         if error.errno is None or (error.filename2 or error.filename) not in (
             None,
             temporary,
@@ -112,7 +112,7 @@ def _naming(path: Path, temporary: Path) -> Iterator[None]:
 
 
 def _mode(path: Path) -> int:
-    """The permissions of a file; where there is none, those that a new one gets: mkstemp gives 0600."""
+    """The permissions of a file, or those of a new file if it does not exist (mkstemp uses 0600)."""
     try:
         return stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
@@ -122,16 +122,16 @@ def _mode(path: Path) -> int:
 
 
 def synchronize(path: Path) -> None:
-    """Waits until a file's content, or a folder's names, are on the disk.
+    """Flushes the content of a file, or the entries of a folder, to disk.
 
     Raises:
-        OSError: they can't be written.
+        OSError: they cannot be written.
     """
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     except OSError as error:
-        # Some file systems have no such thing for folders.
+        # Some file systems do not support this for folders.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:
@@ -139,14 +139,14 @@ def synchronize(path: Path) -> None:
 
 
 def _is_special(path: Path) -> bool:
-    """Whether `path` is written to, not replaced: a device, a FIFO, or a file that is one of the standard streams.
+    """Whether `path` is written to instead of replaced: a device, a FIFO, or a file that is a standard stream.
 
     Raises:
-        UserError: it is a folder, or nothing that can be written.
+        UserError: it is a folder, or cannot be written to.
     """
     kind = _kind(path)
     if kind in (None, "a regular file"):
-        # What the shell sends standard output to: replaced, it would lose what was printed.
+        # The target of a redirected standard output; replacing it would lose printed output.
         return _own_stream(path) is not None
     if kind not in ("a device", "a FIFO"):
         raise UserError(f"{path} is {kind}; give a file.")
@@ -154,20 +154,20 @@ def _is_special(path: Path) -> bool:
 
 
 def _write_to_special(path: Path, content: bytes) -> None:
-    """Writes to a device or a FIFO, or to a standard stream, after what was printed."""
+    """Writes to a device or a FIFO, or to a standard stream after any printed output."""
     own = _own_stream(path)
     if own is not None:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
-    # Not "wb": a device is not made, and not cut to length.
+    # Not "wb": a device must be neither created nor truncated.
     handle = os.dup(own) if own is not None else os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     with os.fdopen(handle, "wb") as out:
         out.write(content)
 
 
 def _own_stream(path: Path) -> int | None:
-    """The descriptor of the standard stream that `path`, for instance /dev/stdout, is; None where it is none."""
+    """The descriptor of the standard stream that `path`, for instance /dev/stdout, refers to, or None."""
     for descriptor in (1, 2):
         try:
             if os.path.samestat(path.stat(), os.fstat(descriptor)):
@@ -178,7 +178,7 @@ def _own_stream(path: Path) -> int | None:
 
 
 def _kind(path: Path) -> str | None:
-    """What `path` is, links followed; None where there is nothing."""
+    """The kind of file at `path`, with links followed; None if nothing exists there."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -187,14 +187,14 @@ def _kind(path: Path) -> str | None:
 
 
 def check_target(path: Path, folder: bool = False) -> None:
-    """Checks that `path` can be written, as far as that can be known before: for results that take long to compute.
+    """Checks in advance, as far as possible, that `path` can be written, for results that take long to compute.
 
     Args:
-        path: of a file, or of a folder; parents that are missing will be made.
+        path: of a file or a folder; missing parents will be created.
         folder: whether it will be a folder.
 
     Raises:
-        UserError: something of the other kind is there, or a parent is no folder, or can't be written to.
+        UserError: `path` is of the other kind, or a parent is not a folder or cannot be written to.
     """
     kind, name = "folder" if folder else "file", printable(str(path))
     try:
@@ -203,35 +203,33 @@ def check_target(path: Path, folder: bool = False) -> None:
         if not folder and _is_special(path):
             place = path
         else:
-            # A file is replaced, which takes the right to write to its folder.
+            # Replacing a file requires write permission for its folder.
             real = Path(os.path.realpath(path))
             ways = (real, *real.parents) if folder else real.parents
             place = next(way for way in ways if os.path.lexists(way))
             if not place.is_dir():
-                raise UserError(f"{name} can't be written, {place} is no folder; give another name.")
+                raise UserError(f"{name} cannot be written, {place} is not a folder; give another name.")
         if not os.access(place, os.W_OK):
-            raise UserError(f"{name} can't be written; give a name in a folder that you can write to.")
+            raise UserError(f"{name} cannot be written; give a name in a folder that you can write to.")
     except OSError as error:
-        raise UserError(f"{name} can't be written ({error.strerror}); give another name.") from None
+        raise UserError(f"{name} cannot be written ({error.strerror}); give another name.") from None
 
 
 def readable_file(path: Path, most: int) -> Path:
-    """`path`, once it is known to be a regular file (or a link to one) of at most `most` bytes.
+    """Checks that `path` is a regular file (or a link to one) of at most `most` bytes, and returns it.
 
-    To be asked before any file from outside is opened: reading from a FIFO waits for ever, a device may never end, and
-    a sparse file takes no room on the disk and all of it in memory.
+    Must be called before an input file is opened: reading a FIFO may block forever, a device may be endless, and a
+    sparse file may exceed the memory.
 
     Raises:
         UserError: it is of another kind, or larger.
-        OSError: it does not exist or can't be looked at.
+        OSError: it does not exist or cannot be accessed.
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise UserError(f"{path} is {_kind(path)}; give a regular file.")
     if found.st_size > most:
-        raise UserError(
-            f"{path} must have at most {most:,} bytes and has {found.st_size:,}; give another file."
-        )
+        raise UserError(f"{path} must have at most {most:,} bytes, got {found.st_size:,}; give another file.")
     return path
 
 
@@ -247,19 +245,19 @@ _KINDS = (
 
 @contextmanager
 def locked_folder(path: Path, user: str, *, wait: bool = False) -> Iterator[None]:
-    """Holds a lock on the folder `path` that no other process gets; the kernel lets go of it when this one ends.
+    """Holds an exclusive lock on the folder `path`. The kernel releases it when the process ends.
 
-    The folder is made when missing. It is removed again, with the parents that were made for it, if it is still empty
-    at the end: what was refused leaves nothing behind.
+    The folder is created if it is missing. If it is still empty at the end, it is removed again, with the parents that
+    were created for it, so that a refused command leaves nothing behind.
 
     Args:
-        path: the folder. It may be empty, and what is in it does not matter: the lock is on the folder itself.
-        user: who holds such a lock, for the message, for instance "training".
-        wait: for the end of whoever holds the lock, rather than refuse.
+        path: the folder. Its content does not matter: the lock is on the folder itself.
+        user: the holder of the lock, for the message, for instance "training".
+        wait: wait for the lock instead of raising an error.
 
     Raises:
         UserError: another process, or another call in this one, holds the lock.
-        OSError: the folder can't be made or opened.
+        OSError: the folder cannot be created or opened.
     """
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
     handle = _open_locked(path, user, wait)
@@ -275,7 +273,7 @@ def locked_folder(path: Path, user: str, *, wait: bool = False) -> Iterator[None
 
 
 def _open_locked(path: Path, user: str, wait: bool) -> int:
-    """A descriptor of the folder that `path` names, locked."""
+    """A descriptor of the folder `path`, locked."""
     while True:
         path.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -284,10 +282,10 @@ def _open_locked(path: Path, user: str, wait: bool) -> int:
                 fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
                 raise UserError(
-                    f"another {user} is at work in {path}; wait for its end, or give another folder."
+                    f"another {user} is running in {path}; wait for its end, or give another folder."
                 ) from None
             except OSError:
-                # Some network file systems have no locks: there nothing is promised, and nothing is refused.
+                # Some network file systems do not support locks; there the folder is not protected.
                 return handle
             try:
                 if os.path.samestat(os.fstat(handle), path.stat()):
@@ -297,7 +295,7 @@ def _open_locked(path: Path, user: str, wait: bool) -> int:
         except BaseException:
             os.close(handle)
             raise
-        # Whoever held the lock removed the folder before this call got it: begin again.
+        # The previous holder removed the folder before this call acquired the lock: try again.
         os.close(handle)
 
 
@@ -311,11 +309,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 _MOST_JSON = 1 << 30
-"""Bytes of a JSON file: the record of a program that fills an engine has some megabytes."""
+"""Maximum bytes of a JSON file. The record of a program that fills an engine has a few megabytes."""
 
 
 def parse_json(text: str) -> Any:
-    """The value in a JSON text, as the standard has it: every number finite, no name twice in an object.
+    """Parses JSON strictly: every number must be finite, and every name in an object unique.
 
     Raises:
         ValueError: the text is not JSON.
@@ -335,23 +333,23 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
         twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"the name {twice!a} is used twice in one object")
+        raise ValueError(f"duplicate name {twice!a} in an object")
     return value
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file, see `parse_json`.
+    """Reads a JSON file, see `parse_json`.
 
     Raises:
-        UserError: the file is missing, is not JSON, or is no file for `readable_file`.
+        UserError: the file is missing, is not JSON, or is refused by `readable_file`.
     """
     try:
         return parse_json(readable_file(path, _MOST_JSON).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist; give the folder that an earlier step wrote.") from None
+        raise UserError(f"{path} does not exist; give a folder written by an earlier step.") from None
     except (ValueError, RecursionError) as error:
         raise UserError(
-            f"{path} is not valid JSON ({printable(str(error))}); restore it or make it again."
+            f"{path} is not valid JSON ({printable(str(error))}); restore it or create it again."
         ) from None
 
 

@@ -1,11 +1,11 @@
-"""The numeric contract: what every number in a frozen model means, and how each one is computed.
+"""The numeric contract: the meaning of every number in a frozen model, and how it is computed.
 
-This module is the reference. It is written in numpy `int64`, as plainly as the arithmetic allows; the other
-levels (PyTorch, golden model, ONNX, hardware) must give the same integers, and the tests compare them with `==`.
-`docs/numerics.md` states the same arithmetic in words.
+This module is the reference implementation, in plain numpy `int64`. All other levels (PyTorch, golden model, ONNX,
+hardware) must give the same integers, and the tests compare them with `==`. `docs/numerics.md` specifies the same
+arithmetic in words.
 
-The only floating point here is in `quantize`, `exp_table` and `function_table`, which run once, when a model is
-made. What they return is carried to every other level as data and is never computed again.
+Only `quantize`, `exp_table` and `function_table` use floating point. They run once, when a model is frozen; the other
+levels receive their results as data and never compute them.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ EXP_MAX = (1 << 15) - 1
 """The entry of an exponential table at difference 0; all other entries are smaller or equal."""
 
 PROB_BITS = 8
-"""Softmax probabilities are unsigned 8 bits with 8 fraction bits: 255 stands for 255/256."""
+"""Softmax probabilities are unsigned 8 bits with 8 fraction bits: 255 represents 255/256."""
 
 RECIPROCAL_BITS = 30
-"""Softmax divides 2^30 by the sum of the exponentials, once a row."""
+"""Softmax divides 2^30 by the sum of the exponentials, once per row."""
 
 NORM_FRAC = 12
 """Fraction bits of LayerNorm's normalized value, before gamma and beta."""
@@ -42,12 +42,12 @@ GAMMA_BITS = 12
 """Width of LayerNorm's gamma, signed."""
 
 MAX_NORM_SIZE = 1024
-"""Features that one LayerNorm may cover: what `NORM_BITS` allows, since a normalized value is below sqrt(size)."""
+"""Maximum number of features of a LayerNorm. A normalized value is below sqrt(size) and must fit `NORM_BITS`."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A fixed-point format: an integer q of `bits` bits stands for q * 2^-frac.
+    """A fixed-point format: an integer q of `bits` bits represents q * 2^-frac.
 
     `frac` may be negative or larger than `bits`.
     """
@@ -58,7 +58,7 @@ class Format:
 
     def __post_init__(self) -> None:
         if not 2 <= self.bits <= 32:
-            raise ValueError(f"a format has 2 to 32 bits, not {self.bits}")
+            raise ValueError(f"bits must be 2 to 32, got {self.bits}")
 
     @property
     def lo(self) -> int:
@@ -99,11 +99,11 @@ def shift_round(a: IntArray, shift: int) -> IntArray:
 
 
 def requantize(a: IntArray, shift: int, fmt: Format) -> IntArray:
-    """An accumulator to a narrower format: `shift_round`, then `saturate`.
+    """Converts an accumulator to a narrower format: `shift_round`, then `saturate`.
 
     Args:
         a: integers of magnitude below 2^62.
-        shift: fraction bits of `a` less those of `fmt`.
+        shift: fraction bits of `a` minus those of `fmt`.
         fmt: the format to saturate to.
     """
     return saturate(shift_round(a, shift), fmt)
@@ -112,7 +112,7 @@ def requantize(a: IntArray, shift: int, fmt: Format) -> IntArray:
 def align_sum(terms: list[tuple[IntArray, int]]) -> tuple[IntArray, int]:
     """The exact sum of integers with different fraction bits: (sum, its fraction bits).
 
-    Each term is shifted left to the largest fraction count among them, so nothing is rounded.
+    Each term is shifted left to the largest fraction count among them, so there is no rounding.
     """
     frac = max(term_frac for _, term_frac in terms)
     total = sum(np.asarray(q, np.int64) << (frac - term_frac) for q, term_frac in terms)
@@ -120,7 +120,7 @@ def align_sum(terms: list[tuple[IntArray, int]]) -> tuple[IntArray, int]:
 
 
 def quantize(x: npt.ArrayLike, fmt: Format) -> IntArray:
-    """Real numbers to integers of `fmt`: floor(x * 2^frac + 1/2), saturated."""
+    """Converts real numbers to integers of `fmt`: floor(x * 2^frac + 1/2), saturated."""
     scaled = np.ldexp(np.asarray(x, np.float64), fmt.frac)
     return np.clip(np.floor(scaled + 0.5), fmt.lo, fmt.hi).astype(np.int64)
 
@@ -134,11 +134,11 @@ FUNCTIONS: dict[str, Callable[[float], float]] = {
     "relu": lambda x: max(x, 0.0),
     "tanh": math.tanh,
 }
-"""One-input functions that have a table."""
+"""The functions of one input."""
 
 
 def function_table(function: str, source: Format, target: Format) -> IntArray:
-    """The 256 integers of a one-input function, in two's complement order: entry q mod 256 is f(q * 2^-frac).
+    """The table of a function of one input, 256 integers in two's complement order: entry q mod 256 is f(q * 2^-frac).
 
     Args:
         function: a name in `FUNCTIONS`.
@@ -146,7 +146,7 @@ def function_table(function: str, source: Format, target: Format) -> IntArray:
         target: format of the result.
     """
     if source.bits != 8 or not source.signed:
-        raise ValueError(f"a table is read with signed 8-bit integers, not {source}")
+        raise ValueError(f"the input of a table must be signed with 8 bits, got {source}")
     f = FUNCTIONS[function]
     arguments = [q if q < 128 else q - 256 for q in range(256)]
     return quantize([f(q * source.scale) for q in arguments], target)
@@ -162,14 +162,14 @@ def exp_table(frac: int) -> IntArray:
 def softmax(scores: IntArray, table: IntArray, valid: IntArray | None = None) -> IntArray:
     """Integer softmax over the last axis.
 
-    With d = max - score and e = table[d]: r = floor(2^30 / sum e), one exact division a row, and
+    With d = max - score and e = table[d]: r = floor(2^30 / sum e), one exact division per row, and
     p = min(255, (e * r + 2^21) >> 22).
 
     Args:
-        scores: integers of a signed 8-bit format, at least one a row.
-        table: from `exp_table`, at the scores' fraction bits.
-        valid: booleans of the shape of `scores`; keys that are not valid take no part and get 0. At least one
-            key of each row is valid.
+        scores: integers of a signed 8-bit format, at least one per row.
+        table: from `exp_table`, for the fraction bits of the scores.
+        valid: booleans of the shape of `scores`; invalid keys are ignored and have probability 0. At least one
+            key of each row must be valid.
 
     Returns:
         Probabilities, unsigned 8 bits with 8 fraction bits.
@@ -190,8 +190,8 @@ def layer_norm(x: IntArray, gamma: IntArray, beta: IntArray, gamma_frac: int, fm
     With S1 = sum x, S2 = sum x^2 and V = D*S2 - S1^2 (D^2 times the variance, exact):
 
     - t is chosen so that V * 4^t lies in [2^30, 2^32), s = floor(sqrt(floor(V * 4^t))) has 16 bits, and
-      r = floor((2^31 - 1) / s) is the one division of a token;
-    - c = D*x - S1 (exact), shifted by t bits and rounded half up, has s as its standard deviation;
+      r = floor((2^31 - 1) / s) is the only division per token;
+    - c is D*x - S1 (exact), shifted by t bits and rounded half up; its standard deviation is s;
     - n = (c * r + 2^18) >> 19 is the normalized value with 12 fraction bits, saturated to 18 bits;
     - y = requantize(n * gamma + beta).
 
@@ -208,7 +208,7 @@ def layer_norm(x: IntArray, gamma: IntArray, beta: IntArray, gamma_frac: int, fm
     x = np.asarray(x, np.int64)
     size = x.shape[-1]
     if size > MAX_NORM_SIZE:
-        raise ValueError(f"LayerNorm covers at most {MAX_NORM_SIZE} features, not {size}")
+        raise ValueError(f"LayerNorm must have at most {MAX_NORM_SIZE} features, got {size}")
     s1 = x.sum(axis=-1, keepdims=True)
     v = size * (x * x).sum(axis=-1, keepdims=True) - s1 * s1
     # frexp gives the bit length of V: exact, since V is below 2^53.

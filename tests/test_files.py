@@ -226,7 +226,7 @@ def test_what_is_no_regular_file_or_too_large_is_refused_before_it_is_opened(tmp
     os.mkfifo(tmp_path / "fifo")
     with (tmp_path / "sparse").open("wb") as stream:
         stream.truncate(40 << 30)
-    for name, words in (("fifo", "a FIFO"), ("", "a folder"), ("sparse", "has 42,949,672,960")):
+    for name, words in (("fifo", "a FIFO"), ("", "a folder"), ("sparse", "got 42,949,672,960")):
         with pytest.raises(UserError, match=words) as caught:
             readable_file(tmp_path / name, 1 << 30)
         assert str(caught.value).startswith(str(tmp_path / name))
@@ -261,7 +261,7 @@ def test_what_is_written_is_what_is_parsed(value: object) -> None:
 )
 def test_a_name_twice_in_an_object_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "value.json").write_text(text)
-    with pytest.raises(UserError, match="'a' is used twice"):
+    with pytest.raises(UserError, match="duplicate name 'a'"):
         read_json(tmp_path / "value.json")
 
 
@@ -286,7 +286,7 @@ def test_a_folder_has_one_holder_until_that_ends(tmp_path: Path, end: str) -> No
         assert holder.stdout.readline() == "held\n"
         for _ in range(2):
             with (
-                pytest.raises(UserError, match=f"another training is at work in {path}"),
+                pytest.raises(UserError, match=f"another training is running in {path}"),
                 locked_folder(path, "training"),
             ):
                 pytest.fail("two holders")
@@ -381,8 +381,8 @@ def test_a_file_in_a_folder_without_the_right_to_write_is_refused_before(
     (tmp_path / "file").touch()
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
     for name in ("file", "new", "new/file"):
-        with pytest.raises(UserError, match="can't be written"):
+        with pytest.raises(UserError, match="cannot be written"):
             check_target(tmp_path / name)
-    with pytest.raises(UserError, match="can't be written"):
+    with pytest.raises(UserError, match="cannot be written"):
         check_target(tmp_path / "folder", folder=True)
     check_target(Path(os.devnull))

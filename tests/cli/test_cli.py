@@ -277,12 +277,12 @@ def test_bad_input_exits_with_2_where_nobody_can_be_told(error_output: str, tmp_
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["doctor", "--json", "file/report.json"], "can't be written"),
+        (["doctor", "--json", "file/report.json"], "cannot be written"),
         (["doctor", "--json", "folder"], "must be a file"),
         (["doctor", "--json", "x" * 300], "File name too long"),
         (["run", "build", "x", "--waves", "folder"], "must be a file"),
         (["export", "run", "--out", "file"], "must be a folder"),
-        (["export", "run", "--out", "file/build"], "can't be written"),
+        (["export", "run", "--out", "file/build"], "cannot be written"),
         (["train", "--data", "voice", "--preset", "voice", "--out", "file"], "must be a folder"),
         (["synth", "--vivado", "file"], "must be a folder"),
     ],

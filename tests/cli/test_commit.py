@@ -180,7 +180,7 @@ def test_a_build_that_is_written_to_refuses_a_second_command(
         _, build = stage.build(stage.old)
         with locked_folder(build, "export or compile"):
             assert main(scene.arguments(build)) == 2
-        assert f"another export or compile is at work in {build}" in capsys.readouterr().err
+        assert f"another export or compile is running in {build}" in capsys.readouterr().err
         assert sums(build) == scene.before
 
 

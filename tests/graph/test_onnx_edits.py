@@ -135,7 +135,7 @@ STRUCTURAL: dict[str, tuple[Callable[[ModelProto], Any], str | None]] = {
     "a header that is no JSON": (lambda m: _set(m.metadata_props[1], value="{"), "its header"),
     "an impossible format": (
         lambda m: _header(m, lambda h: h["values"]["embedding.sum"]["fmt"].update(bits=1)),
-        "2 to 32 bits",
+        "bits must be 2 to 32",
     ),
     "another scale": (
         lambda m: _header(m, lambda h: h["values"]["embedding.sum"]["fmt"].update(frac=-3)),

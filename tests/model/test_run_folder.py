@@ -312,7 +312,7 @@ def test_one_training_works_in_a_folder(resume: bool, run: Path, data: str, tmp_
     )
     with holder:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-        with pytest.raises(UserError, match=f"another training is at work in {out}"):
+        with pytest.raises(UserError, match=f"another training is running in {out}"):
             train(options(data, out, config, resume=resume))
         assert {path.name: path.read_bytes() for path in run.iterdir()} == before
         holder.send_signal(signal.SIGKILL)
@@ -323,7 +323,7 @@ def test_a_training_locks_its_folder(data: str, tmp_path: Path) -> None:
     refused = []
 
     def again(_: object) -> None:
-        with pytest.raises(UserError, match="another training is at work"):
+        with pytest.raises(UserError, match="another training is running"):
             train(options(data, tmp_path / "run", changed(epochs=1), resume=True))
         refused.append(True)
 
