@@ -421,7 +421,7 @@ def test_the_suffix_says_the_format_of_waveforms(only: Path) -> None:
         waves_in(Path("out.txt"))
     sentence = (
         "waveforms in a .fst file need {}; install them, on Debian with `apt install zlib1g-dev liblz4-dev`, "
-        "or give a .vcd file, which needs nothing."
+        "or use a .vcd file, which needs no headers."
     )
     for body, missing in (
         ("cat >/dev/null", ""),
