@@ -230,7 +230,7 @@ def test_what_is_no_regular_file_or_too_large_is_refused_before_it_is_opened(tmp
         with pytest.raises(UserError, match=words) as caught:
             readable_file(tmp_path / name, 1 << 30)
         assert str(caught.value).startswith(str(tmp_path / name))
-    for path, words in ((Path("/dev/zero"), "a device"), (file, "at most 4 bytes and has 5")):
+    for path, words in ((Path("/dev/zero"), "a device"), (file, "at most 4 bytes, got 5")):
         with pytest.raises(UserError, match=words):
             readable_file(path, 4)
     with pytest.raises(FileNotFoundError):
