@@ -1,8 +1,8 @@
-"""The one command, `narrowgauge`: a sub-command a step, a module a sub-command.
+"""The command line, `narrowgauge`: one sub-command per step, one module per sub-command.
 
-Every module has `add_parser(commands)` and `run(args) -> int`. What is heavy is imported inside `run`, so
-that `narrowgauge --help` is quick and needs nothing but the standard library. Exit status: 0 fine, 1 not
-equal or below what was asked, 2 bad usage or input, 70 a defect of narrowgauge.
+Every module has `add_parser(commands)` and `run(args) -> int`. Large dependencies are imported inside `run`, so
+that `narrowgauge --help` is fast and needs only the standard library. Exit status: 0 success, 1 not equal or
+requirement not met, 2 invalid usage or input, 70 a defect of narrowgauge.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PACKAGES = {
     "safetensors_rust": "safetensors",
     "tokenizers": "tokenizers",
 }
-"""By the first part of the name of their exceptions' module."""
+"""Names of packages by the first part of the module of their exceptions."""
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -49,7 +49,7 @@ _DEFECT = 70  # EX_SOFTWARE of sysexits.h
 
 
 def build_parser() -> Parser:
-    """The parser of the whole command line; the chosen sub-command's `run` is in its result."""
+    """The parser of the command line. Its result has the `run` function of the selected sub-command."""
     parser = Parser(
         prog="narrowgauge",
         description="Tensor-train transformers, from training to integers that are equal at every level.",
@@ -65,28 +65,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status.
 
     Args:
-        argv: the arguments after the program's name; None takes them from the process.
+        argv: the arguments after the name of the program; None: those of the process.
 
     Raises:
-        SystemExit: from argparse, with 2 after bad usage and 0 after `--help` and `--version`.
+        SystemExit: from argparse, with 2 for invalid usage and 0 for `--help` and `--version`.
     """
     arguments = sys.argv[1:] if argv is None else argv
     if sys.stderr is None:
-        # It was closed (`2>&-`): what is told there must not come out on standard output.
+        # It was closed (`2>&-`): its output must not appear on standard output.
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115, it stays open as long as the process
     _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
-        # A letter that the terminal's encoding lacks is escaped; it must not end a command that has done its work.
+        # A character that the terminal cannot encode is escaped; it must not make a finished command fail.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     for argument in arguments:
-        # Bytes that are no text come as lone surrogates, which can be neither printed nor written to JSON.
+        # Undecodable bytes are lone surrogates, which can be neither printed nor written to JSON.
         if any("\ud800" <= letter <= "\udfff" for letter in argument):
-            return _complain(f"the argument {argument!a} is not valid UTF-8; write it in UTF-8.")
+            return _complain(f"the argument {argument!a} must be valid UTF-8.")
     try:
         args = _parse(arguments)
         with warnings.catch_warnings():
-            # The packages that we use warn with a line of their own source, which says nothing to a user.
+            # Warnings of packages quote a line of their own source, which does not help the user.
             warnings.showwarning = _warn  # type: ignore[assignment]
             _log_to_standard_error()
             _check_targets(args)
@@ -98,22 +98,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         requirement = requirement_of(error.name or "")
         if requirement is None:
             return _report_defect(error)
-        return _complain(f"{requirement.name} is not installed; get it with: {requirement.get}")
+        return _complain(f"{requirement.name} is not installed; install it with: {requirement.get}")
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # The reader left, as in `narrowgauge describe RUN | head`.
+        # The reader exited, as in `narrowgauge describe RUN | head`.
         _drop(sys.stdout)
         return _BROKEN_PIPE
     except MemoryError:
-        return _complain("there is not enough memory for this; use a machine with more, or a smaller model.")
+        return _complain("out of memory; use a machine with more memory, or a smaller model.")
     except OSError as error:
         _drop(sys.stdout)
         return _complain(
-            f"{_os_error(error)}; give a path that can be read and written, with room on the disk."
+            f"{_os_error(error)}; give a path that can be read and written, on a disk with free space."
         )
     except BaseException as error:
-        # What other packages raise at bad input is told where it is known what they were asked. This is for the rest.
+        # Errors of other packages are converted where the context is known. This handles the remaining ones.
         package = type(error).__module__.partition(".")[0]
         if isinstance(error, SystemExit):
             raise
@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """What the command line says; help is on its way when this returns by SystemExit."""
+    """Parses the command line; raises SystemExit after printing help."""
     try:
         return build_parser().parse_args(arguments)
     except SystemExit:
@@ -141,17 +141,17 @@ def _flush() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Gives a stream that is closed to the null device: the next file to be opened would else take its place."""
+    """Connects a closed stream to the null device; otherwise the next opened file would take its place."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            # The lowest descriptor that is free is this one.
+            # This is the lowest free descriptor.
             os.open(os.devnull, os.O_RDWR)
 
 
 def _check_targets(args: argparse.Namespace) -> None:
-    """Finds what can't be written at the end before the work begins."""
+    """Checks that the output files can be written, before the work begins."""
     for name, folder in (("json", False), ("waves", False), ("out", True), ("vivado", True)):
         target = getattr(args, name, None)
         if target is not None:
@@ -159,19 +159,19 @@ def _check_targets(args: argparse.Namespace) -> None:
 
 
 def _os_error(error: OSError) -> str:
-    """What went wrong with which file, as far as the error knows it."""
+    """The reason of an OSError and the file, if the error names one."""
     if isinstance(error, shutil.Error):
         # A list of (source, target, reason), or one reason.
         reason = error.args[0]
         return str(reason[0][2] if isinstance(reason, list) and reason else reason)
-    # After a failed rename the second name is the one that the user gave.
+    # After a failed rename, the second name is the one that the user gave.
     path = error.filename2 or error.filename
     reason = error.strerror or str(error) or type(error).__name__
     return reason if path is None else f"{os.fsdecode(path)}: {reason}"
 
 
 def _drop(stream: TextIO | None) -> None:
-    """Drops what a stream does not take: Python flushes it once more on its way out, and would complain."""
+    """Discards the unwritten output of a stream, which Python would otherwise flush at exit and report."""
     if stream is None:
         return
     try:
@@ -181,7 +181,7 @@ def _drop(stream: TextIO | None) -> None:
 
 
 def _report_defect(error: BaseException) -> int:
-    """Prints what nobody expected, with all that helps to find it."""
+    """Prints an unexpected exception with its traceback."""
     with suppress(OSError):
         traceback.print_exception(error)
     _complain(f"internal error ({type(error).__name__}); please report it, with the lines above.")
@@ -192,7 +192,7 @@ def _complain(sentence: str) -> int:
     try:
         print(f"narrowgauge: {printable(sentence, LONGEST)}", file=sys.stderr)
     except OSError:
-        # Nobody can be told; the exit status still is that of bad input.
+        # Nothing can be printed; the exit status is still that of invalid input.
         _drop(sys.stderr)
     return 2
 
@@ -215,5 +215,5 @@ def _log_to_standard_error() -> None:
 
 
 def _warn(message: Warning | str, *place: Any, **options: Any) -> None:
-    """Takes the place of `warnings.showwarning`."""
+    """Replaces `warnings.showwarning`."""
     LOG.warning(" ".join(str(message).split()))

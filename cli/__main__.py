@@ -1,4 +1,4 @@
-"""`python -m narrowgauge.cli`: the command, where the entry point is not on PATH."""
+"""`python -m narrowgauge.cli`: the command line, if the entry point is not in PATH."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What the sub-commands share: the parser, argument types, `--json`, and telling a run from a build."""
+"""Shared by the sub-commands: the parser, argument types, `--json`, and distinguishing runs from builds."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
-"""What `add_subparsers` returns: the place where sub-commands are added."""
+"""The type returned by `add_subparsers`."""
 
 
 DATA_HELP = "'voice', a folder, a .tsv or .csv file, or hf:NAME of a Hugging Face data set"
-"""What `--data` takes, in every sub-command that has it."""
+"""Help for `--data` in every sub-command."""
 
 
 LONGEST = 285
-"""Characters of a message: 300 with what stands before it."""
+"""Maximum characters of a usage error: 300 with the text before it."""
 
 MOST_THREADS = 1024
-"""More than any machine can use, and few enough to be started."""
+"""Limit of `--threads`: more than any machine can use, and few enough to be started."""
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that answers bad usage with one sentence, and takes no abbreviated options."""
+    """An argument parser that reports invalid usage in one sentence and does not accept abbreviated options."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs, allow_abbrev=False)
@@ -48,9 +48,9 @@ def add_command(
     """Adds the sub-command `name` with the options that every sub-command has.
 
     Args:
-        commands: what `add_subparsers` returned.
-        name: the word on the command line.
-        run: takes the parsed arguments, returns the exit status.
+        commands: the result of `add_subparsers`.
+        name: name of the sub-command.
+        run: function that takes the parsed arguments and returns the exit status.
         summary: one line for `narrowgauge --help`, without a full stop.
     """
     parser = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
@@ -63,12 +63,12 @@ def refuse_options(args: argparse.Namespace, names: Sequence[str], why: str) -> 
     """Refuses options that would have no effect.
 
     Args:
-        args: the parsed arguments; an option that is not given is None or False there.
-        names: of options, as they are in `args`.
-        why: a clause that says why, for instance "--no-engine compiles nothing".
+        args: the parsed arguments, in which an omitted option is None or False.
+        names: names of the options in `args`.
+        why: the reason, a clause, for instance "--no-engine compiles nothing".
 
     Raises:
-        UserError: one of them is given.
+        UserError: one of the options is given.
     """
     for name in names:
         if getattr(args, name) not in (None, False):
@@ -76,16 +76,16 @@ def refuse_options(args: argparse.Namespace, names: Sequence[str], why: str) -> 
 
 
 def add_data_options(parser: Parser) -> None:
-    """Adds the options that choose sentences: `--data`, `--split` and `--limit`."""
+    """Adds the options that select sentences: `--data`, `--split` and `--limit`."""
     parser.add_argument("--data", required=True, metavar="DATA", help=DATA_HELP)
-    parser.add_argument("--split", default="test", metavar="NAME", help="which part of DATA (default: test)")
-    parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N sentences")
+    parser.add_argument("--split", default="test", metavar="NAME", help="split of DATA (default: test)")
+    parser.add_argument("--limit", type=positive_int, metavar="N", help="use only the first N sentences")
 
 
 def add_threads_option(parser: Parser) -> None:
     """Adds `--threads`, for `sim.threads.limited_threads`."""
     parser.add_argument(
-        "--threads", type=thread_count, metavar="N", help="most threads to compute with (default: all cores)"
+        "--threads", type=thread_count, metavar="N", help="maximum number of threads (default: all cores)"
     )
 
 
@@ -114,7 +114,7 @@ def positive_float(text: str) -> float:
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got '{text}'")
     return value
 
 
@@ -124,20 +124,20 @@ def _at_least(least: int, text: str) -> int:
     except ValueError:
         value = least - 1
     if value < least:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least {least}")
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, got '{text}'")
     return value
 
 
 def console() -> Console:
-    """Where tables are printed: standard output, which is taken to be wide where it is no terminal.
+    """The console for tables: standard output, assumed to be wide if it is not a terminal.
 
-    Names that come from files may look like markup; nothing is taken for it.
+    Markup is disabled, because names from files may look like markup.
     """
     import rich.console
 
     class Output(rich.console.Console):
         def on_broken_pipe(self) -> None:
-            # rich would exit with 1, which means "not equal" here; `main` knows better.
+            # rich would exit with 1, which means "not equal" here; `main` handles this.
             raise
 
     output = Output(markup=False, emoji=False)
@@ -147,19 +147,19 @@ def console() -> Console:
 
 
 def is_build(path: Path) -> bool:
-    """Whether `path` is the folder of an export rather than of a training run.
+    """Whether `path` is the folder of a build, not of a training run.
 
     Raises:
         UserError: `path` is not a folder.
     """
     if not path.is_dir():
-        raise UserError(f"{path} is not a folder; give one that `narrowgauge train` or `export` wrote.")
-    # A build that has lost one of them is no run: what reads it says what is missing.
+        raise UserError(f"{path} is not a folder; give one written by `narrowgauge train` or `export`.")
+    # A build in which one of them is missing is still a build; its reader reports the missing file.
     return any(os.path.lexists(path / name) for name in ("model.onnx", "manifest.json"))
 
 
 def write_report(args: argparse.Namespace, report: Any) -> None:
-    """Writes `report` (plain values or a dataclass) to the file that `--json` named, if it did."""
+    """Writes `report` (plain values or a dataclass) to the file given by `--json`, if any."""
     if args.json is None:
         return
     write_json(args.json, _plain(report))
@@ -175,5 +175,5 @@ def _plain(value: Any) -> Any:
         return [_plain(entry) for entry in value]
     if isinstance(value, Path):
         return str(value)
-    # numpy's and torch's scalars and arrays know how to become Python's; nothing need be imported for it.
+    # Scalars and arrays of numpy and torch have a method that converts them, so neither is imported.
     return value.tolist() if hasattr(value, "tolist") else value

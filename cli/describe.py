@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add_parser(commands: Commands) -> None:
     """Adds `describe` to the sub-commands."""
     parser = add_command(commands, "describe", run, "list the layers with shapes, ranks, widths and sizes")
-    parser.add_argument("model", type=Path, metavar="RUN|BUILD", help="folder of a run or of an export")
+    parser.add_argument("model", type=Path, metavar="RUN|BUILD", help="folder of a run or a build")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,18 +65,18 @@ def show(description: Description) -> None:
 
 
 def show_pointless(description: Description) -> None:
-    """Says which tensor trains buy nothing."""
+    """Reports tensor trains that save no bytes over low rank."""
     for layer in description.layers:
         if layer.pointless:
             print(
-                f"{layer.name}: its {layer.bytes:,} bytes are no fewer than the {layer.lowrank_bytes:,} of its two "
-                "merged factors at the same mean width, so this tensor train buys nothing; make it low rank, or give "
-                "it smaller ranks."
+                f"{layer.name}: this tensor train takes {layer.bytes:,} bytes, its two merged factors would take "
+                f"{layer.lowrank_bytes:,} at the same mean width; use low rank, or give the tensor train smaller "
+                "ranks."
             )
 
 
 def _cells(layer: LayerSize) -> tuple[str, ...]:
-    # The last widths are those of bias, beta and the like, which are always the same.
+    # The last widths are those of biases and beta, which never vary.
     modes = " ".join(str(mode) if isinstance(mode, int) else f"{mode[0]}x{mode[1]}" for mode in layer.modes)
     return (
         layer.name,

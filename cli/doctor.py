@@ -1,4 +1,4 @@
-"""`narrowgauge doctor`: every tool and package that a step needs, found or how to get it."""
+"""`narrowgauge doctor`: every tool and package that a step needs, with its version or how to install it."""
 
 from __future__ import annotations
 
@@ -11,26 +11,24 @@ from .requirements import BASE, STEPS, Finding, Requirement, examine, requiremen
 
 def add_parser(commands: Commands) -> None:
     """Adds `doctor` to the sub-commands."""
-    parser = add_command(
-        commands, "doctor", run, "list what each step needs: the version found, or how to get it"
-    )
+    parser = add_command(commands, "doctor", run, "list what each step needs, and what is missing")
     parser.add_argument(
         "--for",
         dest="step",
         choices=tuple(STEPS),
         metavar="STEP",
-        help=f"only what STEP needs: {', '.join(STEPS)} (default: all; the exit status is that of "
+        help=f"list only what STEP needs: {', '.join(STEPS)} (default: all steps; the exit status covers "
         f"{' and '.join(BASE)})",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the table; 1 when the step (training, export or verification if none is named) could not run, else 0."""
+    """Prints the table; returns 1 if the step (by default: training, export and verification) cannot run, else 0."""
     return report(args, requirements())
 
 
 def report(args: argparse.Namespace, wanted: Sequence[Requirement]) -> int:
-    """Examines those of `wanted` that the step needs, prints them and returns the exit status of `run`."""
+    """Checks those of `wanted` that the step needs, prints them and returns the exit status of `run`."""
     steps = BASE if args.step is None else (args.step,)
     findings = examine(one for one in wanted if args.step is None or args.step in one.steps)
     lacking = [one.name for one in findings if one.status != "found" and _needed(one, steps)]
@@ -49,7 +47,7 @@ def _needed(finding: Finding, steps: Sequence[str]) -> bool:
 
 
 def table(findings: Sequence[Finding], steps: Sequence[str]) -> str:
-    """The findings as aligned text: this command must work where no other package is installed yet."""
+    """The result as aligned text. This command must work without any other package."""
     rows = [("", "NAME", "FOUND"), *(_cells(finding, steps) for finding in findings)]
     notes = ["NEEDED FOR", *(_note(finding) for finding in findings)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -70,5 +68,5 @@ def _note(finding: Finding) -> str:
     needed += " (optional)" if finding.optional else ""
     if finding.status == "found":
         return needed
-    trouble = "get it" if finding.status == "missing" else "this version will not do"
+    trouble = "get it" if finding.status == "missing" else "this version is not supported"
     return f"{needed}; {trouble}: {finding.get}"

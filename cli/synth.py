@@ -1,4 +1,4 @@
-"""`narrowgauge synth`: what an engine takes of an FPGA, by open synthesis; scripts for the vendor's tools."""
+"""`narrowgauge synth`: the FPGA resources of an engine, by open-source synthesis; scripts for the vendor's tools."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..hw.synthesis.silicon import Silicon
 
 _PERIODS = (0.5, 1000.0)
-"""The shortest and longest clock period in ns that `--period` takes."""
+"""The range of `--period`, in ns."""
 
 _MOST_SETTING = (1 << 31) - 1
 """Parameters of a module are integers of 32 bits."""
@@ -31,27 +31,31 @@ _SET = re.compile(r"(?:(xcup|xc7):)?([A-Za-z]\w*)=(\d+)")
 
 def add_parser(commands: Commands) -> None:
     """Adds `synth` to the sub-commands."""
-    parser = add_command(commands, "synth", run, "count what an engine takes of each board: LUT, DSP, RAM")
+    parser = add_command(
+        commands, "synth", run, "report the resources of an engine on each board: LUT, DSP, RAM"
+    )
     parser.add_argument(
         "build",
         type=Path,
         nargs="?",
         metavar="BUILD",
-        help="folder of an export: its engine (default: the board's, or one of default depths)",
+        help="folder of a build, whose engine is used (default: the board's engine, or the default depths)",
     )
     parser.add_argument(
         "--n", type=int, choices=(8, 16, 32), help="lanes, without BUILD (default: the board's engine, or 16)"
     )
-    parser.add_argument("--engine", type=Path, metavar="FILE", help="JSON with the engine's lanes and depths")
+    parser.add_argument(
+        "--engine", type=Path, metavar="FILE", help="JSON file with the lanes and depths of the engine"
+    )
     parser.add_argument(
         "--family",
         choices=("xcup", "xc7"),
-        help="only boards with UltraScale+ (xcup) or 7-series (xc7; needs half the time)",
+        help="only UltraScale+ boards (xcup) or 7-series boards (xc7; takes half the time)",
     )
     parser.add_argument(
         "--board",
         metavar="NAME",
-        help="only this board, and the silicon that suits it: packed DSPs, UltraRAM",
+        help="only this board, with its silicon options: packed DSPs, UltraRAM",
     )
     parser.add_argument(
         "--set",
@@ -59,16 +63,16 @@ def add_parser(commands: Commands) -> None:
         default=[],
         type=_setting,
         metavar="[FAMILY:]NAME=VALUE",
-        help="a further parameter of the top module, for all families or one; can be given again",
+        help="an additional parameter of the top module, for all families or one; can be repeated",
     )
     parser.add_argument(
-        "--flatten", action="store_true", help="also synthesize the engine as one, which takes long"
+        "--flatten", action="store_true", help="also synthesize the engine as one module, which takes long"
     )
     parser.add_argument(
         "--vivado",
         type=Path,
         metavar="FOLDER",
-        help="synthesize nothing; write a Vivado project that does, for one board (default: pynq-z2)",
+        help="write a Vivado project for one board (default: pynq-z2) instead of running yosys",
     )
     parser.add_argument(
         "--period", type=_period, metavar="NS", help="clock of the Vivado project (default: the board's)"
@@ -76,17 +80,19 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Synthesizes or writes scripts; 1 where an engine does not fit the board that was asked for, else 0."""
+    """Synthesizes or writes scripts; returns 1 if the engine does not fit the requested board, else 0."""
     from ..hw.synthesis.boards import BOARDS, find_board
     from ..hw.synthesis.silicon import PLAIN
 
     if args.vivado is None:
-        refuse_options(args, ["period"], "only a Vivado project, --vivado, has a clock")
+        refuse_options(args, ["period"], "a clock is only used with --vivado")
     else:
-        refuse_options(args, ["family", "flatten"], "--vivado synthesizes nothing, for one board")
+        refuse_options(
+            args, ["family", "flatten"], "--vivado writes a project for one board and runs no synthesis"
+        )
     board = None if args.board is None else find_board(args.board)
     if board is not None and args.family not in (None, board.family):
-        raise UserError(f"{board.title} is of the family {board.family}; leave --family out.")
+        raise UserError(f"{board.title} belongs to the family {board.family}; omit --family.")
     parameters = _parameters(args, board)
     if args.vivado is not None:
         return _write_project(args, board or find_board("pynq-z2"), parameters)
@@ -98,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     output.print(_modules(found))
     output.print(_fits(found, boards))
     print(
-        f"By {found.yosys}, each module by itself; no vendor tool has run. On UltraScale+ boards DSP, BRAM and URAM "
+        f"By {found.yosys}, each module by itself; no vendor tool was used. On UltraScale+ boards DSP, BRAM and URAM "
         "are of xcup, LUT and FF of xc7.\nLevels are LUTs on the longest path in a module and, after +, carry "
         "cells on it: a proxy for timing, no delay."
     )
@@ -106,10 +112,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _period(text: str) -> float:
-    """An argument type: a clock period in ns that an FPGA can have."""
+    """An argument type: a clock period in ns."""
     period = positive_float(text)
     if not _PERIODS[0] <= period <= _PERIODS[1]:
-        raise argparse.ArgumentTypeError(f"'{text}' is not between {_PERIODS[0]:g} and {_PERIODS[1]:g}")
+        raise argparse.ArgumentTypeError(f"must be from {_PERIODS[0]:g} to {_PERIODS[1]:g}, got '{text}'")
     return period
 
 
@@ -118,7 +124,7 @@ def _setting(text: str) -> tuple[str | None, str, int]:
     found = _SET.fullmatch(text)
     if found is None:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not NAME=VALUE or FAMILY:NAME=VALUE with a whole number"
+            f"must be NAME=VALUE or FAMILY:NAME=VALUE with a whole number, got '{text}'"
         )
     if len(found[3]) > 10 or int(found[3]) > _MOST_SETTING:
         raise argparse.ArgumentTypeError(f"a parameter must be from 0 to {_MOST_SETTING}, got {found[3]}")
@@ -126,13 +132,13 @@ def _setting(text: str) -> tuple[str | None, str, int]:
 
 
 def _parameters(args: argparse.Namespace, board: Board | None) -> Parameters:
-    """The engine: of the build, of the file, or with the lanes that were asked for."""
+    """The engine: from the build, from the file, or with the given number of lanes."""
     from ..hw.host.folder import read_engine, read_parameters
     from ..hw.isa import Parameters
 
     given = [name for name in ("build", "n", "engine") if getattr(args, name) is not None]
     if len(given) > 1:
-        raise UserError("the engine comes from one of BUILD, --engine and --n; leave the others out.")
+        raise UserError("the engine comes from one of BUILD, --engine and --n; omit the others.")
     if args.build is not None:
         return read_engine(args.build).engine
     if args.engine is not None:
@@ -143,7 +149,7 @@ def _parameters(args: argparse.Namespace, board: Board | None) -> Parameters:
 
 
 def _more(args: argparse.Namespace, parameters: Parameters, silicon: Silicon, family: str) -> dict[str, int]:
-    """What is added to the engine's parameters: the silicon, and `--set`."""
+    """The additions to the parameters of the engine: silicon options, and `--set`."""
     generics = (silicon.without_ultra() if family == "xc7" else silicon).generics(parameters)
     return generics | {name: value for only, name, value in args.set if only in (None, family)}
 
@@ -156,7 +162,7 @@ def _measure(
 
     from ..hw.synthesis.report import measure
 
-    # LUTs and flip-flops are those of xc7 for every board.
+    # LUTs and flip-flops are from xc7 for every board.
     families = sorted({board.family for board in boards} | {"xc7"})
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -212,7 +218,7 @@ def _counts(cost: Any, family: str) -> list[str]:
 
 
 def _fits(found: Utilization, boards: list[Board]) -> Table:
-    """What is used of each board."""
+    """The share of the resources of each board."""
     from rich.table import Column, Table
 
     names = ("LUT", "FF", "DSP", "BRAM36", "URAM")

@@ -1,4 +1,4 @@
-"""`narrowgauge train`: a data set and a configuration in, a trained run out."""
+"""`narrowgauge train`: trains a model from a data set and a configuration."""
 
 from __future__ import annotations
 
@@ -28,24 +28,33 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--data", required=True, metavar="DATA", help=DATA_HELP)
     parser.add_argument("--out", required=True, type=Path, metavar="RUN", help="folder of the run")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--preset", metavar="NAME", help="a configuration by name")
+    source.add_argument("--preset", metavar="NAME", help="name of a built-in configuration")
     source.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
-        help="a configuration as .toml or .json, for instance the config.json of a run",
+        help="configuration file, .toml or .json, for instance the config.json of a run",
     )
 
     change = parser.add_argument_group("changes to the configuration")
-    change.add_argument("--format", choices=("tt", "lowrank", "dense"), help="format of the layers")
-    change.add_argument("--epochs", type=non_negative_int, metavar="N", help="epochs in float")
-    change.add_argument("--qat-epochs", type=non_negative_int, metavar="N", help="epochs quantization-aware")
-    change.add_argument("--batch-size", type=positive_int, metavar="N", help="sentences a step")
-    change.add_argument("--lr", type=positive_float, metavar="RATE", help="peak learning rate in float")
+    change.add_argument("--format", choices=("tt", "lowrank", "dense"), help="format of all layers")
+    change.add_argument("--epochs", type=non_negative_int, metavar="N", help="epochs of the float stage")
     change.add_argument(
-        "--qat-lr", type=positive_float, metavar="RATE", help="peak learning rate quantization-aware"
+        "--qat-epochs", type=non_negative_int, metavar="N", help="epochs of the quantization-aware stage"
     )
-    change.add_argument("--max-len", type=positive_int, metavar="N", help="tokens of the longest sentence")
+    change.add_argument("--batch-size", type=positive_int, metavar="N", help="sentences per step")
+    change.add_argument(
+        "--lr", type=positive_float, metavar="RATE", help="peak learning rate of the float stage"
+    )
+    change.add_argument(
+        "--qat-lr",
+        type=positive_float,
+        metavar="RATE",
+        help="peak learning rate of the quantization-aware stage",
+    )
+    change.add_argument(
+        "--max-len", type=positive_int, metavar="N", help="maximum number of tokens of a sentence"
+    )
     change.add_argument("--tokenizer", choices=("word", "wordpiece"), help="kind of vocabulary")
     change.add_argument(
         "--vocab-size", type=positive_int, metavar="N", help="entries of a WordPiece vocabulary"
@@ -53,33 +62,33 @@ def add_parser(commands: Commands) -> None:
     change.add_argument(
         "--words",
         choices=("whitespace", "punctuation"),
-        help="what cuts sentences into words (default: whitespace for voice and seq.in, else punctuation)",
+        help="how sentences are split into words (default: whitespace for voice and seq.in, otherwise punctuation)",
     )
-    change.add_argument("--seed", type=non_negative_int, metavar="N", help="of everything random")
+    change.add_argument("--seed", type=non_negative_int, metavar="N", help="seed of all random numbers")
 
     parser.add_argument(
         "--teacher",
         type=Path,
         metavar="RUN",
-        help="a float run on the same data whose logits are learned from",
+        help="a float run on the same data, whose logits are soft targets",
     )
     parser.add_argument(
         "--start",
         type=Path,
         metavar="RUN",
-        help="a float run to take the first weights from (default: the teacher)",
+        help="a float run whose weights are the initial weights (default: the teacher)",
     )
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in RUN")
+    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in RUN")
     parser.add_argument(
-        "--threads", type=thread_count, metavar="N", help="of PyTorch (default: its own choice)"
+        "--threads", type=thread_count, metavar="N", help="threads of PyTorch (default: chosen by PyTorch)"
     )
 
 
 def configuration(args: argparse.Namespace) -> RunConfig:
-    """The preset or file that `args` name, with the changes that they ask for.
+    """The configuration selected by `args`: a preset or a file, with the changes from the options.
 
     Raises:
-        UserError: there is no such preset or file, or the result is not valid.
+        UserError: the preset or file does not exist, or the result is invalid.
     """
     from ..model.config import from_dict, read_config, to_dict
     from ..model.presets import preset
@@ -105,7 +114,7 @@ def configuration(args: argparse.Namespace) -> RunConfig:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains, and prints where the run is; scores and progress go to standard error meanwhile."""
+    """Trains a model and prints the path of the run. Scores and progress are printed to standard error."""
     config = configuration(args)
     from ..model.training import TrainOptions, train
 

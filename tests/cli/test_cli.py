@@ -163,7 +163,7 @@ def test_a_missing_package_is_told_with_the_way_to_get_it(
 ) -> None:
     status, message = outcome(ModuleNotFoundError(name="onnxruntime.capi"), monkeypatch, capsys)
     assert status == 2
-    assert message == "narrowgauge: onnxruntime is not installed; get it with: pip install -e '.[sim]'\n"
+    assert message == "narrowgauge: onnxruntime is not installed; install it with: pip install -e '.[sim]'\n"
 
 
 def test_a_path_without_permission_is_told(
@@ -188,7 +188,7 @@ def test_a_rename_that_fails_is_told_with_the_name_that_was_given(
         (OSError(28, "No space left on device"), "No space left on device; "),
         (shutil.Error([("a", "b", "[Errno 28] No space left")]), "[Errno 28] No space left; "),
         (shutil.Error("a and b are the same file"), "a and b are the same file; "),
-        (MemoryError(), "there is not enough memory"),
+        (MemoryError(), "out of memory"),
         (SafetensorError("header too large\nmore"), "safetensors refused its input: header too large; "),
         (Fail("bad [/model]"), "onnxruntime refused its input: bad [/model]; "),
         (Panic("index out of bounds"), "a package in Rust refused its input: index out of bounds; "),
@@ -360,7 +360,7 @@ def test_a_report_that_cannot_be_written_is_told(
 
 def test_an_argument_that_is_no_text_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "build", os.fsdecode(b"caf\xe9")]) == 2
-    assert "not valid UTF-8" in capsys.readouterr().err
+    assert "must be valid UTF-8" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("code", ["LOG.warning('one\\n\\x1btwo')", "warnings.warn('one\\n\\x1btwo')"])
