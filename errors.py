@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 LOG = logging.getLogger("narrowgauge")
 """Warnings and notes, one sentence each. The command line prints each as one line on standard error."""
@@ -58,3 +59,39 @@ def refusing(what: str, instead: str) -> Iterator[None]:
         lines = str(error).strip().splitlines()
         reason = printable(lines[0] if lines else type(error).__name__)
         raise UserError(f"{what} ({reason}); {instead}.") from None
+
+
+def validation_problem(problems: Sequence[Mapping[str, Any]], value: Any, whole: str = "the file") -> str:
+    """One clause about a value that pydantic refuses, for instance "model.dim: must be greater than 0, got -1".
+
+    Args:
+        problems: the result of `pydantic.ValidationError.errors`.
+        value: what was validated.
+        whole: the name of the value itself.
+    """
+    # Where a value may be a number or a list, both report an error; the more deeply nested one is relevant.
+    problem = max(problems, key=lambda candidate: len(_path(candidate["loc"], value)))
+    missing = problem["type"].startswith("missing")
+    keys = [*_path(problem["loc"], value), *([str(problem["loc"][-1])] if missing else [])]
+    path = printable(".".join(keys), 120) or whole
+    if missing:
+        return f"{path} is missing"
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"{path} is not a known key"
+    rule = problem["msg"].removeprefix("Value error, ")
+    rule = rule.replace("Input should", "must").replace("should", "must")
+    given = problem["input"]
+    shown = "" if isinstance(given, dict) or given is value else f", got {printable(repr(given), 40)}"
+    return f"{path}: {printable(rule, 120)}{shown}"
+
+
+def _path(loc: Sequence[int | str], value: Any) -> list[str]:
+    """The keys in `loc` that exist in `value`, without the names of pydantic's own branches."""
+    path = []
+    for part in loc:
+        try:
+            value = value[part]
+        except (LookupError, TypeError):
+            continue
+        path.append(str(part))
+    return path

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import reprlib
 import stat
 import string
 import sys
@@ -15,10 +16,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError, printable
+
+MAX_FILE = 1 << 40
+"""Largest size of a file that an entry may state, in bytes."""
 
 _NAME = 50
 """Length of the prefix of a file name that is used for its temporary file; the full name may be too long."""
@@ -31,6 +36,39 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     """
     content = data.encode() if isinstance(data, str) else data
     replace_atomic(path, lambda temporary: temporary.write_bytes(content))
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """The size in bytes and the SHA-256 of a file: `{"bytes": .., "sha256": ..}` in JSON."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, content: bytes) -> FileEntry:
+        """The entry of a file with this content."""
+        return cls(len(content), hashlib.sha256(content).hexdigest())
+
+    @classmethod
+    def from_json(cls, value: Any) -> FileEntry:
+        """The entry that `to_json` gave `value` of.
+
+        Raises:
+            ValueError: a key is missing, unknown, of another type or out of range.
+        """
+        if not isinstance(value, dict) or value.keys() != {"bytes", "sha256"}:
+            raise ValueError("a file must have the keys bytes and sha256, and no others")
+        size, digest = value["bytes"], value["sha256"]
+        if type(size) is not int or not 0 <= size <= MAX_FILE:
+            raise ValueError(f"bytes must be 0 to {MAX_FILE}, got {reprlib.repr(size)}")
+        if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+            raise ValueError(f"sha256 must be 64 hexadecimal digits, got {reprlib.repr(digest)}")
+        return cls(size, digest)
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry in JSON's types."""
+        return {"bytes": self.size, "sha256": self.sha256}
 
 
 class _Template(string.Template):

@@ -1,4 +1,4 @@
-"""The integer graph: what passes between all the parts of narrowgauge."""
+"""The integer graph: the form of a model that every part of narrowgauge reads."""
 
 from .graph import QUERIES, Dim, Graph, Metadata, Value
 from .nodes import (

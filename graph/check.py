@@ -132,7 +132,7 @@ def check_shift(name: str, shift: int) -> int:
 
 def _defect(name: str, what: str) -> UserError:
     return UserError(
-        f"The integer graph is damaged at '{printable(name)}': {printable(what, 160)}; export the model again."
+        f"the integer graph is damaged at '{printable(name)}': {printable(what, 160)}; export the model again."
     )
 
 

@@ -1,4 +1,4 @@
-"""What every level of the verification ladder offers: sentences in, all integers out."""
+"""The interface of every level: sentences in, all integers out."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Sentence:
     """One input of the model.
 
     Attributes:
-        tokens: token ids, shape (T,), 1 <= T <= the model's maximum.
-        segments: 0 or 1 a token, or None where the model reads no segments.
+        tokens: token ids, shape (T,), with T from 1 to the maximum of the model.
+        segments: 0 or 1 per token, or None where the model reads no segments.
     """
 
     tokens: npt.NDArray[np.int32]
@@ -27,13 +27,13 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Results:
-    """What a level makes of some sentences.
+    """The integers of a level for some sentences.
 
     Attributes:
-        values: for each name of `Graph.activations()` that the level holds one integer array a sentence, in the order
-            of the sentences, with the value's dims where "T" is the length of that sentence: no padding.
-        outputs: the same for each task of `Graph.outputs`: the logits as whoever asks this level for an answer gets
-            them, not by way of `values`.
+        values: for each name of `Graph.activations()` that the level holds, one integer array per sentence, in the
+            order of the sentences, with the dims of the value. "T" is the length of that sentence: no padding.
+        outputs: the same for each task of `Graph.outputs`: the logits as the level returns them for an answer, not
+            copied from `values`.
     """
 
     values: Mapping[str, Sequence[IntArray]]
@@ -45,7 +45,7 @@ class Level(Protocol):
 
     Attributes:
         name: of the level.
-        on_engine: whether a program for the engine is executed, which holds fewer values than the graph has.
+        on_engine: whether the level executes a program for the engine, which holds fewer values than the graph.
     """
 
     name: str
@@ -56,13 +56,13 @@ class Level(Protocol):
         ...
 
     def merged(self) -> Mapping[str, IntArray]:
-        """The products of constants, by the names of `Graph.merged()`, with the value's dims."""
+        """The products of constants, by the names of `Graph.merged()`, with the dims of the value."""
         ...
 
 
 class Predictor(Level, Protocol):
-    """A level that can also give the outputs alone, which is faster."""
+    """A level that can also compute the outputs alone, which is faster."""
 
     def predict(self, sentences: Sequence[Sentence]) -> Mapping[str, Sequence[IntArray]]:
-        """The outputs by their names in `Graph.outputs`: one integer array a sentence."""
+        """The outputs by their names in `Graph.outputs`: one integer array per sentence."""
         ...

@@ -1,11 +1,10 @@
-"""`manifest.json`: what a build holds, for people and tools that do not read ONNX, and the checksums of its files.
+"""`manifest.json`: a summary of a build for people and tools that do not read ONNX, and the checksums of its files.
 
-All that it says of the model follows from `model.onnx`, and is compared with it when a build is read.
+The summary follows from `model.onnx`, and is compared with it when a build is read.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -15,8 +14,8 @@ import pydantic
 from onnx import ModelProto
 
 from .. import __version__
-from ..errors import UserError, printable
-from ..files import read_json, readable_file, sha256, write_json
+from ..errors import UserError, printable, validation_problem
+from ..files import FileEntry, read_json, readable_file, sha256, write_json
 from .bounds import Bound
 from .check import MAX_NAME
 from .graph import Graph
@@ -33,22 +32,17 @@ _Text = Annotated[str, pydantic.Field(max_length=MAX_NAME)]
 _Int32 = Annotated[int, pydantic.Field(ge=-(1 << 31), lt=1 << 31)]
 
 
-class FileEntry(pydantic.BaseModel):
-    """Size and SHA-256 of a file."""
+def _entry(value: Any) -> FileEntry:
+    return value if isinstance(value, FileEntry) else FileEntry.from_json(value)
 
-    model_config = _STRICT
 
-    size: Annotated[int, pydantic.Field(alias="bytes", ge=0, lt=1 << 63)]
-    sha256: Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
-
-    @classmethod
-    def of(cls, content: bytes) -> FileEntry:
-        """That of a file with this content."""
-        return cls(size=len(content), sha256=hashlib.sha256(content).hexdigest())
+_FileEntry = Annotated[
+    FileEntry, pydantic.PlainValidator(_entry), pydantic.PlainSerializer(FileEntry.to_json)
+]
 
 
 class _BoundEntry(pydantic.BaseModel):
-    """A `bounds.Bound` of an accumulator of 32 bits."""
+    """A `bounds.Bound` of a 32-bit accumulator."""
 
     model_config = _STRICT
 
@@ -62,11 +56,11 @@ class Manifest(pydantic.BaseModel):
 
     Attributes:
         format, format_version: of this file and of `model.onnx`.
-        narrowgauge: version that wrote it.
+        narrowgauge: the version that wrote it.
         name, max_length, outputs: of the model.
-        layers: what each node is and what it writes.
-        bounds: the proven bounds of the accumulators, by the value that is requantized; none where nothing was proven.
-        files: the build's files, by their paths in its folder.
+        layers: operator, constants and values of each node.
+        bounds: the proven bounds of the accumulators, by the value that is requantized; empty if nothing was proven.
+        files: the files of the build, by their paths in its folder.
     """
 
     model_config = _STRICT
@@ -79,7 +73,7 @@ class Manifest(pydantic.BaseModel):
     outputs: dict[_Text, _Text]
     layers: list[dict[str, Any]]
     bounds: dict[_Text, _BoundEntry]
-    files: dict[_Text, FileEntry]
+    files: dict[_Text, _FileEntry]
 
 
 def make_manifest(
@@ -89,7 +83,7 @@ def make_manifest(
 
     Args:
         graph: the model.
-        model: what `build_model` gives for it.
+        model: the result of `build_model` for it.
         files: see `Manifest`.
         bounds: see `Manifest`.
     """
@@ -112,7 +106,7 @@ def manifest_json(manifest: Manifest) -> dict[str, Any]:
 
 
 def has_manifest(folder: Path) -> bool:
-    """Whether a folder has the manifest of a build, of whatever version."""
+    """Whether a folder has the manifest of a build, of any version."""
     try:
         manifest = read_json(folder / MANIFEST_FILE)
     except UserError:
@@ -121,10 +115,10 @@ def has_manifest(folder: Path) -> bool:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a build; nothing in it is compared with the model yet.
+    """The manifest of a build; it is not compared with the model.
 
     Raises:
-        UserError: it is missing, not a manifest, of another version, or a key is missing, unknown or out of range.
+        UserError: it is missing, not a manifest or of another version, or a key is missing, unknown or out of range.
     """
     path = folder / MANIFEST_FILE
     value = read_json(path)
@@ -133,17 +127,14 @@ def read_manifest(folder: Path) -> Manifest:
     version = value.get("format_version")
     if version != FORMAT_VERSION:
         raise UserError(
-            f"{path} has format version {printable(repr(version))} where this narrowgauge reads {FORMAT_VERSION}; "
-            "export the model again."
+            f"the format version of {path} must be {FORMAT_VERSION}, got {printable(repr(version))}; export the model "
+            "again."
         )
     try:
         manifest = Manifest.model_validate(value)
     except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = printable(".".join(str(part) for part in first["loc"]))
-        raise UserError(
-            f"{path} is damaged at '{place}' ({printable(first['msg'])}); export the model again."
-        ) from None
+        problem = validation_problem(error.errors(include_url=False), value)
+        raise UserError(f"{path} is damaged ({problem}); export the model again.") from None
     for name in manifest.files:
         inside = PurePosixPath(name)
         if (
@@ -159,7 +150,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def seal_build(folder: Path) -> None:
-    """Lets the manifest of a build name every file in its folder but itself, with size and checksum.
+    """Makes the manifest of a build list every other file in its folder, with size and checksum.
 
     Raises:
         UserError: the manifest can't be read.
@@ -171,7 +162,7 @@ def seal_build(folder: Path) -> None:
 
 
 def damaged_files(folder: Path) -> tuple[str, ...]:
-    """The files that the manifest of a build names and that are missing, or are not as they were written.
+    """The files that the manifest of a build lists and that are missing or changed.
 
     Raises:
         UserError: the manifest can't be read.
@@ -180,38 +171,38 @@ def damaged_files(folder: Path) -> tuple[str, ...]:
 
 
 def _is(path: Path, entry: FileEntry) -> bool:
-    """Whether a file has this size and checksum. Only one of the size is opened."""
+    """Whether a file has this size and checksum. A file of another size is not opened."""
     try:
         return readable_file(path, entry.size).stat().st_size == entry.size and sha256(path) == entry.sha256
     except (UserError, OSError):
         return False
 
 
-def check_manifest(found: Manifest, graph: Graph, model: ModelProto) -> None:
-    """Checks that a manifest says of a model what `make_manifest` says of it.
+def check_manifest(manifest: Manifest, graph: Graph, model: ModelProto) -> None:
+    """Checks that the summary in a manifest is that of a model.
 
     Raises:
-        UserError: naming the first key at fault.
+        UserError: it is not; the message names the first key that differs.
     """
     written = {name for node in graph.nodes for name in node_outputs(node)}
-    for name, bound in found.bounds.items():
+    for name, bound in manifest.bounds.items():
         if bound.value != name or name not in written:
             raise _differs("bounds")
     expected = make_manifest(graph, model, {}, {})
     for key in ("name", "max_length", "outputs", "layers"):
         # As text: in Python 1, 1.0 and True are equal.
-        if json.dumps(getattr(found, key)) != json.dumps(getattr(expected, key)):
+        if json.dumps(getattr(manifest, key)) != json.dumps(getattr(expected, key)):
             raise _differs(key)
 
 
 def _differs(key: str) -> UserError:
     return UserError(
-        f"{MANIFEST_FILE} does not say of {MODEL_FILE} what is in it, at '{key}'; export the model again."
+        f"'{key}' in {MANIFEST_FILE} must be that of {MODEL_FILE}, and is not; export the model again."
     )
 
 
 def _layers(graph: Graph, model: ModelProto) -> list[dict[str, Any]]:
-    """What each node is and what it writes, for the reader: dims, formats as "s8.5", scales, shifts."""
+    """Operator, constants and values of each node: dims, formats as in "s8.5", scales, shifts."""
     calls = {call.output[-1]: call for call in model.graph.node}
 
     def describe(name: str) -> dict[str, Any]:

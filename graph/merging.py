@@ -1,4 +1,4 @@
-"""Products of cores: the factors that a tensor-train layer of the plan "merged" is executed with."""
+"""Products of cores: the two factors that the plan "merged" multiplies a tensor-train layer with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .nodes import Linear
 
 
 def merge_cores(graph: Graph) -> dict[str, IntArray]:
-    """The values of `Graph.merged`, computed from the cores: integers of each value's format and dims."""
+    """The values of `Graph.merged`, computed from the cores: integers in the format and dims of each value."""
     merged: dict[str, IntArray] = {}
     for node in graph.nodes:
         if not isinstance(node, Linear):

@@ -1,4 +1,4 @@
-"""A frozen model as files: `model.onnx`, the graph itself, and `manifest.json`, its checksum and summary."""
+"""A frozen model as files: `model.onnx`, the graph, and `manifest.json`, its checksum and summary."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 from onnx import ModelProto
 
 from ..errors import UserError
-from ..files import readable_file, write_atomic, write_json
+from ..files import FileEntry, readable_file, write_atomic, write_json
 from .bounds import Bound
 from .graph import Graph
 from .manifest import (
     MANIFEST_FILE,
     MODEL_FILE,
-    FileEntry,
     check_manifest,
     damaged_files,
     has_manifest,
@@ -45,7 +44,7 @@ def write_model(graph: Graph, path: Path) -> None:
     """Writes a graph as an ONNX file, atomically. The same graph gives the same bytes.
 
     Raises:
-        UserError: the graph is not sound, see `check_graph`.
+        UserError: the graph is not valid, see `check_graph`.
     """
     write_atomic(path, model_bytes(graph))
 
@@ -54,7 +53,7 @@ def read_model(path: Path) -> Graph:
     """The graph in a file that `write_model` wrote; nothing in it is executed.
 
     Raises:
-        UserError: there is no such file, or it is not exactly what this version writes for the graph in it.
+        UserError: the file does not exist, or is not exactly what this version writes for the graph in it.
     """
     return _parse(_read(path), path)[0]
 
@@ -65,18 +64,18 @@ def model_bytes(graph: Graph) -> bytes:
 
 
 def write_build(graph: Graph, folder: Path, bounds: Mapping[str, Bound] | None = None) -> None:
-    """Writes `model.onnx` and then `manifest.json` into a folder, made when missing.
+    """Writes `model.onnx` and then `manifest.json` into a folder, which is created if missing.
 
-    The manifest comes last and is what makes the folder a build. Stopped in between, a new model stands
-    beside no manifest or one with another checksum, and `read_build` refuses it.
+    The manifest is written last and makes the folder a build. If the process stops in between, the manifest is missing
+    or has another checksum, and `read_build` refuses the folder.
 
     Args:
         graph: the model.
-        folder: where to.
-        bounds: what `prove` found, for the manifest.
+        folder: the folder of the build.
+        bounds: the result of `prove`, for the manifest.
 
     Raises:
-        UserError: the graph is not sound, see `check_graph`.
+        UserError: the graph is not valid, see `check_graph`.
     """
     model = build_model(graph)
     content = model.SerializeToString(deterministic=True)
@@ -86,7 +85,7 @@ def write_build(graph: Graph, folder: Path, bounds: Mapping[str, Bound] | None =
 
 
 def read_build(folder: Path) -> Graph:
-    """The graph of a build, once its checksum is found right.
+    """The graph of a build whose checksum is correct.
 
     Raises:
         UserError: a file is missing, of another version, truncated or edited.
@@ -96,8 +95,8 @@ def read_build(folder: Path) -> Graph:
     manifest = read_manifest(folder)
     if manifest.files.get(MODEL_FILE) != FileEntry.of(content):
         raise UserError(
-            f"The checksum of {path} is not the one in {MANIFEST_FILE}: the file is truncated "
-            "or was edited; export the model again."
+            f"the checksum of {path} must be that in {MANIFEST_FILE}, and is not: the file is truncated or was edited; "
+            "export the model again."
         )
     graph, model = _parse(content, path)
     check_manifest(manifest, graph, model)
@@ -108,11 +107,11 @@ def _read(path: Path) -> bytes:
     try:
         return readable_file(path, MOST_BYTES).read_bytes()
     except OSError as error:
-        raise UserError(f"{path} can't be read ({error.strerror}); give the folder of an export.") from None
+        raise UserError(f"{path} can't be read ({error.strerror}); give the folder of a build.") from None
 
 
 def _parse(content: bytes, path: Path) -> tuple[Graph, ModelProto]:
     try:
         return parse_model(content)
     except MemoryError:
-        raise UserError(f"{path} needs more memory than there is; read it on a larger machine.") from None
+        raise UserError(f"{path} needs more memory than is available; read it on a larger machine.") from None

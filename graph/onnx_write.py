@@ -1,10 +1,10 @@
-"""The integer graph as an ONNX model: one call of a function of the domain `narrowgauge` a node.
+"""Writes the integer graph as an ONNX model: one call of a function of the domain `narrowgauge` per node.
 
-Every value of the graph is a named value of the model, with a leading "batch" axis where it depends on the
-sentence. Inputs, all int64: `tokens` (batch, T), `segments` (batch, T) where the model reads them, and
-`lengths` (batch). The shorter sentences of a batch are padded at their end with any token; what comes out
-there means nothing. Constants of 2 and 4 bits are stored packed, see `storage`, and unpacked by a call of
-`Unpack` or `UnpackPart` each, which read the integers of a byte from the `ByteTable` of their format.
+Every value of the graph is a named value of the model, with a leading "batch" axis where it depends on the sentence.
+Inputs, all int64: `tokens` (batch, T), `segments` (batch, T) where the model reads them, and `lengths` (batch). The
+shorter sentences of a batch are padded at their end with any token; outputs at padded positions are undefined.
+Constants of 2 and 4 bits are stored packed, see `storage`. A call of `Unpack` or `UnpackPart` unpacks each of them,
+with the `ByteTable` of its format.
 """
 
 from __future__ import annotations
@@ -58,17 +58,17 @@ FORMAT_VERSION = 3
 PRODUCER = "narrowgauge"
 
 HELPERS = ("Positions", "ByteTable", "Unpack", "UnpackPart")
-"""Functions that are called outside of any node of the graph."""
+"""Functions whose calls are not nodes of the graph."""
 
 BATCH = "batch"
-"""The symbolic dimension of the sentences in a batch."""
+"""The symbolic dimension of a batch: the number of its sentences."""
 
 Attributes = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says in JSON, in addition to its nodes and constants; see `Graph` for the attributes."""
+    """The JSON part of a file, in addition to its nodes and constants; see `Graph` for the attributes."""
 
     values: dict[str, Value]
     outputs: dict[str, str]
@@ -77,10 +77,10 @@ class Header:
 
 
 def build_model(graph: Graph) -> ModelProto:
-    """The ONNX model of a graph, the same for the same graph.
+    """The ONNX model of a graph; equal graphs give equal models.
 
     Raises:
-        UserError: the graph is not sound, see `check_graph`.
+        UserError: the graph is not valid, see `check_graph`.
     """
     check_graph(graph)
     values = value_infos(graph)
@@ -134,7 +134,7 @@ def _header_text(header: Header) -> str:
         return json.dumps(header, default=_fields, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise UserError(
-            f"The metadata of the model must be plain JSON with finite numbers ({printable(str(error))}); "
+            f"the metadata of the model must be plain JSON with finite numbers ({printable(str(error))}); "
             "train the model again."
         ) from None
 
@@ -142,12 +142,12 @@ def _header_text(header: Header) -> str:
 def _fields(value: Any) -> Any:
     # `dataclasses.asdict` would copy every word of the vocabulary first.
     if not is_dataclass(value):
-        raise TypeError(f"{type(value).__name__} is no type of JSON")
+        raise TypeError(f"{type(value).__name__} is not a type of JSON")
     return vars(value)
 
 
 def value_infos(graph: Graph) -> dict[str, ValueInfoProto]:
-    """Type and dims in the ONNX model of every value that is computed, by name, in order of computation."""
+    """Type and dims, in the ONNX model, of every value that is computed, by name, in order of computation."""
     merged = frozenset(graph.merged())
     infos = {}
     for name in (name for node in graph.nodes for name in node_outputs(node)):
@@ -158,7 +158,7 @@ def value_infos(graph: Graph) -> dict[str, ValueInfoProto]:
 
 
 class _Writer:
-    """Writes the nodes of a graph."""
+    """Writes the nodes of a graph, and computes their attributes."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -177,13 +177,13 @@ class _Writer:
         )
 
     def byte_table(self, fmt: Format) -> NodeProto:
-        """The function call that gives the integers in each byte, for all constants of this width."""
+        """The call that computes the integers in each byte, for all constants of this width."""
         attributes: Attributes = {"bits": fmt.bits, "lo": fmt.lo, "to": TYPES[fmt.dtype.name]}
         name = table_name(fmt)
         return onnx.helper.make_node("ByteTable", [], [name], name=name, domain=DOMAIN, **attributes)
 
     def unpack(self, name: str) -> NodeProto:
-        """The function call that gives a packed constant."""
+        """The call that unpacks a constant."""
         value = self.graph.values[name]
         whole = self.graph.constants[name].size * value.fmt.bits % 8 == 0
         return onnx.helper.make_node(
@@ -203,12 +203,12 @@ class _Writer:
         return carrier(self.graph.fmt(a), self.graph.fmt(b), inner)
 
     def align(self, output: str, fracs: Sequence[int]) -> tuple[int, list[int]]:
-        """Fraction bits of an exact sum, and by how many bits each term is shifted left for it."""
+        """The fraction bits of an exact sum, and the left shift of each term, in bits."""
         frac = max(fracs)
         return frac, [check_shift(output, frac - term) for term in fracs]
 
     def requantize(self, frac: int, output: str, suffix: str = "") -> Attributes:
-        """Attributes of the requantization of an accumulator of `frac` fraction bits to `output`."""
+        """The attributes of the requantization of an accumulator with `frac` fraction bits to `output`."""
         fmt = self.graph.fmt(output)
         shift = check_shift(output, frac - fmt.frac)
         numbers = {"shift": shift, "lo": fmt.lo, "hi": fmt.hi, "to": TYPES[fmt.dtype.name]}
@@ -292,12 +292,12 @@ def _context(node: Context, writer: _Writer) -> Attributes:
 
 
 def stored_name(value: Value) -> str:
-    """The name of the initializer that holds a constant: its own, where it need not be unpacked."""
+    """The name of the initializer of a constant: that of the constant unless it is packed."""
     return value.name + PACKED if is_packed(value.fmt) else value.name
 
 
 def table_name(fmt: Format) -> str:
-    """The name of the integers in each byte, for constants of this width."""
+    """The name of the table of integers in each byte, for constants of this width."""
     return TABLES[fmt.bits, fmt.signed]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from ..errors import UserError, printable
+from ..errors import UserError, printable, validation_problem
 from ..files import parse_json, readable_file, write_atomic
 from ..fixedpoint import MAX_NORM_SIZE
 from ..graph import LinearKind, Plan
@@ -295,30 +294,8 @@ def from_dict(value: Any, source: str = "the configuration") -> RunConfig:
     try:
         return _ADAPTER.validate_python(value)
     except ValidationError as error:
-        # Where a value may be a number or a list, both report an error; the more deeply nested one is relevant.
-        errors = error.errors(include_url=False)
-        worst = max(errors, key=lambda found: len(_path(found["loc"], value)))
-        path = printable(".".join(_path(worst["loc"], value)), 120) or "the file"
-    if worst["type"] == "unexpected_keyword_argument":
-        raise UserError(f"{source}: {path} is not a configuration key; correct or remove it.")
-    rule = (
-        worst["msg"].removeprefix("Value error, ").replace("Input should", "must").replace("should", "must")
-    )
-    got = worst["input"]
-    shown = "" if isinstance(got, dict) else f", got {printable(repr(got), 40)}"
-    raise UserError(f"{source}: {path}: {printable(rule, 120)}{shown}; correct this key.")
-
-
-def _path(loc: Sequence[int | str], value: Any) -> list[str]:
-    """The keys in `loc` that exist in `value`, without the names of pydantic's own branches."""
-    path = []
-    for part in loc:
-        try:
-            value = value[part]
-        except (LookupError, TypeError):
-            continue
-        path.append(str(part))
-    return path
+        problem = validation_problem(error.errors(include_url=False), value)
+        raise UserError(f"{source}: {problem}; correct this key.") from None
 
 
 def read_config(path: Path) -> RunConfig:

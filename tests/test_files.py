@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from narrowgauge import files
 from narrowgauge.errors import UserError
 from narrowgauge.files import (
+    FileEntry,
     check_target,
     fill_template,
     locked_folder,
@@ -205,6 +206,38 @@ def test_the_checksum_is_that_of_all_bytes(tmp_path: Path, size: int) -> None:
     content = os.urandom(size)
     (tmp_path / "file").write_bytes(content)
     assert sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("content", [b"", b"x", bytes(range(256)) * 99])
+def test_the_entry_of_a_file_comes_back_from_json(content: bytes) -> None:
+    entry = FileEntry.of(content)
+    assert entry.size == len(content) and entry.sha256 == hashlib.sha256(content).hexdigest()
+    assert FileEntry.from_json(json.loads(json.dumps(entry.to_json()))) == entry
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bytes": -1},
+        {"bytes": True},
+        {"bytes": 1.0},
+        {"bytes": "1"},
+        {"bytes": 1 << 41},
+        {"bytes": None},
+        {"sha256": "0" * 63},
+        {"sha256": "A" * 64},
+        {"sha256": 0},
+        {"sha256": "0" * 64 + "\n"},
+        {"more": 1},
+    ],
+)
+def test_an_entry_that_is_damaged_is_refused(change: dict[str, object]) -> None:
+    value = FileEntry.of(b"x").to_json() | change
+    with pytest.raises(ValueError, match="must"):
+        FileEntry.from_json(value)
+    for damaged in ([], None, {}, {"bytes": 1}, [value]):
+        with pytest.raises(ValueError, match="must have the keys bytes and sha256"):
+            FileEntry.from_json(damaged)
 
 
 def test_the_checksum_sees_a_changed_bit(tmp_path: Path) -> None:

@@ -10,13 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...errors import UserError
-from ...files import sha256
+from ...files import FileEntry, sha256
 from ...folders import is_ours, replaced_folder
 from ...graph import Graph
 from ...graph.onnx_io import MANIFEST_FILE, MODEL_FILE, has_manifest, model_bytes, read_build, seal_build
 from ..host.build import ENGINE_FILE, HLS_FOLDER, IMAGE_FILE, PROGRAM_FILE, STREAM_FILE, EngineBuild
 from ..host.folder import engine_files, read_engine, write_engine
-from ..host.record import FileEntry
 from ..isa import Parameters
 from .compile import compile_graph
 from .frontend import frontend_of

@@ -11,11 +11,11 @@ import stat
 from pathlib import Path
 
 from ...errors import UserError
-from ...files import read_json, write_atomic
+from ...files import FileEntry, read_json, write_atomic
 from ..isa import Parameters
 from ..isa.program import to_bytes
 from .build import ENGINE_FILE, IMAGE_FILE, PROGRAM_FILE, STREAM_FILE, EngineBuild
-from .record import FileEntry, RecordError, build_to_json, parse_build, parse_parameters
+from .record import RecordError, build_to_json, parse_build, parse_parameters
 
 
 def write_engine(folder: Path, build: EngineBuild) -> None:

@@ -11,9 +11,10 @@ import json
 import math
 import reprlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
+from ...files import FileEntry
 from ...text import Labels, tokenizer_from_json
 from ...text.frontend import Frontend
 from ..isa import (
@@ -69,19 +70,6 @@ class RecordError(ValueError):
     """What is wrong with a record, for the reader."""
 
 
-@dataclass(frozen=True)
-class FileEntry:
-    """Size in bytes and SHA-256 of a file."""
-
-    size: int
-    sha256: str
-
-    @classmethod
-    def of(cls, content: bytes) -> FileEntry:
-        """That of a file with this content."""
-        return cls(len(content), hashlib.sha256(content).hexdigest())
-
-
 def build_to_json(build: EngineBuild, files: Mapping[str, bytes]) -> dict[str, Any]:
     """The content of `engine.json`, in JSON's types, with the checksum of all the rest.
 
@@ -89,7 +77,6 @@ def build_to_json(build: EngineBuild, files: Mapping[str, bytes]) -> dict[str, A
         build: a compiled model.
         files: the contents of its other files, by their names.
     """
-    entries = {name: FileEntry.of(content) for name, content in files.items()}
     frontend = build.frontend
     content = _HEAD | {
         "options": asdict(build.options),
@@ -101,7 +88,7 @@ def build_to_json(build: EngineBuild, files: Mapping[str, bytes]) -> dict[str, A
         "layers": [list(names) for names in build.layers],
         "peak": {memory.name: list(map(list, parts)) for memory, parts in build.peak.items()},
         "model": build.model,
-        "files": {name: {"bytes": entry.size, "sha256": entry.sha256} for name, entry in entries.items()},
+        "files": {name: FileEntry.of(content).to_json() for name, content in files.items()},
         "views": [_view_row(view) for view in build.views],
     }
     return content | {_CHECKSUM: checksum(content)}
@@ -362,8 +349,10 @@ def _files(value: Any) -> dict[str, FileEntry]:
     _keys(value, _FILES, "the files")
 
     def entry(part: Any) -> FileEntry:
-        _keys(part, ("bytes", "sha256"), "a file")
-        return FileEntry(_integer(part["bytes"], 0, _BYTES, "bytes"), _digest(part["sha256"]))
+        try:
+            return FileEntry.from_json(part)
+        except ValueError as error:
+            raise RecordError(str(error)) from None
 
     return {name: _within(name, entry, value[name]) for name in _FILES}
 

@@ -166,9 +166,9 @@ def test_damage_past_the_checksum_gives_a_sound_graph_or_one_sentence(changes, c
         ("[1", "not valid JSON"),
         ("[]", "not the manifest"),
         ('{"format": "other"}', "not the manifest"),
-        ('{"format": "narrowgauge-build", "format_version": 99}', "format version 99"),
-        ('{"format": "narrowgauge-build", "format_version": 1}', "format version 1"),
-        ('{"format": "narrowgauge-build", "format_version": 3}', "damaged at 'narrowgauge'"),
+        ('{"format": "narrowgauge-build", "format_version": 99}', "must be 3, got 99"),
+        ('{"format": "narrowgauge-build", "format_version": 1}', "must be 3, got 1"),
+        ('{"format": "narrowgauge-build", "format_version": 3}', "damaged .narrowgauge is missing."),
     ],
 )
 def test_a_damaged_manifest_is_found(text, message, content, tmp_path):
@@ -188,7 +188,7 @@ def test_missing_files_are_found(content, tmp_path):
 
 
 def test_text_that_is_no_text_is_found(content):
-    with pytest.raises(UserError, match="not text"):
+    with pytest.raises(UserError, match="must be text"):
         parse_model(content.replace(b"IntLayerNorm", b"IntLayer\xff\xff\xff\xff"))
 
 

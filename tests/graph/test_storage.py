@@ -41,7 +41,7 @@ def test_packed_integers_are_unpacked_again(bits: int, signed: bool) -> None:
                 unpack(wrong, fmt, count)
         if count % each:
             packed[-1] |= 0x80
-            with pytest.raises(ValueError, match="not 0"):
+            with pytest.raises(ValueError, match="must be 0"):
                 unpack(packed, fmt, count)
 
 

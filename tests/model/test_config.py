@@ -79,7 +79,7 @@ def test_hw_presets_have_ranks_and_outer_modes_that_fill_an_array_of_16() -> Non
             "model.overrides.encoder.0.x.bits: must be 2, 4 or 8",
         ),
         ({"name": "two\nlines"}, "name must consist of printable characters"),
-        ({"k" * 5000: 1}, "is not a configuration key"),
+        ({"k" * 5000: 1}, "is not a known key"),
     ],
 )
 def test_wrong_values_get_one_sentence(value: object, words: str) -> None:

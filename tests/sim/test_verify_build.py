@@ -20,6 +20,7 @@ import pytest
 import torch
 
 from narrowgauge.errors import UserError
+from narrowgauge.files import FileEntry
 from narrowgauge.fixedpoint import IntArray
 from narrowgauge.graph import Graph, node_outputs
 from narrowgauge.graph.level import Level, Results, Sentence
@@ -29,7 +30,7 @@ from narrowgauge.hw.compiler.build import compile_build
 from narrowgauge.hw.compiler.compile import compile_graph
 from narrowgauge.hw.host.build import ENGINE_FILE, IMAGE_FILE, PROGRAM_FILE, STREAM_FILE, EngineBuild
 from narrowgauge.hw.host.folder import read_engine
-from narrowgauge.hw.host.record import FileEntry, checksum
+from narrowgauge.hw.host.record import checksum
 from narrowgauge.hw.host.views import never_held
 from narrowgauge.hw.isa import HEADER
 from narrowgauge.model.level import TorchLevel
@@ -360,7 +361,7 @@ def written(build: SmallBuild, name: str, content: bytes) -> None:
     if name != ENGINE_FILE:
         for other in (PROGRAM_FILE, IMAGE_FILE, STREAM_FILE):
             entry = FileEntry.of((folder / other).read_bytes())
-            record["files"][other] = {"bytes": entry.size, "sha256": entry.sha256}
+            record["files"][other] = entry.to_json()
     if isinstance(record, dict):
         record["checksum"] = checksum({key: part for key, part in record.items() if key != "checksum"})
     (folder / ENGINE_FILE).write_text(json.dumps(record))
