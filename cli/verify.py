@@ -24,7 +24,7 @@ def add_parser(commands: Commands) -> None:
         "--levels",
         type=parse_levels,
         metavar="LIST",
-        help=f"commas between, of {','.join(LEVELS)} (default: what --run, a program and a compiler allow; not rtl)",
+        help=f"comma-separated, of {','.join(LEVELS)} (default: all that --run, a program and g++ allow, except rtl)",
     )
     parser.add_argument(
         "--stalls", action="store_true", help="let the input and output streams of the RTL stall at random"
@@ -32,17 +32,17 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--no-recompile",
         action="store_true",
-        help="do not compile the model again to compare the program's files with what comes out",
+        help="do not compile the model again to compare the result with the program's files",
     )
     add_threads_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verifies; 0 when all levels were compared and are equal in every tensor and every answer, else 1."""
+    """Verifies; returns 0 if all levels were compared and are equal in every tensor and every answer, else 1."""
     levels = args.levels or _present(args)
     if "torch" in levels and args.run_dir is None:
         raise UserError(
-            "the level torch needs the trained run: add --run RUN or leave torch out of --levels."
+            "the level torch needs the training run; add --run RUN, or leave torch out of --levels."
         )
     from rich.console import Console
     from rich.progress import Progress

@@ -1,4 +1,4 @@
-"""How many threads a command may use: one limit for BLAS, PyTorch, onnxruntime and the golden model."""
+"""The number of threads of a command: one limit for BLAS, PyTorch, onnxruntime and the golden model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def thread_count() -> int:
 
 @contextmanager
 def limited_threads(count: int | None) -> Iterator[None]:
-    """Within it, nothing in this process computes with more than `count` threads; None sets no limit.
+    """Limits the threads of all computations of this process within the context; None sets no limit.
 
     Libraries that are loaded already are limited by threadpoolctl where it is installed; those that are loaded later
     (PyTorch) read the limit from the environment; the golden model and onnxruntime ask `thread_count`.
@@ -37,7 +37,7 @@ def limited_threads(count: int | None) -> Iterator[None]:
             try:
                 from threadpoolctl import threadpool_limits
             except ModuleNotFoundError:
-                # Without the extra `sim` there is no golden model either, and numpy alone needs no limit.
+                # The program simulator, which needs numpy alone, has products too small for threads.
                 pass
             else:
                 stack.enter_context(threadpool_limits(count))
@@ -52,14 +52,14 @@ def limited_threads(count: int | None) -> Iterator[None]:
 
 
 def one_blas_thread() -> AbstractContextManager[object]:
-    """Within it, BLAS computes with one thread, if threadpoolctl is installed."""
+    """Limits BLAS to one thread within the context, if threadpoolctl is installed."""
     controller = _controller()
     return nullcontext() if controller is None else controller.limit(limits=1, user_api="blas")
 
 
 @cache
 def _controller() -> Any:
-    """The BLAS libraries that are loaded, numpy's among them; None without threadpoolctl."""
+    """The loaded BLAS libraries, including numpy's; None without threadpoolctl."""
     try:
         from threadpoolctl import ThreadpoolController
     except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""Values of the graph out of the words that an engine writes, by the views of the compiler."""
+"""The values of the graph, extracted from the words that an engine writes, by the views of the compiler."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .views import View
 
 
 class Capture:
-    """Collects the values of one run. It is the engine's `on_write`: `engine.run(.., on_write=capture)`.
+    """Collects the values of one RUN, as its `on_write`: `engine.run(packet, lengths, capture)`.
 
     Args:
         graph: the model.
-        views: where its values are written.
+        views: of the program.
         lengths: tokens of each sentence of the run.
     """
 
@@ -42,11 +42,11 @@ class Capture:
         words: IntArray,
         before_table: IntArray | None,
     ) -> None:
-        """Takes what an instruction wrote, see `hw.host.engine.OnWrite`."""
+        """Collects the words that an instruction wrote; see `hw.host.engine.OnWrite`."""
         views = self._views.get((unit, number))
         if not views:
             return
-        # Of equal addresses the last one counts.
+        # If an address was written twice, the last word counts.
         order = np.argsort(addresses, kind="stable")
         ordered = addresses[order]
         for view in views:
@@ -57,14 +57,14 @@ class Capture:
             wrong = addresses[row] != at
             if view.memory is not memory or source is None or wrong.any():
                 raise UserError(
-                    f"the views are not those of the program: instruction {number} of the {unit.name} unit does not "
-                    f"write all that they say of {view.value[:60]!r}; compile the model again."
+                    f"the views do not fit the program: instruction {number} of the {unit.name} unit does not write "
+                    f"all words that they name for {view.value[:60]!r}; compile the model again."
                 )
             data[index] = source[row, lanes].astype(data.dtype)
             filled[index] = True
 
     def values(self) -> list[dict[str, IntArray]]:
-        """For each sentence the values that are complete, by name, with their dims."""
+        """The complete values of each sentence by name, with their dims."""
         return [
             {name: data for name, (data, filled) in found.items() if filled.all()} for found in self._found
         ]
@@ -81,5 +81,5 @@ class Capture:
 
 @lru_cache(maxsize=4096)
 def _places(view: View, dims: tuple[int, ...]) -> tuple[tuple[IntArray, ...], IntArray, IntArray]:
-    """`View.places`: the same in every sentence of a length."""
+    """`View.places`, which depends on the length of the sentence alone."""
     return view.places(dims)

@@ -31,7 +31,7 @@ TABLE_WORDS = 256
 """Words of one table in TABLE and EXP memory."""
 
 _PIECE_NUMBERS = 1 << 23
-"""Numbers of an operand or of the accumulators that are held at a time."""
+"""The largest number of elements of an operand or of the accumulators in memory at a time."""
 
 Words = tuple[Memory, IntArray]
 """Addresses in a memory."""
@@ -39,7 +39,7 @@ Words = tuple[Memory, IntArray]
 
 @dataclass(frozen=True)
 class Written:
-    """What an instruction wrote: words by address, and what they were before the instruction's table, if it has one."""
+    """The words that an instruction wrote, and their values before its table, if it has one."""
 
     memory: Memory
     addresses: IntArray
@@ -78,7 +78,7 @@ class _Operand:
         return {Indexed.NONE: None, Indexed.LOOP0: 0, Indexed.LOOPK: 3}[self.indexed]
 
     def addresses(self, start: tuple[int, ...], counts: tuple[int, ...]) -> IntArray:
-        """Addresses without the index, one axis a loop, of length 1 where the loop does not change the address."""
+        """Addresses without the index, one axis per loop, of length 1 if the loop does not change the address."""
         found = np.full((1, 1, 1, 1), self.base, np.intp)
         for axis, (first, count, stride) in enumerate(zip(start, counts, self.strides, strict=True)):
             if stride or not count:
@@ -92,7 +92,7 @@ def _axis(axis: int, dims: int) -> tuple[int, ...]:
 
 @dataclass
 class ContractPlan:
-    """A CONTRACT with its loop counts known: whatever does not depend on what is in the memories.
+    """A CONTRACT with known loop counts: everything that does not depend on the contents of memories.
 
     Attributes:
         c: the instruction.
@@ -194,9 +194,9 @@ class ContractPlan:
             yield Memory.STAT, np.array([self.c.stat_slot])
 
     def overtaken(self, memories: Memories, place: Place) -> int | None:
-        """The address of a word that the instruction reads after it has drained another number into it, or None.
+        """The address of a word that the instruction reads after it has drained to it, or None.
 
-        Operands are read ahead of the drain, so such a read may see either number.
+        Operands are read ahead of the drain, so such a read may return either number.
         """
         if not self.tile_by_tile and not self.word_by_word:
             return None
@@ -232,10 +232,10 @@ class ContractPlan:
         Args:
             memories: read and written.
             place: of the instruction's block.
-            resumed: accumulators (N, N) that the CONTRACT before left.
+            resumed: accumulators (N, N) of the previous CONTRACT, if that has `keep`.
 
         Returns:
-            What was written, and the accumulators that are left for the next CONTRACT.
+            The written words, and the accumulators for the next CONTRACT.
         """
         c, lanes = self.c, self.lanes
         addresses, words, before = [], [], []
@@ -268,7 +268,7 @@ class ContractPlan:
         return Written(self.target, _joined(addresses, stored), stored, table), None
 
     def _pieces(self) -> Iterator[tuple[tuple[int, int, int], tuple[int, int, int]]]:
-        """Parts of the loops 0, 1 and 2 in their order, as (start, counts): few tiles at a time."""
+        """Parts of the loops 0, 1 and 2 in order, as (start, counts), small enough for `_PIECE_NUMBERS`."""
         n0, n1, n2, _ = self.counts
         if self._whole:
             if n0 * n1 * n2:
@@ -298,7 +298,7 @@ class ContractPlan:
         return offsets
 
     def _bias(self, start: tuple[int, ...], counts: tuple[int, ...]) -> IntArray:
-        """Addresses of biases, (loop 0, loop 1, word, lane), of length 1 where they are all the same."""
+        """Addresses of biases, (loop 0, loop 1, word, lane), of length 1 if they are all equal."""
         base = self.c.bias_base
         if not self.c.columns:
             return (base + self._offsets(start, counts))[..., None]
@@ -313,14 +313,14 @@ class ContractPlan:
         if place.first + count > memories.half:
             raise FaultError(
                 Error.ADDRESS,
-                f"it reads {place.first + count} of {memories.half} words of a half of INDEX memory",
+                f"index {place.first + count - 1} is out of range, half of INDEX memory has {memories.half} words",
             )
         first = memories.half * place.sentence + place.first
         column = memories.words[Memory.INDEX][first : first + count, op.column]
         return column.astype(np.intp) * op.index_stride
 
     def _top(self, op: _Operand, index: IntArray | None) -> int:
-        """The operand's highest address, or -1 where nothing is read."""
+        """The operand's highest address, or -1 if nothing is read."""
         if not self.reads_any:
             return -1
         top = op.base
@@ -338,7 +338,7 @@ class ContractPlan:
         return low <= self.c.c_base + self.top and self.c.c_base <= top
 
     def _distinct(self) -> bool:
-        """Whether it is sure that no word is drained twice."""
+        """Whether no word is drained twice; False if that is not known."""
         if not self._whole:
             return False
         offsets = self._offsets((0, 0, 0), self.counts[:3])
@@ -435,7 +435,7 @@ def _gather(kind: Stat, words: IntArray) -> Statistic:
 
 
 def _read_late(read: IntArray, read_order: IntArray, written: IntArray, write_order: IntArray) -> int | None:
-    """An address that is read at a later time than it is written, or None."""
+    """An address that is read after it is written, or None."""
     size = int(max(read.max(), written.max())) + 1
     last = np.full(size, -1)
     np.maximum.at(last, read, read_order)

@@ -1,8 +1,8 @@
-"""Strict mode: words that are read and were never written, and two instructions on one word without a token.
+"""Strict mode: reads of words that were never written, and accesses of two units to one word without a token.
 
-An engine notices neither. Each instruction gets a vector clock: how many instructions of each unit it knows to have
-retired before it starts, through its waits, the waits of those, and so on. An access to a word is sound if the
-instruction knows of the last one that wrote it and, before it writes, of all that read it.
+Hardware detects neither. Each instruction gets a vector clock: the number of instructions of each unit that have
+retired before it starts, as its waits, their waits, and so on guarantee. An access to a word is sound if the clock
+covers the last instruction that wrote it and, for a write, all that read it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from .contract import Words
 _Clock = tuple[int, int, int]
 
 _PERSISTENT = (Memory.WEIGHT, Memory.BIAS, Memory.NORM, Memory.TABLE, Memory.EXP)
-"""What INIT loads, for all runs; the words of the other memories mean nothing in the next run."""
+"""The memories that INIT loads, for all runs. The words of the others are not valid in the next run."""
 
 
 class HazardError(ProgramError):
-    """A program whose numbers depend on how fast the units are, or on what memories held before.
+    """The result of a program depends on the speed of the units, or on earlier contents of memories.
 
     The engine has no code for it: `error` is NONE.
 
     Attributes:
-        other: the instruction that the named one must wait for; None where it reads a word never written.
+        other: the instruction that the named one must wait for; None if it reads a word that was never written.
         memory, address: the word.
     """
 
@@ -54,7 +54,7 @@ class HazardError(ProgramError):
 
 
 class Hazards:
-    """Who wrote and who read each word in this run, and what each instruction knows of the others."""
+    """The last writer and the readers of each word in this run, and the clock of each instruction."""
 
     def __init__(self, parameters: Parameters) -> None:
         depths: dict[Memory, int] = {memory: parameters.depth(memory) for memory in Memory}
@@ -84,10 +84,10 @@ class Hazards:
     def execute(
         self, unit: Unit, number: int, waits: Sequence[int], reads: Iterable[Words], writes: Iterable[Words]
     ) -> None:
-        """Checks an instruction that is about to be executed, and notes what it touches.
+        """Checks an instruction before it is executed, and records its accesses.
 
         Raises:
-            HazardError: it may not see what it should, or overwrite what another still reads.
+            HazardError: it may read a word too early, or overwrite one that another instruction still reads.
         """
         clock = self._started[unit]
         for other, count in zip(Unit, waits, strict=True):
@@ -111,7 +111,7 @@ class Hazards:
         self._retire(unit, number, clock)
 
     def skip(self, unit: Unit, number: int) -> None:
-        """A skipped instruction retires: who waits for it knows the earlier ones of its unit."""
+        """A skipped instruction retires; its clock covers the earlier instructions of its unit."""
         self._retire(unit, number, (0, 0, 0))
 
     def _retire(self, unit: Unit, number: int, clock: _Clock) -> None:
@@ -125,7 +125,7 @@ class Hazards:
         unwritten = ~self._written[memory][addresses]
         if unwritten.any():
             raise HazardError(
-                unit, number, memory, int(addresses[unwritten][0]), "reads what nothing has written"
+                unit, number, memory, int(addresses[unwritten][0]), "reads a word that was never written"
             )
         self._check_writer(unit, number, memory, addresses, known, "reads")
 
@@ -173,7 +173,10 @@ class Hazards:
         other: Unit,
         other_number: int,
     ) -> None:
-        text = f"{verb} what instruction {other_number} of the {other.name} unit {other_verb}, without waiting for it"
+        text = (
+            f"{verb} a word that instruction {other_number} of the {other.name} unit {other_verb}, "
+            "without a wait for it"
+        )
         raise HazardError(unit, number, memory, address, text, (other, int(other_number)))
 
 

@@ -1,4 +1,4 @@
-"""The engine's on-chip memories as numpy arrays, a word a row, and the words of the streams."""
+"""The engine's on-chip memories as numpy arrays, one row per word, and the input stream."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LANE_TYPES = {
 
 
 class FaultError(Exception):
-    """What is wrong with an instruction that can't be executed; the engine knows which one it is."""
+    """An instruction can't be executed. The caller adds its unit and number."""
 
     def __init__(self, error: Error, text: str) -> None:
         super().__init__(text)
@@ -34,14 +34,14 @@ class FaultError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """What an instruction knows of its sentence and token block.
+    """The sentence and the token block of an instruction.
 
     Attributes:
         sentence: its number in the run.
-        first: the block's first token.
-        length: tokens of the sentence.
-        tokens: those of the block.
-        blocks: token blocks of the sentence.
+        first: the first token of the block.
+        length: the number of tokens of the sentence.
+        tokens: the number of tokens of the block.
+        blocks: the number of token blocks of the sentence.
     """
 
     sentence: int
@@ -53,7 +53,7 @@ class Place:
 
 @dataclass
 class Statistic:
-    """A word of STAT: what one CONTRACT gathered, a number a lane in `sums`, `squares` and `largest`."""
+    """A word of STAT, as one CONTRACT accumulates it; `sums`, `squares` and `largest` have one number per lane."""
 
     kind: Stat
     count: int
@@ -63,11 +63,11 @@ class Statistic:
 
 
 class Memories:
-    """All memories but PROGRAM.
+    """All memories except PROGRAM.
 
     Attributes:
         parameters: the engine's.
-        words: arrays by memory: (depth, N) where a word has lanes, (depth, columns) in INDEX, otherwise (depth,).
+        words: arrays by memory: (depth, N) if a word has lanes, (depth, columns) for INDEX, otherwise (depth,).
         beta: of NORM, whose `words` are gamma.
         stats: the words of STAT.
     """
@@ -92,21 +92,23 @@ class Memories:
 
     @property
     def half(self) -> int:
-        """INDEX words of a sentence."""
+        """The number of INDEX words of a sentence."""
         return self.parameters.index_depth // SENTENCES
 
     def check(self, memory: Memory, top: int) -> None:
-        """Checks the highest address of an access; -1 where there is none.
+        """Checks the highest address of an access; -1 if there is none.
 
         Raises:
-            FaultError: it lies outside the memory.
+            FaultError: it is out of range.
         """
         depth = self.parameters.depth(memory)
         if top >= depth:
-            raise FaultError(Error.ADDRESS, f"it addresses word {top} of {depth} of {memory.name} memory")
+            raise FaultError(
+                Error.ADDRESS, f"address {top} is out of range, {memory.name} memory has {depth} words"
+            )
 
     def load(self, memory: Memory, base: int, data: IntArray) -> None:
-        """Writes words as they come on the input stream.
+        """Writes words in the layout of the input stream.
 
         Args:
             memory: a target of LOAD.
@@ -135,7 +137,7 @@ class Packet:
     """The input stream of one command: 64-bit beats.
 
     Args:
-        data: bytes; what the last beat lacks is zeros.
+        data: bytes; the last beat is zero-padded.
         last: whether the last beat carries TLAST.
     """
 
@@ -146,10 +148,10 @@ class Packet:
         self._at = 0
 
     def take(self, size: int) -> IntArray:
-        """The next bytes, whole beats.
+        """The next `size` bytes, a multiple of a beat.
 
         Raises:
-            FaultError: TLAST has come, or comes before the last of these beats, or there are no more beats.
+            FaultError: the packet ends before the last of these beats.
         """
         end = self._at + size
         if self.ended or end > len(self.data):
@@ -161,6 +163,6 @@ class Packet:
 
 
 def wrap(a: IntArray, bits: int) -> IntArray:
-    """The low bits, as a two's complement number."""
+    """The low `bits` bits as a two's complement number."""
     half = 1 << (bits - 1)
     return ((np.asarray(a, np.int64) + half) & ((1 << bits) - 1)) - half

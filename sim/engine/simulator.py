@@ -29,7 +29,7 @@ _MOST_PLANS = 4096
 
 
 class TooLongError(UserError):
-    """A command takes more steps than the simulator was allowed."""
+    """A command exceeds the limit `most_steps` of the simulator."""
 
 
 class _List:
@@ -45,37 +45,37 @@ class _List:
         return len(self._decoded)
 
     def read(self, number: int) -> Instruction:
-        """An instruction.
+        """The instruction with this number.
 
         Raises:
             FaultError: FIELD.
         """
-        found = self._decoded[number]
-        if found is None:
+        instruction = self._decoded[number]
+        if instruction is None:
             start = number * _INSTRUCTION_BYTES
             try:
-                found = isa.decode(self._data[start : start + _INSTRUCTION_BYTES])
+                instruction = isa.decode(self._data[start : start + _INSTRUCTION_BYTES])
             except isa.FieldError as error:
-                raise FaultError(Error.FIELD, f"it can't be decoded ({error})") from None
-            opcode = isa.OPCODES[type(found)]
-            if isa.UNITS[opcode] is not self.unit or (self._only and not isinstance(found, self._only)):
-                raise FaultError(Error.FIELD, f"{opcode.name} can't stand in this list")
-            self._decoded[number] = found
-        return found
+                raise FaultError(Error.FIELD, f"the instruction is invalid ({error})") from None
+            opcode = isa.OPCODES[type(instruction)]
+            if isa.UNITS[opcode] is not self.unit or (self._only and not isinstance(instruction, self._only)):
+                raise FaultError(Error.FIELD, f"the opcode {opcode.name} is not supported in this list")
+            self._decoded[number] = instruction
+        return instruction
 
 
 @dataclass
 class _Command:
-    """INIT or RUN at work.
+    """An INIT or a RUN in progress.
 
     Attributes:
         stream: the packet.
         lengths: tokens of each sentence of a RUN; None in INIT, where nothing is skipped and a length is 0.
         on_write: see `OnWrite`.
-        retired: instructions by unit.
-        accumulators: (N, N), what a CONTRACT with `keep` left.
-        results: what the STOREs sent.
-        steps: pairs of words multiplied and words drained so far.
+        retired: the number of retired instructions by unit.
+        accumulators: (N, N), of the last CONTRACT, if that has `keep`.
+        results: the bytes that each STORE sent.
+        steps: the number of pairs of words multiplied plus words drained.
     """
 
     stream: Packet
@@ -87,7 +87,7 @@ class _Command:
     steps: int = 0
 
     def place(self, instruction: Instruction, lanes: int) -> Place | None:
-        """What an instruction knows of its block, or None if it is skipped."""
+        """The sentence and the token block of an instruction, or None if it is skipped."""
         if self.lengths is None:
             return Place(instruction.sentence, 0, 0, 0, 0)
         first = lanes * instruction.block
@@ -152,7 +152,7 @@ class ProgramSimulator(Closing):
                 raise self._stop(error) from None
         if complete:
             raise self._stop(
-                ProgramError(Error.OVERRUN, "the packet goes on after the program; send the program alone.")
+                ProgramError(Error.OVERRUN, "the packet is longer than the program; send the program alone.")
             )
         lists = []
         at = _HEADER_BYTES
@@ -175,7 +175,7 @@ class ProgramSimulator(Closing):
         if zlib.crc32(stream.data) != self._header["image_crc"]:
             raise self._stop(
                 ProgramError(
-                    Error.IMAGE_CRC, "the image is damaged (CRC), or of another program; export it again."
+                    Error.IMAGE_CRC, "the CRC-32 of the image is not the program's; compile the model again."
                 )
             )
         self._has_image = True
@@ -195,8 +195,8 @@ class ProgramSimulator(Closing):
             raise self._stop(
                 ProgramError(
                     Error.LENGTH,
-                    f"the program takes 1 to {self._header['sentences']} sentences of 1 to {most} tokens, "
-                    f"not {list(lengths)}; shorten them.",
+                    f"expected 1 to {self._header['sentences']} sentences of 1 to {most} tokens, "
+                    f"got sentences of {list(lengths)} tokens.",
                 )
             )
         command = _Command(Packet(packet, last), tuple(lengths), on_write)
@@ -206,9 +206,9 @@ class ProgramSimulator(Closing):
         return b"".join(command.results)
 
     def _start(self, ready: bool) -> None:
-        """A command is written: the error state takes none, and its registers keep the error that led to it."""
+        """Starts a command. In the error state, it is refused, and `error` and `where` stay as they are."""
         self._check_open()
-        text = "the engine can't take this command now: clear, PROGRAM, INIT, RUN is the order."
+        text = "commands must come in the order PROGRAM, INIT, RUN, after clear if there was an error."
         if self._stopped:
             raise ProgramError(Error.COMMAND, text)
         if not ready:
@@ -222,7 +222,7 @@ class ProgramSimulator(Closing):
         return error
 
     def _execute(self, lists: Sequence[_List], command: _Command) -> None:
-        """Lets the units take turns until all lists are done."""
+        """Executes the lists, one instruction of each unit in turn."""
         retired = command.retired
         if self._hazards:
             self._hazards.begin()
@@ -240,15 +240,15 @@ class ProgramSimulator(Closing):
                     raise self._stop(hazard) from None
             if sum(retired) == before:
                 stuck = next(one for one in lists if retired[one.unit] < len(one))
-                text = "it waits for instructions that can't retire before it"
+                text = "deadlock: it waits for instructions that can't retire before it"
                 raise self._stop(_named(Error.DEADLOCK, text, stuck.unit, retired[stuck.unit]))
         if not command.stream.ended:
             raise self._stop(
-                ProgramError(Error.OVERRUN, "the packet goes on after what the program loads; send less.")
+                ProgramError(Error.OVERRUN, "the packet is longer than what the program loads; send less.")
             )
 
     def _turn(self, one: _List, number: int, command: _Command) -> bool:
-        """One unit's turn: whether its next instruction has retired."""
+        """Executes the next instruction of a unit if its waits are met, and returns whether it has retired."""
         instruction = one.read(number)
         place = command.place(instruction, self.parameters.lanes)
         if place is None:
@@ -279,13 +279,15 @@ class ProgramSimulator(Closing):
         command.steps += plan.steps
         if self.most_steps is not None and command.steps > self.most_steps:
             self._stopped = True
-            raise TooLongError(f"the program takes more than {self.most_steps} steps; allow more, or clear.")
+            raise TooLongError(
+                f"the program needs more than {self.most_steps} steps; raise the limit, or clear the engine."
+            )
         if self._hazards:
             reads = plan.reads(self._memories, place)
             self._hazards.execute(Unit.ARRAY, number, isa.waits(c), reads, plan.writes())
             late = plan.overtaken(self._memories, place)
             if late is not None:
-                text, itself = "reads what it drains itself", (Unit.ARRAY, number)
+                text, itself = "reads a word that it drains itself", (Unit.ARRAY, number)
                 raise HazardError(Unit.ARRAY, number, plan.target, late, text, itself)
         written, command.accumulators = plan.execute(self._memories, place, command.accumulators)
         return written
@@ -311,5 +313,5 @@ class ProgramSimulator(Closing):
 
 def _named(error: Error, text: str, unit: Unit, number: int) -> ProgramError:
     return ProgramError(
-        error, f"instruction {number} of the {unit.name} unit: {text}; export the model again.", unit, number
+        error, f"instruction {number} of the {unit.name} unit: {text}; compile the model again.", unit, number
     )

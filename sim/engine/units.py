@@ -118,7 +118,7 @@ class LayerNormStep:
         s = integer_sqrt((v << (2 * left)) >> (2 * right))
         r = np.where(v == 0, 0, ((1 << 31) - 1) // np.maximum(s, 1))
         x = words[Memory.WIDE][i.source : i.source + i.count].astype(np.int64)
-        # The difference fits its 27 bits whatever the words are: |D*x| and |S1| are at most 2^25.
+        # The difference fits its 27 bits for all words: |D*x| and |S1| are at most 2^25.
         half = (1 << right) >> 1
         centered = wrap((((i.size * x - s1) << left) + half) >> right, 22)
         n = np.clip((centered * r + (1 << 18)) >> 19, -(1 << 17), (1 << 17) - 1)
@@ -157,7 +157,7 @@ class LoadStep:
         if i.memory is Memory.INDEX and i.base + self.count > self.memories.half:
             raise FaultError(
                 Error.ADDRESS,
-                f"it loads {i.base + self.count} words into {self.memories.half} of a half of INDEX memory",
+                f"index {i.base + self.count - 1} is out of range, half of INDEX memory has {self.memories.half} words",
             )
         self.memories.check(i.memory, self.base + self.count - 1)
 
@@ -170,7 +170,7 @@ class LoadStep:
         yield self.instruction.memory, _span(self.base, self.count)
 
     def execute(self) -> None:
-        """Takes the words from the packet.
+        """Loads the words from the packet.
 
         Raises:
             FaultError: TRUNCATED.
@@ -215,5 +215,5 @@ def _check_statistic(statistic: Statistic, kind: Stat, count: int) -> None:
     if statistic.kind is not kind or statistic.count != count:
         raise FaultError(
             Error.STAT,
-            f"it needs a statistic {kind.name} of {count} words, not {statistic.kind.name} of {statistic.count}",
+            f"expected a statistic {kind.name} of {count} words, got {statistic.kind.name} of {statistic.count}",
         )

@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 Names = Callable[[int, Mapping[str, IntArray]], tuple[str, ...]]
-"""What `narrowgauge run` would print for a sentence, given its number and its logits by task: label, then tags."""
+"""The label and the tags that `narrowgauge run` prints for a sentence, given its number and its logits by task."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Difference:
     """One integer, one shape or one name that differs.
 
     Attributes:
-        value: name of the tensor; "output TASK" for decoded logits, "answer" for the names that they mean.
-        sentence: its place among the sentences, from 0; None for a product of constants, which has none.
-        index: where in the tensor; empty where the shapes differ.
-        got: the integer found, or the shape, or the name.
-        expected: the integer of the first level, or the shape that the graph states, or the name.
+        value: name of the tensor; "output TASK" for decoded logits, "answer" for label and tags.
+        sentence: its number, from 0; None for a product of constants, which belongs to no sentence.
+        index: in the tensor; empty if the shapes differ.
+        got: the integer, the shape or the name of the level under test.
+        expected: the integer or the name of the reference, or the shape that the graph states.
     """
 
     value: str
@@ -49,19 +49,19 @@ class Difference:
 
 @dataclass(frozen=True)
 class LevelResult:
-    """What came out for one level.
+    """The result of one level.
 
     Attributes:
         level: its name.
-        reference: whether it is what the others were compared with.
-        required: tensors that must be compared: one a value and sentence, and one a product of constants, of all
-            that the graph has, less what no engine holds where the level is one of the engine.
-        tensors: how many were compared.
-        answers: sentences whose decoded logits, all of them, were compared.
-        sentences: how many were run.
+        reference: whether the others were compared with it.
+        required: the number of tensors that must be compared: one per value and sentence, and one per product of
+            constants. At a level that runs on an engine, the values that no engine holds are excluded.
+        tensors: the number of tensors that were compared.
+        answers: the number of sentences of which all decoded logits were compared.
+        sentences: the number of sentences that were run.
         first_difference: the first in the order of computation, in the first sentence that has it; or None.
-        missing: what the level did not give, in the order of computation, outputs last.
-        seconds: that its `execute` and `merged` took.
+        missing: the values that the level does not give, in the order of computation, outputs last.
+        seconds: the time of its `execute` and `merged`.
     """
 
     level: str
@@ -76,7 +76,7 @@ class LevelResult:
 
     @property
     def compared(self) -> bool:
-        """Whether everything that must be compared was: at least one tensor and one answer."""
+        """Whether all required tensors and all answers were compared, at least one of each."""
         return not self.missing and self.tensors == self.required > 0 and self.answers == self.sentences > 0
 
     @property
@@ -92,7 +92,7 @@ class LevelResult:
         if self.missing:
             return f"NOT COMPARED: {len(self.missing)} values missing, first {self.missing[0]}"
         if not self.compared:
-            return f"NOT COMPARED: {self.tensors:,} of {self.required:,} tensors were"
+            return f"NOT COMPARED: {self.tensors:,} of {self.required:,} tensors compared"
         return "reference" if self.reference else "equal"
 
 
@@ -107,18 +107,18 @@ def verify_levels(
 ) -> list[LevelResult]:
     """Runs all levels on all sentences and compares every tensor and every answer with the first level's.
 
-    What must be compared follows from the graph. A level that lacks some of it is not equal, and neither is one that is
-    compared with a reference that lacks it.
+    What must be compared follows from the graph. A level that does not give all of it is not equal, and neither is one
+    whose reference does not.
 
     Args:
         graph: the model.
-        levels: at least one; the first is the reference. Its own tensors are compared with the graph: all there, and
-            of the right shape.
+        levels: at least one; the first is the reference. Its own tensors must be complete and have the shapes that the
+            graph states.
         sentences: inputs.
-        names: compares the names of the answers too.
-        chunk: how many sentences are held at a time, with all their tensors at two levels.
-        progress: called with the number of sentences that a level has just done; in all, the number of levels
-            times that of sentences.
+        names: also compares label and tags.
+        chunk: the number of sentences in memory at a time, with all their tensors at two levels.
+        progress: called with the number of sentences that a level has just run; the sum is the number of levels times
+            that of sentences.
     """
     tallies = [_Tally(level, graph, names) for level in levels]
     reference, others = tallies[0], tallies[1:]
@@ -137,7 +137,7 @@ def verify_levels(
 
 
 def print_table(results: Sequence[LevelResult], console: Console | None = None) -> None:
-    """Prints one row a level: its name, what was compared, the result, and seconds."""
+    """Prints one row per level: its name, the numbers of tensors and answers compared, the result, and seconds."""
     right = [Column(name, justify="right") for name in ("tensors", "answers", "seconds")]
     table = Table("level", *right[:2], "result", right[2])
     for result in results:
@@ -152,7 +152,7 @@ def print_table(results: Sequence[LevelResult], console: Console | None = None) 
 
 
 class _Tally:
-    """What is known of one level so far. The reference is compared with nothing but the graph's dims."""
+    """The comparison of one level so far. The reference is compared with the graph's dims alone."""
 
     def __init__(self, level: Level, graph: Graph, names: Names | None) -> None:
         self._level = level
@@ -172,7 +172,7 @@ class _Tally:
         self._seconds = 0.0
 
     def merged(self, expected: Mapping[str, IntArray] | None) -> Mapping[str, IntArray]:
-        """Computes the products of constants and compares them with those of the reference."""
+        """Computes the products of constants and compares them with the reference."""
         found = self._timed(self._level.merged)
         for name in self._constants:
             if name not in found or (expected is not None and name not in expected):
@@ -183,7 +183,7 @@ class _Tally:
         return found
 
     def run(self, sentences: Sequence[Sentence], start: int, expected: Results | None) -> Results:
-        """Runs sentences, the first of which has the number `start`, and compares them with the reference."""
+        """Runs sentences, numbered from `start`, and compares their values and outputs with the reference."""
         found = self._timed(lambda: self._level.execute(sentences))
         self._required += len(self._activations) * len(sentences)
         for name in self._activations:
@@ -206,7 +206,7 @@ class _Tally:
         return found
 
     def result(self, reference: bool, sentences: int) -> LevelResult:
-        """All of it."""
+        """The result for all sentences."""
         missing = tuple(sorted(self._missing, key=self._order.__getitem__))
         return LevelResult(
             self._level.name,
@@ -227,7 +227,7 @@ class _Tally:
         return result
 
     def _answer(self, sentence: int, k: int, length: int, found: Results, expected: Results | None) -> None:
-        """Compares the decoded logits of a sentence, the `k`-th of its chunk, and the names that they mean."""
+        """Compares the decoded logits, the label and the tags of a sentence, the `k`-th of its chunk."""
         compared = True
         for task, value in self._graph.outputs.items():
             wanted = None if expected is None else expected.outputs[task][k]
@@ -253,15 +253,17 @@ class _Tally:
         found: IntArray,
         expected: IntArray | None,
     ) -> bool:
-        """Compares a tensor with the dims of `value` and with that of the reference; whether that could be done."""
+        """Compares a tensor with the dims of `value` and with the reference; returns whether that was possible."""
         if found.dtype.kind not in "iu":
-            raise TypeError(f"the level {self._level.name!r} gave {name!r} as {found.dtype}, not as integers")
+            raise TypeError(
+                f"the level {self._level.name!r} must give integers, got {found.dtype} for {name!r}"
+            )
         shape = tuple(length if d == QUERIES else int(d) for d in self._graph.values[value].dims)
         if found.shape != shape:
             self._note(Difference(name, sentence, (), found.shape, shape))
             return False
         if expected is not None and expected.shape != shape:
-            # The reference's own row reports the shape; here there is nothing to compare with.
+            # The row of the reference reports the wrong shape.
             self._missing.add(name)
             return False
         if expected is not None and not np.array_equal(found, expected):
@@ -270,7 +272,7 @@ class _Tally:
         return True
 
     def _note(self, difference: Difference) -> None:
-        """Keeps the difference that comes first: by value in the order of computation, then by sentence."""
+        """Keeps the first difference: by value in the order of computation, then by sentence."""
 
         def place(d: Difference) -> tuple[int, int]:
             return self._order[d.value], d.sentence or 0

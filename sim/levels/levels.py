@@ -44,10 +44,11 @@ def make_predictor(name: str, build: Path, graph: Graph, *, stalls: bool = False
 def make_level(
     name: str, build: Path, graph: Graph, *, run: Path | None = None, stalls: bool = False
 ) -> Level:
-    """One of the levels `LEVELS`; see `make_predictor`.
+    """A level by its name.
 
     Args:
-        name, build, graph, stalls: as there.
+        name: one of `LEVELS`.
+        build, graph, stalls: see `make_predictor`.
         run: the training run that the build was frozen from: for the level torch.
 
     Raises:
@@ -63,14 +64,18 @@ def make_level(
 
     loaded = load_run(run, "quantized")
     if loaded.tokenizer.to_json() != dict(graph.metadata.tokenizer):
-        raise UserError(f"{run} has another vocabulary than {build}; give the run that it was exported from.")
+        raise UserError(
+            f"the vocabulary of {run} is not that of {build}; give the run that it was exported from."
+        )
     if loaded.labels.to_json() != dict(graph.metadata.labels):
-        raise UserError(f"{run} has other labels than {build}; give the run that it was exported from.")
+        raise UserError(
+            f"the labels of {run} are not those of {build}; give the run that it was exported from."
+        )
     if _structure(freeze(loaded.model)) != _structure(graph):
-        raise UserError(f"{run} is another model than {build}; give the run that it was exported from.")
+        raise UserError(f"the model of {run} is not that of {build}; give the run that it was exported from.")
     return TorchLevel(loaded.model, graph)
 
 
 def _structure(graph: Graph) -> tuple[Any, ...]:
-    """Layers and sizes of a model: what must agree before integers can be compared."""
+    """Layers and sizes of a model, which must agree before integers can be compared."""
     return graph.nodes, {name: value.dims for name, value in graph.values.items()}

@@ -1,4 +1,4 @@
-"""The ONNX level: `model.onnx` executed by onnxruntime, with no arithmetic of ours.
+"""The ONNX level: `model.onnx` executed by onnxruntime, without any arithmetic of this package.
 
 onnxruntime is given what this version writes for the graph (`model_bytes`) and not the file: the reader accepts a file
 only if the two are the same model, and a library in C++ need not be trusted with what came from outside.
@@ -22,7 +22,7 @@ from ...graph.onnx_write import value_infos
 from ..threads import thread_count
 
 GROUP_TOKENS = 1024
-"""Most tokens, padding included, of the sentences that are executed together."""
+"""The largest number of tokens, including padding, of the sentences that are executed together."""
 
 _ERRORS_ONLY = 3
 
@@ -48,7 +48,7 @@ class OnnxLevel:
         self._sessions: dict[bool, onnxruntime.InferenceSession] = {}
 
     def execute(self, sentences: Sequence[Sentence]) -> Results:
-        """Every activation, by the file with every value among its outputs; and the outputs, by the file as it is."""
+        """Every activation, from the model with every value as an output, and the outputs, from the model as it is."""
         return Results(self.run(sentences), self.predict(sentences))
 
     def run(self, sentences: Sequence[Sentence]) -> Mapping[str, Sequence[IntArray]]:
@@ -65,7 +65,7 @@ class OnnxLevel:
         return dict(zip(names, results, strict=True))
 
     def predict(self, sentences: Sequence[Sentence]) -> dict[str, list[IntArray]]:
-        """The logits by task, one array a sentence; the file runs as it is, with no further outputs."""
+        """The logits by task, one array per sentence, from the model as it is, without further outputs."""
         names = tuple(dict.fromkeys(self._graph.outputs.values()))
         results = self._execute(names, sentences, every_value=False)
         return {task: results[name] for task, name in self._graph.outputs.items()}
@@ -122,7 +122,7 @@ class OnnxLevel:
         return self._sessions[every_value]
 
     def _with_every_value(self) -> bytes:
-        """The model with every value that it computes among its outputs."""
+        """The model with every value as an output."""
         model = onnx.load_from_string(self._content)
         present = {output.name for output in model.graph.output}
         infos = value_infos(self._graph)
@@ -133,10 +133,10 @@ class OnnxLevel:
 
 
 def _groups(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Indices of sentences to run together: of similar length, at most `GROUP_TOKENS` with padding."""
+    """Indices of sentences to run together: of similar length, at most `GROUP_TOKENS` tokens with padding."""
     group: list[int] = []
     for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        # Ascending: this sentence is what the whole group would be padded to.
+        # Lengths ascend: the group would be padded to this sentence.
         if group and (lengths[i] * (len(group) + 1) > GROUP_TOKENS or lengths[i] > 1.5 * lengths[group[0]]):
             yield group
             group = []

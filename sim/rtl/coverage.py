@@ -1,8 +1,8 @@
-"""Coverage of the RTL: what Verilator counted while tests ran, merged over all runs and summed up by module.
+"""Coverage of the RTL: the counts of Verilator during the tests, merged over all runs and summarized by module.
 
-`make coverage` sets `NARROWGAUGE_RTL_COVERAGE`, a folder into which every simulation then writes its counts, runs the
+`make coverage` sets `NARROWGAUGE_RTL_COVERAGE`, the folder to which every simulation writes its counts, runs the
 tests of the RTL, and prints the report: `python -m narrowgauge.sim.rtl.coverage FOLDER`. A line that no test can reach
-has its reason next to it, in a comment that begins with `uncovered:`.
+has the reason next to it, in a comment that begins with `uncovered:`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VARIABLE = "NARROWGAUGE_RTL_COVERAGE"
 """Environment variable: the folder for counts."""
 
 KINDS = ("line", "branch", "toggle")
-"""What is counted: executed blocks, taken branches, and edges of each bit of each signal."""
+"""Kinds of counts: executed blocks, taken branches, and edges of each bit of each signal."""
 
 _MARK = "uncovered:"
 _FIELDS = re.compile("\x01([^\x02]+)\x02([^\x01']*)")
@@ -30,13 +30,13 @@ _FIELDS = re.compile("\x01([^\x02]+)\x02([^\x01']*)")
 
 @dataclass(frozen=True, order=True)
 class Point:
-    """One thing that is counted, wherever its module is instantiated.
+    """A coverage point, of all instances of its module.
 
     Attributes:
-        module: name of the module, which is that of its file.
+        module: its name, which is the name of its file.
         kind: one of `KINDS`.
         line: of the source, from 1.
-        what: branch or bit.
+        what: the branch or the bit.
     """
 
     module: str
@@ -47,12 +47,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Gap:
-    """A line with a block or a branch that nothing reached.
+    """A line with a block or a branch that was not reached.
 
     Attributes:
-        point: what was not reached.
+        point: that was not reached.
         text: the line.
-        reason: from its comment, "" where it has none.
+        reason: from its comment; "" if there is none.
     """
 
     point: Point
@@ -61,13 +61,13 @@ class Gap:
 
 
 def folder() -> Path | None:
-    """Where simulations are to write their counts, if anywhere."""
+    """The folder for counts; None if the variable is not set."""
     name = os.environ.get(VARIABLE)
     return Path(name) if name else None
 
 
 def new_file(counts: Path) -> Path:
-    """A file for the counts of one more simulation."""
+    """A new file for the counts of a simulation."""
     counts.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(suffix=".dat", dir=counts)
     os.close(handle)
@@ -92,7 +92,7 @@ def read_counts(files: Iterable[Path]) -> Counter[Point]:
 
 
 def gaps(counts: Counter[Point], sources: Path) -> list[Gap]:
-    """Lines and branches that were never reached, with the text of the sources."""
+    """The lines and branches that were not reached, with the text of the sources."""
     found = []
     for point in sorted(point for point, count in counts.items() if not count and point.kind != "toggle"):
         path = sources / f"{point.module}.sv"
@@ -104,8 +104,8 @@ def gaps(counts: Counter[Point], sources: Path) -> list[Gap]:
     return found
 
 
-def still(counts: Counter[Point]) -> dict[tuple[str, str], list[str]]:
-    """By module and signal, the bits that never went one of their two ways; "" for a signal of one bit."""
+def untoggled(counts: Counter[Point]) -> dict[tuple[str, str], list[str]]:
+    """By module and signal, the bits without a rising or without a falling edge; "" for a signal of one bit."""
     found: dict[tuple[str, str], list[str]] = {}
     for point in sorted(point for point, count in counts.items() if not count and point.kind == "toggle"):
         name, _, bit = point.what.rpartition(":")[0].partition("[")
@@ -116,7 +116,7 @@ def still(counts: Counter[Point]) -> dict[tuple[str, str], list[str]]:
 
 
 def main() -> None:
-    """Prints shares by module, and what was never reached."""
+    """Prints the coverage by module, and the points that were not reached."""
     from rich.console import Console
     from rich.table import Table
 
@@ -124,11 +124,13 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="with the counts of the runs, *.dat")
-    parser.add_argument("--toggles", action="store_true", help="also list the signals whose bits stand still")
+    parser.add_argument(
+        "--toggles", action="store_true", help="also list the signals with bits that do not toggle"
+    )
     args = parser.parse_args()
     files = sorted(args.folder.glob("*.dat"))
     if not files:
-        raise UserError("there are no counts in the folder; run `make coverage`.")
+        raise UserError("the folder has no counts; run `make coverage`.")
     counts = read_counts(files)
     modules = {path.stem for path in RTL.glob("*.sv")}
     total: Counter[tuple[str, str]] = Counter()
@@ -155,9 +157,9 @@ def main() -> None:
             f"{where}: {gap.reason or 'NO REASON GIVEN: ' + gap.text}", highlight=False, markup=False
         )
     if args.toggles:
-        for (module, name), bits in still(counts).items():
+        for (module, name), bits in untoggled(counts).items():
             if module in modules:
-                console.print(f"{module}.{name}: {', '.join(bits) or 'whole'}", highlight=False, markup=False)
+                console.print(f"{module}.{name}: {', '.join(bits) or 'all'}", highlight=False, markup=False)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Names for waveforms: what GTKWave shows beside the numbers of the instructions."""
+"""Names for waveforms, which GTKWave shows next to the numbers of instructions."""
 
 from __future__ import annotations
 

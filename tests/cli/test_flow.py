@@ -452,7 +452,7 @@ def test_a_run_of_another_vocabulary_is_not_compared(flow: Path, capsys: pytest.
     assert main([*arguments, "--epochs", "1", "--qat-epochs", "1", "--tokenizer", "wordpiece"]) == 0
     refused(
         ["verify", str(flow / "build"), "--run", str(run), "--data", str(flow / "data")],
-        "another vocabulary",
+        "the vocabulary of",
         capsys,
     )
 
@@ -495,7 +495,7 @@ def test_a_run_of_other_labels_is_not_compared(flow: Path, capsys: pytest.Captur
     (run / "labels.json").write_text(json.dumps(labels))
     refused(
         ["verify", str(flow / "build"), "--run", str(run), "--data", str(flow / "data")],
-        "other labels",
+        "the labels of",
         capsys,
     )
 
