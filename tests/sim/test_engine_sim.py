@@ -687,12 +687,12 @@ def test_words_of_another_run_or_program_are_not_written() -> None:
     both = replace(one, stream=(INDICES, replace(INDICES, sentence=1)))
     engine = ready(both, strict=True)
     engine.run(packet(IDS) * 2, [5, 5])
-    with pytest.raises(HazardError, match="nothing has written: word 0 of ACT"):
+    with pytest.raises(HazardError, match="never written: word 0 of ACT"):
         engine.run(packet(IDS), [5])
     engine.clear()
     engine.load_program(to_bytes(replace(both, init=(Load(memory=Memory.WEIGHT, base=1, count=ROWS),))))
     engine.init(IMAGE.tobytes())
-    with pytest.raises(HazardError, match="nothing has written: word 0 of WEIGHT"):
+    with pytest.raises(HazardError, match="never written: word 0 of WEIGHT"):
         engine.run(packet(IDS) * 2, [5, 5])
 
 
@@ -757,7 +757,7 @@ def test_a_capture_gives_complete_values_from_before_the_table_of_the_last_word(
 def test_a_view_of_words_that_are_not_written_is_a_defect(memory: Memory) -> None:
     base = 3 if memory is Memory.KV else 2
     capture = Capture(GRAPH, [view("y", 0, base, (Axis(4, 1, 0, (1,)),))], [1])
-    with pytest.raises(UserError, match="does not write all that they say of 'y'"):
+    with pytest.raises(UserError, match="does not write all words that they name for 'y'"):
         capture(Unit.ARRAY, 0, memory, np.arange(3, 7), np.zeros((4, N), np.int8), None)
 
 
@@ -781,8 +781,8 @@ def test_indices_are_digits_of_ids(ids: list[tuple[int, int]], digits: list[tupl
         ([3, 60, 2], [0, 0, 0], "60 is not among the tokens of the model, 0 to 59"),
         ([3, -1, 2], [0, 0, 0], "-1 is not among the tokens"),
         ([3, 1, 2], [0, 2, 0], "2 is not among the segments of the model, 0 to 1"),
-        ([3, 1, 2], [0, 1], "one of the segments for each of 3 tokens"),
-        ([3, 1, 2], None, "one of the segments for each of 3 tokens"),
+        ([3, 1, 2], [0, 1], "expected 3 segment ids, one per token, got 2"),
+        ([3, 1, 2], None, "expected 3 segment ids, one per token, got none"),
     ],
 )
 def test_ids_out_of_range_are_refused(tokens: list[int], segments: list[int] | None, message: str) -> None:
