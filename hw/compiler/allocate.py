@@ -60,15 +60,15 @@ class Allocation:
     peak: dict[Memory, tuple[tuple[str, int], ...]]
 
 
-def allocate(plan: Schedule, taken: Mapping[Memory, int] | None = None) -> Allocation:
+def allocate(schedule: Schedule, taken: Mapping[Memory, int]) -> Allocation:
     """Places every buffer of a schedule; `taken` is the number of words of a memory that constants take."""
-    lives = _lives(plan)
+    lives = _lives(schedule)
     address: dict[Buffer, int] = {}
     depth: dict[Memory, int] = {}
     peak: dict[Memory, tuple[tuple[str, int], ...]] = {}
     for memory in dict.fromkeys(buffer.memory for buffer in lives):
         buffers = [buffer for buffer in lives if buffer.memory is memory]
-        floor = (taken or {}).get(memory, 0)
+        floor = taken.get(memory, 0)
         placed: list[Buffer] = []
         for buffer in sorted(buffers, key=lambda b: (-b.words, lives[b].span)):
             others = sorted(
@@ -88,14 +88,14 @@ def allocate(plan: Schedule, taken: Mapping[Memory, int] | None = None) -> Alloc
     return Allocation(address, lives, depth, peak)
 
 
-def _lives(plan: Schedule) -> dict[Buffer, Life]:
+def _lives(schedule: Schedule) -> dict[Buffer, Life]:
     touched: dict[Buffer, list[Task]] = {}
-    for tasks in plan.lists:
+    for tasks in schedule.lists:
         for task in tasks:
             for access in (*task.writes, *task.reads):
                 touched.setdefault(access.buffer, []).append(task)
     return {
-        buffer: Life(tuple(_span(times, tasks) for times in plan.times), tuple(tasks))
+        buffer: Life(tuple(_span(times, tasks) for times in schedule.times), tuple(tasks))
         for buffer, tasks in touched.items()
     }
 

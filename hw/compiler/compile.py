@@ -181,13 +181,13 @@ def emit_program(
         FieldError: a value does not fit in a field of an instruction.
         UserError: a memory would have to be larger than an instruction can address.
     """
-    plan = schedule(tasks, longest, sentences, image.lanes, tight)
-    allocation = allocate(plan, image.depth)
-    lists, views = emit(plan, allocation)
+    ordered = schedule(tasks, longest, sentences, image.lanes, tight)
+    allocation = allocate(ordered, image.depth)
+    lists, views = emit(ordered, allocation)
     program = _program(image, lists, allocation, longest, sentences)
     for _, _, instruction in program:
         isa.check_fields(instruction)
-    return EmittedProgram(program, plan, allocation, views)
+    return EmittedProgram(program, ordered, allocation, views)
 
 
 def _program(
@@ -241,9 +241,9 @@ def _remedy(memory: Memory) -> str:
     )
 
 
-def _in_store_order(outputs: list[Output], plan: Schedule) -> Iterator[Output]:
+def _in_store_order(outputs: list[Output], ordered: Schedule) -> Iterator[Output]:
     """The outputs in the order in which the stream unit sends them."""
     by_store = {(output.sentence, output.block, output.value): output for output in outputs}
-    for task in plan.lists[isa.Unit.STREAM]:
+    for task in ordered.lists[isa.Unit.STREAM]:
         if isinstance(task.instruction, isa.Store):
             yield by_store[task.instruction.sentence, task.instruction.block, task.layer]

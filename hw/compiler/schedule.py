@@ -55,21 +55,21 @@ def schedule(
     Args:
         tasks: in an order in which they could be executed one at a time.
         longest: tokens of the longest sentence.
-        sentences: of one run.
+        sentences: sentences per run.
         lanes: N.
-        tight: save memory before time.
+        tight: use little memory rather than few cycles.
     """
-    plan: Schedule | None = None
+    ordered: Schedule | None = None
     times: list[dict[Task, Slot]] = []
     for block in range(-(-longest // lanes)):
         length = min(longest, lanes * (block + 1))
         present = [task for task in tasks if task.instruction.block <= block]
-        fixed = plan.lists if plan is not None else ()
-        plan = _place(present, [length] * sentences, lanes, fixed, tight)
-        times += plan.times
-    if plan is None or len(times[-1]) != len(tasks):
+        fixed = ordered.lists if ordered is not None else ()
+        ordered = _place(present, [length] * sentences, lanes, fixed, tight)
+        times += ordered.times
+    if ordered is None or len(times[-1]) != len(tasks):
         raise AssertionError("a task belongs to a block past the longest sentence")
-    return replace(plan, times=tuple(times))
+    return replace(ordered, times=tuple(times))
 
 
 def _place(

@@ -28,7 +28,6 @@ from ..isa import (
     Instruction,
     LayerNorm,
     Load,
-    Parameters,
     Softmax,
     Stat,
     Unit,
@@ -166,7 +165,7 @@ class Timeline:
 def cost(
     instruction: Instruction,
     lengths: Sequence[int],
-    lanes: Parameters | int,
+    lanes: int,
     previous: Instruction | None = None,
 ) -> Cost:
     """The cycles of an instruction, without its waits.
@@ -174,27 +173,26 @@ def cost(
     Args:
         instruction: of any unit.
         lengths: tokens of each sentence of the run.
-        lanes: N, or the engine's parameters.
+        lanes: N.
         previous: the instruction before it on the vector unit, if its results are still valid: see `shares_setup`.
     """
-    n = lanes.lanes if isinstance(lanes, Parameters) else lanes
-    if is_skipped(instruction, lengths, n):
+    if is_skipped(instruction, lengths, lanes):
         return Cost(0, SKIP, SKIP, True)
     if isinstance(instruction, Contract):
         array = _Array()
-        event = array.execute(instruction, lengths[instruction.sentence], n, 0, 0)
+        event = array.execute(instruction, lengths[instruction.sentence], lanes, 0, 0)
         return Cost(event.busy, event.free, event.end)
     if isinstance(instruction, Softmax):
         cycles = START + 2 * lengths[instruction.sentence] + DIVIDE + SOFTMAX_PIPE
     elif isinstance(instruction, LayerNorm):
         shared = previous is not None and shares_setup(previous, instruction)
-        cycles = START + (0 if shared else n + ROOT + DIVIDE + NORM_SETUP) + instruction.count + NORM_PIPE
+        cycles = START + (0 if shared else lanes + ROOT + DIVIDE + NORM_SETUP) + instruction.count + NORM_PIPE
     elif isinstance(instruction, Load):
         from_length = instruction.count_source == Count.LENGTH
         words = lengths[instruction.sentence] if from_length else instruction.count
-        cycles = words * isa.MEMORIES[instruction.memory].beats(n) + STREAM_SETUP
+        cycles = words * isa.MEMORIES[instruction.memory].beats(lanes) + STREAM_SETUP
     else:
-        cycles = instruction.count * isa.MEMORIES[isa.Memory.WIDE].beats(n) + STREAM_SETUP
+        cycles = instruction.count * isa.MEMORIES[isa.Memory.WIDE].beats(lanes) + STREAM_SETUP
     return Cost(cycles, cycles, cycles)
 
 
