@@ -1,7 +1,7 @@
 // A FIFO with the interface of `hls::stream`, for C simulation where there is no Vitis HLS.
 //
-// What this does: read, write, empty, of any depth. What it does not: block; a read of an empty stream ends the
-// process, since in C simulation nobody else could fill it.
+// Supports read, write and empty, with any depth.
+// Limits: does not block. A read of an empty stream ends the process, since in C simulation nothing else can fill it.
 #ifndef NG_CSIM_HLS_STREAM_H
 #define NG_CSIM_HLS_STREAM_H
 

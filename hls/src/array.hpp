@@ -1,8 +1,8 @@
 // The array: CONTRACT, docs/isa.md, section 4.
 //
-// What this does: executes the loop nest of a job that is checked (job.hpp) as stages that run beside each other, joined
-// by streams: two readers of operands, N * N multipliers, two readers of what is added, and the drain. What it does
-// not: overlap one CONTRACT with the next; wait for tokens (engine.hpp, array_top.cpp).
+// Executes the loop nest of a checked job (job.hpp) as parallel stages connected by streams: two operand readers,
+// N * N multipliers, readers of bias and residual, and the drain.
+// Limits: does not overlap one CONTRACT with the next, and does not wait for tokens (engine.hpp, array_top.cpp do).
 #ifndef NG_ARRAY_HPP
 #define NG_ARRAY_HPP
 
@@ -11,7 +11,7 @@
 
 namespace ng {
 
-/// Signed and unsigned 8-bit lanes of operand B alike.
+/// Lanes of operand B: signed or unsigned 8 bits.
 template <int N>
 using Word9 = Lanes<Signed<9>, N>;
 
@@ -22,15 +22,15 @@ struct Tile {
     Signed<32> acc[N][N];
 };
 
-/// What lives from one CONTRACT to the next.
+/// State kept from one CONTRACT to the next.
 /// \tparam N lanes.
 template <int N>
 struct ArrayState {
     Tile<N> tile;
-    bool resumed;  ///< the CONTRACT before had `keep`
+    bool resumed;  ///< the previous CONTRACT had `keep`
 };
 
-/// The address of an operand: the walk's, and the index that goes with it.
+/// The address of an operand: that of the walk, plus the index if it has one.
 /// \tparam C the configuration.
 template <class C>
 inline int operand_address(const Job& job, const Walk& walk, Unsigned<2> indexed, Unsigned<3> column,
@@ -43,7 +43,7 @@ inline int operand_address(const Job& job, const Walk& walk, Unsigned<2> indexed
     return to_int(uplus<36>(walk.at, utimes<36>(number, index_stride)));
 }
 
-/// Stage: words of A, one a step.
+/// Stage: words of A, one per step.
 /// \tparam C the configuration.
 template <class C>
 void read_a(const Job& job, const Word8<C::lanes> weight[C::weight_depth], const Word8<C::lanes> kv[C::kv_depth],
@@ -51,12 +51,12 @@ void read_a(const Job& job, const Word8<C::lanes> weight[C::weight_depth], const
     const Contract& c = job.c;
     Walk walk(c.a_base);
     for (Unsigned<49> step = 0; step < job.steps; ++step) {
-#pragma HLS pipeline II=1  // a word a cycle
+#pragma HLS pipeline II=1  // one word per cycle
 #pragma HLS loop_tripcount min=1 max=65536  // typical of a layer
         Word8<C::lanes> word;
         if (c.a_space == isa::SPACE_IDENTITY || !job.reads) {
             for (int i = 0; i < C::lanes; ++i) {
-#pragma HLS unroll  // all lanes of a word at once
+#pragma HLS unroll  // all lanes of a word in parallel
                 word.lane[i] = job.reads && walk.inner == unsigned(i) ? 1 : 0;
             }
         } else {
@@ -68,7 +68,7 @@ void read_a(const Job& job, const Word8<C::lanes> weight[C::weight_depth], const
     }
 }
 
-/// Stage: words of B, one a step, widened so that signed and unsigned lanes need one multiplier.
+/// Stage: words of B, one per step, widened so that signed and unsigned lanes need one multiplier.
 /// \tparam C the configuration.
 template <class C>
 void read_b(const Job& job, const Word8<C::lanes> act[C::act_depth],
@@ -77,8 +77,8 @@ void read_b(const Job& job, const Word8<C::lanes> act[C::act_depth],
     const Contract& c = job.c;
     Walk walk(c.b_base);
     for (Unsigned<49> step = 0; step < job.steps; ++step) {
-#pragma HLS pipeline II=1  // a word a cycle
-#pragma HLS loop_tripcount min=1 max=65536  // typical of a layer
+#pragma HLS pipeline II=1
+#pragma HLS loop_tripcount min=1 max=65536
         Word9<C::lanes> word;
         if (job.reads) {
             const int at = operand_address<C>(job, walk, c.b_indexed, c.b_column, c.b_index_stride, index);
@@ -86,13 +86,13 @@ void read_b(const Job& job, const Word8<C::lanes> act[C::act_depth],
                                          : c.b_space == isa::SPACE_VECTOR ? vector[at]
                                                                           : weight[at];
             for (int j = 0; j < C::lanes; ++j) {
-#pragma HLS unroll  // all lanes of a word at once
+#pragma HLS unroll
                 word.lane[j] =
                     c.b_unsigned != 0 ? wrap<9>(low<8>(read.lane[j])) : Signed<9>(read.lane[j]);
             }
         } else {
             for (int j = 0; j < C::lanes; ++j) {
-#pragma HLS unroll  // all lanes of a word at once
+#pragma HLS unroll
                 word.lane[j] = 0;
             }
         }
@@ -111,12 +111,12 @@ void multiply(const Job& job, Tile<C::lanes>& tile, hls::stream<Word8<C::lanes>>
     Unsigned<12> i2 = 0;
     bool fresh = !job.resumed;
     for (Unsigned<49> step = 0; step < job.steps; ++step) {
-#pragma HLS pipeline II=1  // N * N products a cycle
-#pragma HLS loop_tripcount min=1 max=65536  // typical of a layer
+#pragma HLS pipeline II=1  // N * N products per cycle
+#pragma HLS loop_tripcount min=1 max=65536
         const Word8<N> a = as.read();
         const Word9<N> b = bs.read();
         for (int i = 0; i < N; ++i) {
-#pragma HLS unroll  // a multiplier for every row
+#pragma HLS unroll  // one multiplier for every row
             for (int j = 0; j < N; ++j) {
 #pragma HLS unroll  // and every column
                 const Signed<32> before = fresh ? Signed<32>(0) : tile.acc[i][j];
@@ -128,7 +128,7 @@ void multiply(const Job& job, Tile<C::lanes>& tile, hls::stream<Word8<C::lanes>>
         if (k >= job.nk) {
             k = 0;
             if (i2 < job.drained) out.write(tile);
-            // What `keep` leaves is only ever the one tile, the last.
+            // `keep` applies to a single tile, the last one.
             fresh = true;
             i2 = uplus<12>(i2, Unsigned<1>(1));
             if (i2 >= job.n2) i2 = 0;
@@ -136,7 +136,7 @@ void multiply(const Job& job, Tile<C::lanes>& tile, hls::stream<Word8<C::lanes>>
     }
 }
 
-/// Stage: biases. By rows one a word, in every lane; by columns N a tile, one a lane.
+/// Stage: biases. By rows one per word, in every lane; by columns N per tile, one per lane.
 /// \tparam C the configuration.
 template <class C>
 void read_bias(const Job& job, const Signed<32> bias[C::bias_depth],
@@ -144,20 +144,20 @@ void read_bias(const Job& job, const Signed<32> bias[C::bias_depth],
     const Contract& c = job.c;
     if (c.bias == 0) return;
     const bool columns = c.columns != 0;
-    // By columns every tile that drains a word reads N biases, one a cycle: no longer than N words are drained.
+    // By columns every tile that drains a word reads N biases, one per cycle: no longer than draining N words takes.
     const Unsigned<36> tiles = utimes<36>(utimes<24>(job.n0, job.n1), job.drained);
     const Unsigned<42> reads = columns ? utimes<42>(tiles, Unsigned<6>(C::lanes)) : Unsigned<42>(job.words);
     Walk walk(c.bias_base);
     Lanes<Signed<32>, C::lanes> word;
     for (Unsigned<42> n = 0; n < reads; ++n) {
-#pragma HLS pipeline II=1  // a bias a cycle
-#pragma HLS loop_tripcount min=0 max=65536  // typical of a layer
+#pragma HLS pipeline II=1  // one bias per cycle
+#pragma HLS loop_tripcount min=0 max=65536
         const Address column = uplus<36>(utimes<36>(walk.i1, Unsigned<6>(C::lanes)), walk.inner);
         const int at = columns ? to_int(uplus<36>(c.bias_base, column)) : to_int(walk.at);
         const Signed<32> number = bias[at];
         const bool last = !columns || walk.inner == unsigned(C::lanes - 1);
         for (int j = 0; j < C::lanes; ++j) {
-#pragma HLS unroll  // all lanes of a word at once
+#pragma HLS unroll
             if (!columns || walk.inner == unsigned(j)) word.lane[j] = number;
         }
         if (last) out.write(word);
@@ -165,7 +165,7 @@ void read_bias(const Job& job, const Signed<32> bias[C::bias_depth],
     }
 }
 
-/// Stage: words of the residual, one a drained word.
+/// Stage: words of the residual, one per drained word.
 /// \tparam C the configuration.
 template <class C>
 void read_residual(const Job& job, const Word8<C::lanes> vector[C::vector_depth],
@@ -175,8 +175,8 @@ void read_residual(const Job& job, const Word8<C::lanes> vector[C::vector_depth]
     if (c.residual_space == isa::SPACE_NONE) return;
     Walk walk(c.residual_base);
     for (Unsigned<36> n = 0; n < job.words; ++n) {
-#pragma HLS pipeline II=1  // a word a cycle
-#pragma HLS loop_tripcount min=0 max=65536  // typical of a layer
+#pragma HLS pipeline II=1
+#pragma HLS loop_tripcount min=0 max=65536
         const int at = to_int(walk.at);
         Word16<C::lanes> word;
         if (c.residual_space == isa::SPACE_WIDE) {
@@ -184,7 +184,7 @@ void read_residual(const Job& job, const Word8<C::lanes> vector[C::vector_depth]
         } else {
             const Word8<C::lanes> narrow = c.residual_space == isa::SPACE_VECTOR ? vector[at] : weight[at];
             for (int j = 0; j < C::lanes; ++j) {
-#pragma HLS unroll  // all lanes of a word at once
+#pragma HLS unroll
                 word.lane[j] = narrow.lane[j];
             }
         }
@@ -193,7 +193,8 @@ void read_residual(const Job& job, const Word8<C::lanes> vector[C::vector_depth]
     }
 }
 
-/// Stage: the drain. Selects words of the tiles, adds, requantizes, looks up, writes and gathers.
+/// Stage: the drain. Selects words of the tiles, adds bias and residual, requantizes, looks up, writes, and
+/// accumulates statistics.
 /// \tparam C the configuration.
 template <class C>
 void drain(const Job& job, hls::stream<Tile<C::lanes>>& tiles, hls::stream<Lanes<Signed<32>, C::lanes>>& biases,
@@ -206,23 +207,23 @@ void drain(const Job& job, hls::stream<Tile<C::lanes>>& tiles, hls::stream<Lanes
     const bool to_wide = c.c_space == isa::SPACE_WIDE;
     const int table_base = 256 * to_int(c.table_id);
     StatWord<N> gathered;
-#pragma HLS array_partition variable=gathered.sum complete      // every lane sums by itself
-#pragma HLS array_partition variable=gathered.square complete   // every lane sums by itself
-#pragma HLS array_partition variable=gathered.largest complete  // every lane compares by itself
+#pragma HLS array_partition variable=gathered.sum complete      // one per lane
+#pragma HLS array_partition variable=gathered.square complete
+#pragma HLS array_partition variable=gathered.largest complete
     gathered.kind = c.stat;
     for (int j = 0; j < N; ++j) {
-#pragma HLS unroll  // all lanes at once
+#pragma HLS unroll  // all lanes in parallel
         gathered.sum[j] = 0;
         gathered.square[j] = 0;
         gathered.largest[j] = -128;
     }
     Tile<N> tile;
-#pragma HLS array_partition variable=tile.acc complete dim=0  // any word of the tile is selected in a cycle
+#pragma HLS array_partition variable=tile.acc complete dim=0  // any word of the tile can be selected in a cycle
     Lanes<Signed<32>, N> bias;
     Walk walk(c.c_base);
     for (Unsigned<36> n = 0; n < job.words; ++n) {
-#pragma HLS pipeline II=1  // a word a cycle
-#pragma HLS loop_tripcount min=0 max=65536  // typical of a layer
+#pragma HLS pipeline II=1
+#pragma HLS loop_tripcount min=0 max=65536
         const int w = to_int(walk.inner);
         if (w == 0) tile = tiles.read();
         if (c.bias != 0 && (c.columns == 0 || w == 0)) bias = biases.read();
@@ -231,7 +232,7 @@ void drain(const Job& job, hls::stream<Tile<C::lanes>>& tiles, hls::stream<Lanes
         Signed<18> before[N];
         Word16<N> word;
         for (int j = 0; j < N; ++j) {
-#pragma HLS unroll  // all lanes of a word at once
+#pragma HLS unroll
             Signed<32> v = c.columns != 0 ? tile.acc[j][w] : tile.acc[w][j];
             if (c.bias != 0) v = plus<32>(v, bias.lane[j]);
             v = shift_left<32>(v, to_int(c.acc_shift));
@@ -240,7 +241,7 @@ void drain(const Job& job, hls::stream<Tile<C::lanes>>& tiles, hls::stream<Lanes
             before[j] = saturate(shift_round(v, c.shift), c.bits, c.is_unsigned != 0);
             Signed<16> q = wrap<16>(before[j]);
             if (c.has_table != 0) q = table[j][table_base + to_int(low<8>(before[j]))];
-            // What is gathered is the lane as it is written.
+            // The statistics use the written value of the lane.
             word.lane[j] = to_wide ? q : Signed<16>(wrap<8>(q));
             gathered.sum[j] = plus<isa::STAT_SUM_BITS>(gathered.sum[j], word.lane[j]);
             gathered.square[j] = uplus<isa::STAT_SQUARE_BITS>(
@@ -254,7 +255,7 @@ void drain(const Job& job, hls::stream<Tile<C::lanes>>& tiles, hls::stream<Lanes
         } else {
             Word8<N> narrow;
             for (int j = 0; j < N; ++j) {
-#pragma HLS unroll  // all lanes of a word at once
+#pragma HLS unroll
                 narrow.lane[j] = wrap<8>(word.lane[j]);
             }
             if (c.c_space == isa::SPACE_ACT) act[at] = narrow;
@@ -273,8 +274,8 @@ void drain(const Job& job, hls::stream<Tile<C::lanes>>& tiles, hls::stream<Lanes
     }
 }
 
-/// The stages of one CONTRACT beside each other. A memory that several stages use is several arguments, so that each
-/// is a port of its own.
+/// The stages of one CONTRACT in parallel. A memory that several stages use is several arguments, one port
+/// each.
 /// \tparam C the configuration.
 template <class C>
 void contract(const Job& job, Tile<C::lanes>& tile, const Word8<C::lanes> weight_a[C::weight_depth],
@@ -289,15 +290,15 @@ void contract(const Job& job, Tile<C::lanes>& tile, const Word8<C::lanes> weight
               StatWord<C::lanes> stat_out[C::stat_depth]) {
 #pragma HLS dataflow  // a tile is drained while the next one is multiplied and the one after is read
     hls::stream<Word8<C::lanes>> as("a");
-#pragma HLS stream variable=as depth=8  // evens out the readers' latencies
+#pragma HLS stream variable=as depth=8  // absorbs the readers' latencies
     hls::stream<Word9<C::lanes>> bs("b");
-#pragma HLS stream variable=bs depth=8  // evens out the readers' latencies
+#pragma HLS stream variable=bs depth=8
     hls::stream<Tile<C::lanes>> tiles("tiles");
 #pragma HLS stream variable=tiles depth=2  // the second set of accumulators
     hls::stream<Lanes<Signed<32>, C::lanes>> biases("biases");
 #pragma HLS stream variable=biases depth=8  // read ahead of the drain
     hls::stream<Word16<C::lanes>> residuals("residuals");
-#pragma HLS stream variable=residuals depth=8  // read ahead of the drain
+#pragma HLS stream variable=residuals depth=8
     read_a<C>(job, weight_a, kv, index_a, as);
     read_b<C>(job, act, vector_b, weight_b, index_b, bs);
     read_bias<C>(job, bias, biases);
@@ -306,9 +307,9 @@ void contract(const Job& job, Tile<C::lanes>& tile, const Word8<C::lanes> weight
     drain<C>(job, tiles, biases, residuals, table, act_out, kv_out, score_out, wide_out, stat_out);
 }
 
-/// Executes one CONTRACT that is decoded, consistent, not skipped and may start.
+/// Executes one CONTRACT that is decoded, consistent, not skipped and ready.
 /// \tparam C the configuration.
-/// \return ERROR_NONE or ERROR_ADDRESS; after an error nothing was written.
+/// \return ERROR_NONE or ERROR_ADDRESS; nothing was written in case of an error.
 template <class C>
 isa::Error execute(ArrayState<C::lanes>& state, const Contract& c, const Context& context,
                    const Word8<C::lanes> weight_a[C::weight_depth],

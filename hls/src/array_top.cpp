@@ -1,8 +1,7 @@
-// The array as a kernel of its own, for a block design in which units run beside each other; not yet run with
-// Vitis HLS.
+// The array as a separate kernel, for a block design in which the units run in parallel.
 //
-// What this does: one call executes the array's list. Memories are block RAMs of the block design, a port for each use.
-// What it does not: own memories or load programs.
+// One call executes the array's list. Memories are block RAMs of the block design, with one port per use.
+// Limits: owns no memories and loads no programs. Not yet run with Vitis HLS.
 #include "array.hpp"
 #include "config.h"
 #include "tops.hpp"
@@ -28,28 +27,28 @@ void array_top(UnitRegisters registers, std::uint32_t& status, const Instruction
 #pragma HLS interface mode=s_axilite port=status       // read by the host after it
 #pragma HLS interface mode=s_axilite port=return       // start, done, interrupt
 #pragma HLS interface mode=axis port=from_vector       // tokens
-#pragma HLS interface mode=axis port=from_stream       // tokens
-#pragma HLS interface mode=axis port=to_vector         // tokens
-#pragma HLS interface mode=axis port=to_stream         // tokens
+#pragma HLS interface mode=axis port=from_stream
+#pragma HLS interface mode=axis port=to_vector
+#pragma HLS interface mode=axis port=to_stream
 #pragma HLS interface mode=bram port=program           // shared with the other units
-#pragma HLS aggregate variable=program compact=bit    // an instruction a row
-#pragma HLS interface mode=bram port=weight_a          // read a word a cycle
-#pragma HLS interface mode=bram port=weight_b          // read a word a cycle
-#pragma HLS interface mode=bram port=weight_residual   // read a word a cycle
-#pragma HLS interface mode=bram port=kv                // read a word a cycle
-#pragma HLS interface mode=bram port=act               // read a word a cycle
-#pragma HLS interface mode=bram port=vector_b          // read a word a cycle
-#pragma HLS interface mode=bram port=vector_residual   // read a word a cycle
-#pragma HLS interface mode=bram port=wide              // read a word a cycle
-#pragma HLS interface mode=bram port=bias              // read a bias a cycle
-#pragma HLS interface mode=bram port=index_a           // read an index a cycle
-#pragma HLS interface mode=bram port=index_b           // read an index a cycle
-#pragma HLS interface mode=bram port=kv_out            // written a word a cycle
-#pragma HLS interface mode=bram port=act_out           // written a word a cycle
-#pragma HLS interface mode=bram port=score_out         // written a word a cycle
-#pragma HLS interface mode=bram port=wide_out          // written a word a cycle
-#pragma HLS interface mode=bram port=stat_out          // written once an instruction
-#pragma HLS array_partition variable=table dim=1 complete  // a copy, and a port, for each lane
+#pragma HLS aggregate variable=program compact=bit    // one instruction per row
+#pragma HLS interface mode=bram port=weight_a          // one word read per cycle
+#pragma HLS interface mode=bram port=weight_b
+#pragma HLS interface mode=bram port=weight_residual
+#pragma HLS interface mode=bram port=kv
+#pragma HLS interface mode=bram port=act
+#pragma HLS interface mode=bram port=vector_b
+#pragma HLS interface mode=bram port=vector_residual
+#pragma HLS interface mode=bram port=wide
+#pragma HLS interface mode=bram port=bias              // one bias read per cycle
+#pragma HLS interface mode=bram port=index_a           // one index read per cycle
+#pragma HLS interface mode=bram port=index_b
+#pragma HLS interface mode=bram port=kv_out            // one word written per cycle
+#pragma HLS interface mode=bram port=act_out
+#pragma HLS interface mode=bram port=score_out
+#pragma HLS interface mode=bram port=wide_out
+#pragma HLS interface mode=bram port=stat_out          // written once per instruction
+#pragma HLS array_partition variable=table dim=1 complete  // one copy and one port per lane
     static ArrayState<Config::lanes> state;
 #pragma HLS array_partition variable=state.tile.acc complete dim=0  // N * N accumulators, each a register
     state.resumed = false;

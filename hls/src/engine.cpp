@@ -1,9 +1,10 @@
-// The engine as one kernel for Vitis HLS; not yet run with its tools.
+// The engine as one kernel for Vitis HLS.
 //
-// What this does: one call is one write into the register CONTROL: PROGRAM, INIT, RUN or clear. Memories live here and
-// keep their content. Units take turns, and an error is what docs/isa.md says, to the instruction. What it does not:
-// place the registers at the addresses of docs/isa.md, section 9 (the tool gives them addresses of its own, and the
-// names below); count cycles; raise an interrupt but that of ap_ctrl_hs; stop a command that is under way.
+// One call is one write to the register CONTROL: PROGRAM, INIT, RUN or clear. The kernel owns the memories, which keep
+// their content. Units take turns. Errors identify the instruction as docs/isa.md specifies.
+// Limits: the tool chooses the addresses of the registers, which have the names below, instead of those of
+// docs/isa.md, section 9; no cycle counters; no interrupt except that of ap_ctrl_hs; a running command cannot be
+// stopped. Not yet run with Vitis HLS.
 #include "engine.hpp"
 
 #include "config.h"
@@ -29,28 +30,28 @@ void engine(std::uint32_t control, std::uint32_t timeout, std::uint32_t sentence
 #pragma HLS interface mode=s_axilite port=parameters  // registers LANES, ACC_BITS and all depths, in this order
 #pragma HLS interface mode=s_axilite port=return      // start, done, interrupt
     static Memories<Config> memories;
-#pragma HLS aggregate variable=memories.weight compact=bit                  // a word a row
-#pragma HLS aggregate variable=memories.kv compact=bit                      // a word a row
-#pragma HLS aggregate variable=memories.act compact=bit                     // a word a row
-#pragma HLS aggregate variable=memories.vector compact=bit                  // a word a row
-#pragma HLS aggregate variable=memories.score compact=bit                   // a word a row
-#pragma HLS aggregate variable=memories.wide compact=bit                    // a word a row
-#pragma HLS aggregate variable=memories.stat compact=bit                    // a word a row
-#pragma HLS aggregate variable=memories.norm compact=bit                    // beta and gamma beside each other
+#pragma HLS aggregate variable=memories.weight compact=bit                  // one word per row
+#pragma HLS aggregate variable=memories.kv compact=bit
+#pragma HLS aggregate variable=memories.act compact=bit
+#pragma HLS aggregate variable=memories.vector compact=bit
+#pragma HLS aggregate variable=memories.score compact=bit
+#pragma HLS aggregate variable=memories.wide compact=bit
+#pragma HLS aggregate variable=memories.stat compact=bit
+#pragma HLS aggregate variable=memories.norm compact=bit                    // beta and gamma side by side
 #pragma HLS aggregate variable=memories.index compact=bit                   // all columns of a token at once
-#pragma HLS bind_storage variable=memories.weight type=ram_1wnr             // A, B and residual each read a word a cycle
-#pragma HLS bind_storage variable=memories.vector type=ram_1wnr             // B and residual each read a word a cycle
-#pragma HLS bind_storage variable=memories.index type=ram_1wnr              // A and B each read a word a cycle
+#pragma HLS bind_storage variable=memories.weight type=ram_1wnr             // A, B and residual each one word read per cycle
+#pragma HLS bind_storage variable=memories.vector type=ram_1wnr             // B and residual each one word read per cycle
+#pragma HLS bind_storage variable=memories.index type=ram_1wnr              // A and B each one word read per cycle
 #pragma HLS bind_storage variable=memories.act type=ram_s2p                 // read and drained in the same cycle
-#pragma HLS bind_storage variable=memories.kv type=ram_s2p                  // read and drained in the same cycle
-#pragma HLS bind_storage variable=memories.wide type=ram_s2p                // read and drained in the same cycle
-#pragma HLS array_partition variable=memories.table dim=1 complete          // a copy for each lane
-#pragma HLS array_partition variable=memories.exp dim=1 complete            // a copy for each lane
+#pragma HLS bind_storage variable=memories.kv type=ram_s2p
+#pragma HLS bind_storage variable=memories.wide type=ram_s2p
+#pragma HLS array_partition variable=memories.table dim=1 complete          // one copy per lane
+#pragma HLS array_partition variable=memories.exp dim=1 complete
     static EngineState<Config> state;
-#pragma HLS aggregate variable=state.program compact=bit            // an instruction a row
+#pragma HLS aggregate variable=state.program compact=bit            // one instruction per row
 #pragma HLS array_partition variable=state.header complete          // checked all at once
 #pragma HLS array_partition variable=state.array.tile.acc complete dim=0  // N * N accumulators, each a register
-    // Copies from the start: the host may write the registers during the command.
+    // Copied at the start, because the host may write the registers during the command.
     const std::uint32_t command = control, run_timeout = timeout, run_sentences = sentences;
     const std::uint32_t lengths[isa::SENTENCES] = {length0, length1};
     const Fault found = ng::control<Config>(state, command, run_timeout, run_sentences, lengths, in, out, memories);
@@ -65,7 +66,7 @@ void engine(std::uint32_t control, std::uint32_t timeout, std::uint32_t sentence
         Config::vector_depth, Config::score_depth, Config::wide_depth,  Config::stat_depth, Config::bias_depth,
         Config::norm_depth, Config::table_depth, Config::exp_depth,   Config::index_depth, Config::program_depth};
     for (unsigned n = 0; n < 2 + isa::MEMORY_COUNT; ++n) {
-#pragma HLS pipeline II=1  // a register a cycle
+#pragma HLS pipeline II=1  // one register per cycle
         parameters[n] = built[n];
     }
 }

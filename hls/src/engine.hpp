@@ -1,8 +1,9 @@
 // The engine: commands, the program memory, and units that take turns. docs/isa.md, sections 2, 3 and 7.
 //
-// What this does: PROGRAM, INIT and RUN with all checks in their order, error codes, ERROR_WHERE, and the rest of the
-// packet after an error. What it does not: run units beside each other in hardware, array_top.cpp, vector_top.cpp
-// and stream_top.cpp are for that; count cycles.
+// PROGRAM, INIT and RUN with all checks in their order, error codes, ERROR_WHERE, and the rest of the packet after an
+// error.
+// Limits: does not run units in parallel in hardware (array_top.cpp, vector_top.cpp and stream_top.cpp do), and does
+// not count cycles.
 #ifndef NG_ENGINE_HPP
 #define NG_ENGINE_HPP
 
@@ -12,7 +13,7 @@
 
 namespace ng {
 
-/// An error, and the instruction that it names, if it names one.
+/// An error, and the instruction that it identifies, if any.
 struct Fault {
     isa::Error error;
     bool named;
@@ -32,7 +33,7 @@ inline Unsigned<32> error_where(const Fault& f) {
                    : Unsigned<32>(0);
 }
 
-/// What lives from one command to the next, memories aside.
+/// State kept from one command to the next, except memories.
 /// \tparam C the configuration.
 template <class C>
 struct EngineState {
@@ -40,11 +41,11 @@ struct EngineState {
     std::uint32_t header[isa::HEADER_WORDS];
     bool has_program;
     bool has_image;
-    Fault fault;  ///< of the error state, until it is cleared
+    Fault fault;  ///< the error, until it is cleared
     ArrayState<C::lanes> array;
 };
 
-/// The lists of a command: where in the program memory each unit's begins, and how long it is.
+/// The lists of a command: start in the program memory and length, for each unit.
 struct Lists {
     Unsigned<14> first[isa::UNIT_COUNT];
     Unsigned<14> count[isa::UNIT_COUNT];
@@ -113,7 +114,7 @@ isa::Error load_program(EngineState<C>& state, StreamState& packet, hls::stream<
     return isa::ERROR_NONE;
 }
 
-/// Executes lists: units take turns in the order of isa::Unit, an instruction each if it may start.
+/// Executes lists: units take turns in the order of isa::Unit, one instruction each, if it may start.
 /// \tparam C the configuration.
 template <class C>
 Fault execute_lists(EngineState<C>& state, const Lists& lists, const Context& context, StreamState& packet,
@@ -125,7 +126,7 @@ Fault execute_lists(EngineState<C>& state, const Lists& lists, const Context& co
         left += unsigned(to_int(lists.count[unit]));
     }
     state.array.resumed = false;
-    // Every round retires an instruction or is the last.
+    // Every round retires an instruction, except the last.
     const unsigned rounds = left;
     for (unsigned round = 0; round < rounds && left > 0; ++round) {
 #pragma HLS loop_tripcount min=1 max=2048  // instructions of a small model
@@ -217,11 +218,11 @@ Fault run(EngineState<C>& state, StreamState& packet, std::uint32_t sentences,
     return no_fault();
 }
 
-/// A write into the register CONTROL, while idle or in the error state, with the packet that goes with the command.
-/// In the error state a command is not taken; bit 31 ends that state. `timeout`, `sentences` and `lengths` are the
-/// registers at the time of this write: copies, which no later write changes.
+/// A write to the register CONTROL, while idle or in the error state, with the packet of the command.
+/// In the error state only bit 31 has an effect: it ends that state. `timeout`, `sentences` and `lengths` are the
+/// registers at the time of this write. They are copies, unaffected by later writes.
 /// \tparam C the configuration.
-/// \return the error state, or that there is none.
+/// \return the error state; no error if there is none.
 template <class C>
 Fault control(EngineState<C>& state, std::uint32_t value, std::uint32_t timeout, std::uint32_t sentences,
               const std::uint32_t (&lengths)[isa::SENTENCES], hls::stream<Beat>& in, hls::stream<Beat>& out,

@@ -1,6 +1,6 @@
-// What instructions of all units share: fields of a word, skipping, waiting.
+// Common to the instructions of all units: skipping and waiting, docs/isa.md, section 3.
 //
-// What this does: docs/isa.md, section 3. What it does not: decode; decode.hpp is generated from the instruction set.
+// Limits: does not decode; decode.hpp is generated from the instruction set.
 #ifndef NG_INSTRUCTIONS_HPP
 #define NG_INSTRUCTIONS_HPP
 
@@ -11,14 +11,14 @@
 
 namespace ng {
 
-/// What a command fixes for all its instructions.
+/// Settings of a command, valid for all its instructions.
 struct Context {
     bool init;                          ///< the command is INIT: nothing is skipped, a length is 0
     Unsigned<2> sentences;              ///< register SENTENCES
     Unsigned<10> length[isa::SENTENCES];  ///< registers LENGTH0 ..
 };
 
-/// Retired instructions a unit, in the order of isa::Unit.
+/// Retired instructions of each unit, in the order of isa::Unit.
 struct Retired {
     Unsigned<14> count[isa::UNIT_COUNT];
 };
@@ -26,7 +26,7 @@ struct Retired {
 /// Tokens of an instruction's sentence.
 template <class I>
 inline Unsigned<10> length_of(const I& i, const Context& context) {
-#pragma HLS inline  // a multiplexer is not worth a module
+#pragma HLS inline  // a multiplexer is too small for a module
     return context.init ? Unsigned<10>(0) : context.length[to_int(i.sentence)];
 }
 
@@ -38,29 +38,29 @@ inline Unsigned<12> first_token(const I& i) {
     return utimes<12>(i.block, Unsigned<6>(C::lanes));
 }
 
-/// Whether an instruction does nothing: its sentence or block is not there.
+/// Whether an instruction is skipped: its sentence or block does not exist.
 /// \tparam C the configuration.
 template <class C, class I>
 inline bool is_skipped(const I& i, const Context& context) {
-#pragma HLS inline  // a comparison is not worth a module
+#pragma HLS inline  // a comparison is too small for a module
     return !context.init &&
            (i.sentence >= context.sentences || first_token<C>(i) >= length_of(i, context));
 }
 
-/// Whether the units have retired what an instruction waits for.
+/// Whether the units have retired the instructions that this one waits for.
 template <class I>
 inline bool may_start(const I& i, const Retired& retired) {
-#pragma HLS inline  // three comparisons are not worth a module
+#pragma HLS inline  // three comparisons are too small for a module
     return retired.count[isa::UNIT_ARRAY] >= i.wait_array && retired.count[isa::UNIT_VECTOR] >= i.wait_vector &&
            retired.count[isa::UNIT_STREAM] >= i.wait_stream;
 }
 
-/// What came of a unit's turn.
+/// The result of a unit's turn.
 enum class Turn : unsigned { kWaits, kRetires, kFails };
 
-/// An instruction's turn, once it is decoded and sound.
+/// The turn of a decoded and valid instruction.
 /// \tparam C the configuration.
-/// \tparam F what executes it: a function object that gives an error.
+/// \tparam F function object that executes it and returns an error.
 template <class C, class I, class F>
 inline Turn take_turn(const I& i, const Context& context, const Retired& retired, isa::Error& error, F execute) {
 #pragma HLS inline  // so that `execute` is called from one place
@@ -71,10 +71,10 @@ inline Turn take_turn(const I& i, const Context& context, const Retired& retired
     return error == isa::ERROR_NONE ? Turn::kRetires : Turn::kFails;
 }
 
-/// Whether `count` words from `base` on lie below `depth`; no word is always inside.
+/// Whether `count` words starting at `base` are below `depth`; true if `count` is 0.
 template <class B, class N>
 inline bool inside(B base, N count, unsigned depth) {
-#pragma HLS inline  // an adder and a comparison are not worth a module
+#pragma HLS inline  // an adder and a comparison are too small for a module
     return count == 0 || uplus<36>(base, count) <= depth;
 }
 

@@ -1,7 +1,7 @@
-// A CONTRACT before it executes: its loop counts, its address walk, and whether all its addresses are in range.
+// A CONTRACT before it executes: its loop counts, its address walk, and the check of all its addresses.
 //
-// What this does: the counts and checks of docs/isa.md, section 4, so that the stages of array.hpp only ever touch words
-// that are there. What it does not: touch any word but those of INDEX.
+// Makes the checks of docs/isa.md, section 4, so that the stages of array.hpp only access existing words.
+// Limits: accesses no words except those of INDEX.
 #ifndef NG_JOB_HPP
 #define NG_JOB_HPP
 
@@ -9,7 +9,7 @@
 
 namespace ng {
 
-/// A word address before it is known to be in range: no sum of a base, strides and an index wraps in it.
+/// A word address that may be out of range, wide enough that no sum of a base, strides and an index wraps.
 using Address = Unsigned<36>;
 
 /// A CONTRACT with its loop counts.
@@ -21,10 +21,10 @@ struct Job {
     Unsigned<12> drained;  ///< tiles of loop 2 that drain a word
     Unsigned<12> first;    ///< token in lane 0
     Unsigned<36> tiles;
-    Unsigned<49> steps;  ///< pairs of words; a tile without any takes one step all the same
-    Unsigned<36> words;  ///< words to drain in all
+    Unsigned<49> steps;  ///< pairs of words; a tile without any still takes one step
+    Unsigned<36> words;  ///< total words to drain
     bool reads;          ///< an operand is read
-    bool resumed;        ///< the first tile begins with what the CONTRACT before left
+    bool resumed;        ///< the first tile starts from the accumulators of the previous CONTRACT
 };
 
 /// Strides of an operand or of the target, the innermost last.
@@ -32,7 +32,7 @@ struct Strides {
     Unsigned<16> loop0, loop1, loop2, inner;
 };
 
-/// Four nested loops and the address that goes with them, advanced by additions alone.
+/// Four nested loops and their address, advanced by additions only.
 struct Walk {
     Unsigned<12> i0, i1, i2;
     Unsigned<13> inner;
@@ -40,7 +40,7 @@ struct Walk {
 
     explicit Walk(Address base) : i0(0), i1(0), i2(0), inner(0), at0(base), at1(base), at2(base), at(base) {}
 
-    /// The next turn of the innermost loop that has one. The last turn of all leaves a walk that is not used again.
+    /// Advances the innermost loop that has not ended. After the last step the walk must not be used.
     void advance(Unsigned<13> inner_count, const Job& job, Unsigned<12> count2, const Strides& stride) {
 #pragma HLS inline  // part of the loop that walks
         inner = uplus<13>(inner, Unsigned<1>(1));
@@ -75,7 +75,7 @@ inline Strides strides_c(const Contract& c) {
     return Strides{c.c_stride0, c.c_stride1, c.c_stride2, c.c_stridew};
 }
 
-/// Checks what fields of a CONTRACT ask of each other.
+/// Checks the conditions between the fields of a CONTRACT.
 inline bool consistent(const Contract& c) {
     const Unsigned<5> most = c.c_space == isa::SPACE_WIDE ? 16 : 8;
     const bool single = c.n0 == 1 && c.n1 == 1 && c.n2 == 1 && c.n0_source == isa::COUNT_CONST &&
@@ -115,12 +115,12 @@ Job resolve(const Contract& c, const Context& context, bool resumed) {
     return job;
 }
 
-/// (count - 1) * stride, the way from the first turn of a loop to the last; 0 where there is no turn.
+/// (count - 1) * stride, the distance between the first and the last iteration of a loop; 0 if there is none.
 inline Address reach(Unsigned<13> count, Unsigned<16> stride) {
     return count == 0 ? Address(0) : Address(utimes<36>(uminus<13>(count, Unsigned<1>(1)), stride));
 }
 
-/// An operand with an index: its first word that is out of range, if any, as an error.
+/// Checks the words of an operand with an index; returns the error of the first word out of range.
 /// \tparam C the configuration.
 template <class C>
 isa::Error check_operand(const Job& job, Unsigned<3> space, Unsigned<22> base, const Strides& stride,
@@ -140,8 +140,8 @@ isa::Error check_operand(const Job& job, Unsigned<3> space, Unsigned<22> base, c
         const int from = half * to_int(job.c.sentence) + to_int(job.first);
         Address way = 0;
         for (int i = 0; i < to_int(count); ++i) {
-#pragma HLS pipeline II=1  // one index a cycle
-#pragma HLS loop_tripcount min=1 max=512  // a token each
+#pragma HLS pipeline II=1  // one index per cycle
+#pragma HLS loop_tripcount min=1 max=512  // one per token
             const Address found =
                 uplus<36>(uplus<36>(fixed, way), utimes<36>(index[from + i].column[to_int(column)], index_stride));
             if (found > top) top = found;
@@ -155,7 +155,7 @@ isa::Error check_operand(const Job& job, Unsigned<3> space, Unsigned<22> base, c
     return top < depth ? isa::ERROR_NONE : isa::ERROR_ADDRESS;
 }
 
-/// Checks every address of a CONTRACT, so that the stages need not.
+/// Checks every address of a CONTRACT before the stages run.
 /// \tparam C the configuration.
 template <class C>
 isa::Error check(const Job& job, const IndexWord index[C::index_depth]) {
@@ -169,7 +169,7 @@ isa::Error check(const Job& job, const IndexWord index[C::index_depth]) {
     const isa::Error b = check_operand<C>(job, c.b_space, c.b_base, strides_b(c), c.b_indexed, c.b_column,
                                           c.b_index_stride, index);
     if (b != isa::ERROR_NONE || job.words == 0) return b;
-    // The last word of the last tile, or of the tile before it, which has all its words.
+    // The last word of the last tile, or of the previous tile, which is complete.
     const Unsigned<12> before = uminus<12>(job.drained, Unsigned<1>(1));
     const Unsigned<13> last = uminus<13>(job.rows, utimes<13>(before, Unsigned<6>(C::lanes)));
     const Address outer = uplus<36>(reach(job.n0, c.c_stride0), reach(job.n1, c.c_stride1));

@@ -1,7 +1,8 @@
-// The words of the on-chip memories, and how a C simulation watches what is written into them.
+// The words of the on-chip memories, and an interface for C simulation to observe writes.
 //
-// What this does: names the word types of docs/isa.md, section 1; groups the memories for those who own them (the
-// engine, the testbenches). What it does not: check addresses; who executes an instruction checks it beforehand.
+// Defines the word types of docs/isa.md, section 1, and groups the memories for their owners (the engine and the
+// testbenches).
+// Limits: does not check addresses; whoever executes an instruction checks them first.
 #ifndef NG_MEMORIES_HPP
 #define NG_MEMORIES_HPP
 
@@ -10,7 +11,7 @@
 
 namespace ng {
 
-/// N lanes, one element each. A plain struct, so that memories and streams carry it as one wide word.
+/// N lanes, one element each. A plain struct, which memories and streams store as one wide word.
 /// \tparam T type of a lane.
 /// \tparam N lanes.
 template <class T, int N>
@@ -23,7 +24,7 @@ using Word8 = Lanes<Signed<8>, N>;
 template <int N>
 using Word16 = Lanes<Signed<16>, N>;
 
-/// What CONTRACT gathers: docs/isa.md, section 4.
+/// The statistics of a CONTRACT: docs/isa.md, section 4.
 /// \tparam N lanes.
 template <int N>
 struct StatWord {
@@ -43,13 +44,13 @@ struct IndexWord {
     Unsigned<16> column[isa::INDEX_COLUMNS];
 };
 
-/// An instruction, 64 bits a part, the lowest first.
+/// An instruction, in parts of 64 bits, the lowest first.
 struct InstructionWord {
     Unsigned<64> part[isa::INSTRUCTION_BITS / 64];
 };
 
-/// All memories of an engine but PROGRAM. TABLE and EXP are read at another address by each lane, so each lane has
-/// its own copy of them.
+/// All memories of an engine except PROGRAM. Each lane reads TABLE and EXP at its own address, so each lane has a
+/// copy.
 /// \tparam C the configuration: lanes and depths.
 template <class C>
 struct Memories {
@@ -70,10 +71,10 @@ struct Memories {
 #ifndef __SYNTHESIS__
 namespace csim {
 
-/// What a testbench may watch; nothing of it exists in hardware.
+/// Events that a testbench may observe; they do not exist in hardware.
 struct Watch {
     virtual ~Watch() = default;
-    /// A word was written: its lanes, and what they were before the table (null where none was read).
+    /// A word was written: its lanes, and their values before the table (null if no table was read).
     virtual void written(int memory, unsigned address, const std::int16_t* words, const std::int16_t* before) = 0;
     /// The next instruction takes this many steps; may throw to stop a simulation that would take too long.
     virtual void takes(std::uint64_t steps) = 0;
@@ -83,10 +84,10 @@ struct Watch {
 
 inline Watch* watch = nullptr;
 
-/// Tells the watch of a written word.
+/// Reports a written word to the observer.
 /// \tparam N lanes.
 /// \tparam T type of a lane.
-/// \tparam B type of a lane of what was before the table.
+/// \tparam B type of a lane before the table.
 template <int N, class T, class B>
 inline void written(int memory, unsigned address, const T (&lanes)[N], const B (&before)[N], bool has_before) {
     if (watch == nullptr) return;

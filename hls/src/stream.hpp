@@ -1,7 +1,7 @@
 // The stream unit: LOAD and STORE, docs/isa.md, section 6, and the beats of all commands.
 //
-// What this does: reads beats with a time limit and a CRC, packs them into words, sends words as beats. What it does
-// not: overlap one instruction with the next; wait for tokens (engine.hpp, stream_top.cpp).
+// Reads beats with a time limit and a CRC, packs them into words, and sends words as beats.
+// Limits: does not overlap one instruction with the next, and does not wait for tokens (engine.hpp, stream_top.cpp do).
 #ifndef NG_STREAM_HPP
 #define NG_STREAM_HPP
 
@@ -9,12 +9,12 @@
 
 namespace ng {
 
-/// What lives from one beat to the next within a command.
+/// State kept from one beat to the next within a command.
 struct StreamState {
     bool ended;               ///< the packet's TLAST has been read
     bool holding;             ///< `held` is to be sent
-    Unsigned<64> held;        ///< the last beat of results: whether it has TLAST is known when there are no more
-    std::uint32_t crc;        ///< of the beats read, as zip's, not yet inverted at the end
+    Unsigned<64> held;        ///< the last beat of results, held until its TLAST is known
+    std::uint32_t crc;        ///< CRC of the beats read, as in zip, before the final inversion
     Unsigned<32> timeout;     ///< register TIMEOUT
 };
 
@@ -31,16 +31,16 @@ inline StreamState start_stream(Unsigned<32> timeout) {
 
 /// CRC-32 of one more beat, its lowest byte first: reflected polynomial 0xEDB88320.
 inline std::uint32_t crc_step(std::uint32_t crc, Unsigned<64> beat) {
-#pragma HLS inline  // 64 stages of one exclusive-or, merged into one layer of gates
+#pragma HLS inline  // 64 exclusive-or stages, merged into one layer of gates
     std::uint64_t rest = static_cast<std::uint64_t>(beat) ^ crc;
     for (int bit = 0; bit < 64; ++bit) {
-#pragma HLS unroll  // a beat a cycle
+#pragma HLS unroll  // one beat per cycle
         rest = (rest >> 1) ^ ((rest & 1U) != 0 ? std::uint64_t(0xEDB88320U) : std::uint64_t(0));
     }
     return static_cast<std::uint32_t>(rest);
 }
 
-/// Tries once to read a beat; waits where there is no time limit. False if there was none.
+/// Tries once to read a beat, or waits if there is no time limit. False if no beat was available.
 inline bool try_read(StreamState& state, hls::stream<Beat>& in, Beat& beat) {
 #pragma HLS inline  // part of its caller's pipeline
     bool got = true;
@@ -59,7 +59,7 @@ inline bool try_read(StreamState& state, hls::stream<Beat>& in, Beat& beat) {
     return got;
 }
 
-/// Reads `count` beats of the packet, one a turn, each for `take(number, beat)`. The last may have TLAST.
+/// Reads `count` beats of the packet, one per turn, each for `take(number, beat)`. The last may have TLAST.
 /// \tparam F a function object.
 /// \return ERROR_NONE, ERROR_TRUNCATED or ERROR_TIMEOUT.
 template <class F>
@@ -69,10 +69,10 @@ isa::Error read_beats(StreamState& state, hls::stream<Beat>& in, Unsigned<26> co
     isa::Error error = isa::ERROR_NONE;
     Unsigned<26> done = 0;
     Unsigned<32> idle = 0;
-    // A turn brings a beat or is one of at most TIMEOUT idle ones.
+    // A turn reads a beat or is one of at most TIMEOUT idle turns.
     const Unsigned<60> turns = utimes<60>(count, uplus<33>(state.timeout, Unsigned<1>(1)));
     for (Unsigned<60> turn = 0; turn < turns && done < count && error == isa::ERROR_NONE; ++turn) {
-#pragma HLS pipeline II=1  // a beat a cycle
+#pragma HLS pipeline II=1  // one beat per cycle
 #pragma HLS loop_tripcount min=1 max=65536  // weights of a small model
         Beat beat;
         if (try_read(state, in, beat)) {
@@ -84,7 +84,7 @@ isa::Error read_beats(StreamState& state, hls::stream<Beat>& in, Unsigned<26> co
             idle = uplus<32>(idle, Unsigned<1>(1));
             if (idle >= state.timeout) error = isa::ERROR_TIMEOUT;
 #ifndef __SYNTHESIS__
-            // Nobody else runs who could fill the stream: the engine would wait for as long as it may.
+            // In simulation nothing else can fill the stream, so the time limit would expire.
             error = state.timeout == 0 ? isa::ERROR_TRUNCATED : isa::ERROR_TIMEOUT;
 #endif
         }
@@ -92,11 +92,11 @@ isa::Error read_beats(StreamState& state, hls::stream<Beat>& in, Unsigned<26> co
     return error;
 }
 
-/// Reads and drops what is left of the packet.
+/// Reads and discards the rest of the packet.
 inline void drop_packet(StreamState& state, hls::stream<Beat>& in) {
     for (std::uint32_t beat = 0; beat < 0xFFFFFFFFU && !state.ended; ++beat) {
-#pragma HLS pipeline II=1  // a beat a cycle
-#pragma HLS loop_tripcount min=0 max=65536  // weights of a small model
+#pragma HLS pipeline II=1
+#pragma HLS loop_tripcount min=0 max=65536
         Beat dropped;
 #ifndef __SYNTHESIS__
         if (in.empty()) return;
@@ -108,7 +108,7 @@ inline void drop_packet(StreamState& state, hls::stream<Beat>& in) {
 
 /// Sends the beat that is held, if any.
 inline void flush(StreamState& state, hls::stream<Beat>& out, bool last) {
-#pragma HLS inline  // part of its caller's pipeline
+#pragma HLS inline
     if (!state.holding) return;
     Beat beat;
     beat.data = state.held;
@@ -119,7 +119,7 @@ inline void flush(StreamState& state, hls::stream<Beat>& out, bool last) {
     state.holding = false;
 }
 
-/// Executes one LOAD that is decoded, not skipped and may start.
+/// Executes one LOAD that is decoded, not skipped and ready.
 /// \tparam C the configuration.
 /// \return ERROR_NONE, ERROR_ADDRESS, ERROR_TRUNCATED or ERROR_TIMEOUT.
 template <class C>
@@ -145,11 +145,11 @@ isa::Error execute(StreamState& state, const Load& i, const Context& context, hl
     IndexWord columns;
     const auto take = [&](Unsigned<26>, const Beat& beat) {
         for (int byte = 0; byte < 8; ++byte) {
-#pragma HLS unroll  // a beat at once
+#pragma HLS unroll  // all bytes of a beat in parallel
             lanes.lane[(8 * to_int(part) + byte) % N] = wrap<8>(low<8>(beat.data >> (8 * byte)));
         }
         for (int column = 0; column < 4; ++column) {
-#pragma HLS unroll  // a beat at once
+#pragma HLS unroll
             columns.column[(4 * to_int(part) + column) % int(isa::INDEX_COLUMNS)] = low<16>(beat.data >> (16 * column));
         }
         part = uplus<3>(part, Unsigned<1>(1));
@@ -172,9 +172,9 @@ isa::Error execute(StreamState& state, const Load& i, const Context& context, hl
     return read_beats(state, in, utimes<26>(count, beats), take);
 }
 
-/// Executes one STORE that is decoded, not skipped and may start.
+/// Executes one STORE that is decoded, not skipped and ready.
 /// \tparam C the configuration.
-/// \return ERROR_NONE or ERROR_ADDRESS; after an error nothing was sent.
+/// \return ERROR_NONE or ERROR_ADDRESS; nothing was sent in case of an error.
 template <class C>
 isa::Error execute(StreamState& state, const Store& i, const Word16<C::lanes> wide[C::wide_depth],
                    hls::stream<Beat>& out) {
@@ -182,14 +182,14 @@ isa::Error execute(StreamState& state, const Store& i, const Word16<C::lanes> wi
     if (!inside(i.base, i.count, C::wide_depth)) return isa::ERROR_ADDRESS;
     const Unsigned<24> beats = utimes<24>(i.count, Unsigned<4>(parts));
     for (Unsigned<24> n = 0; n < beats; ++n) {
-#pragma HLS pipeline II=1  // a beat a cycle
+#pragma HLS pipeline II=1
 #pragma HLS loop_tripcount min=0 max=8192  // logits of a sentence
         const Word16<C::lanes> word = wide[to_int(i.base) + to_int(n) / parts];
         const int first = 4 * (to_int(n) % parts);
         flush(state, out, false);
         Unsigned<64> data = 0;
         for (int j = 0; j < 4; ++j) {
-#pragma HLS unroll  // a beat at once
+#pragma HLS unroll
             data = data | ushift_left<64>(low<16>(word.lane[first + j]), 16 * j);
         }
         state.held = data;
@@ -198,7 +198,7 @@ isa::Error execute(StreamState& state, const Store& i, const Word16<C::lanes> wi
     return isa::ERROR_NONE;
 }
 
-/// The stream unit's turn with its next instruction. In INIT it takes LOAD alone.
+/// The stream unit's turn with its next instruction. In INIT only LOAD is allowed.
 /// \tparam C the configuration.
 template <class C>
 Turn stream_turn(const InstructionWord& word, const Context& context, const Retired& retired, isa::Error& error,

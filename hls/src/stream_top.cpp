@@ -1,9 +1,9 @@
-// The stream unit as a kernel of its own, for a block design in which units run beside each other; not yet run with
-// Vitis HLS.
+// The stream unit as a separate kernel, for a block design in which the units run in parallel.
 //
-// What this does: one call executes the stream unit's list on the packet of a command, and then drops what is left of
-// the packet. Memories are block RAMs of the block design. What it does not: own memories or load programs; compare
-// the CRC with the program's, the host does.
+// One call executes the stream unit's list on the packet of a command, and then discards the rest of the packet.
+// Memories are block RAMs of the block design.
+// Limits: owns no memories and loads no programs; the host compares the CRC with the program's. Not yet run with
+// Vitis HLS.
 #include "config.h"
 #include "stream.hpp"
 #include "tops.hpp"
@@ -23,20 +23,20 @@ void stream_top(UnitRegisters registers, std::uint32_t timeout, std::uint32_t& s
 #pragma HLS interface mode=s_axilite port=crc        // of the packet
 #pragma HLS interface mode=s_axilite port=return     // start, done, interrupt
 #pragma HLS interface mode=axis port=from_array      // tokens
-#pragma HLS interface mode=axis port=from_vector     // tokens
-#pragma HLS interface mode=axis port=to_array        // tokens
-#pragma HLS interface mode=axis port=to_vector       // tokens
+#pragma HLS interface mode=axis port=from_vector
+#pragma HLS interface mode=axis port=to_array
+#pragma HLS interface mode=axis port=to_vector
 #pragma HLS interface mode=axis port=in              // the packet of a command
 #pragma HLS interface mode=axis port=out             // results of STORE
-#pragma HLS aggregate variable=program compact=bit   // an instruction a row
+#pragma HLS aggregate variable=program compact=bit   // one instruction per row
 #pragma HLS interface mode=bram port=program         // shared with the other units
-#pragma HLS interface mode=bram port=wide            // read a word a cycle
+#pragma HLS interface mode=bram port=wide            // one word read per cycle
 #pragma HLS interface mode=bram port=weight_out      // written as beats come
-#pragma HLS interface mode=bram port=bias_out        // written as beats come
-#pragma HLS interface mode=bram port=norm_out        // written as beats come
-#pragma HLS interface mode=bram port=index_out       // written as beats come
-#pragma HLS array_partition variable=table_out dim=1 complete  // every lane's copy is written at once
-#pragma HLS array_partition variable=exp_out dim=1 complete    // every lane's copy is written at once
+#pragma HLS interface mode=bram port=bias_out
+#pragma HLS interface mode=bram port=norm_out
+#pragma HLS interface mode=bram port=index_out
+#pragma HLS array_partition variable=table_out dim=1 complete  // all copies are written in parallel
+#pragma HLS array_partition variable=exp_out dim=1 complete
     StreamState packet = start_stream(Unsigned<32>(timeout));
     status = run_unit<isa::UNIT_STREAM, Config::program_depth>(
         registers, program, from_array, from_vector, to_array, to_vector,

@@ -1,4 +1,4 @@
-// What the testbenches share: files of numbers, memories as rows of numbers. C simulation only.
+// Common to the testbenches: files of numbers, memories as rows of numbers. C simulation only.
 #ifndef NG_TB_COMMON_HPP
 #define NG_TB_COMMON_HPP
 
@@ -20,7 +20,7 @@ using Row = std::vector<Number>;
 using Memories = ng::Memories<ng::Config>;
 constexpr int N = ng::Config::lanes;
 
-/// A file's bytes; ends the process if it can't be read.
+/// The bytes of a file; ends the process if it cannot be read.
 inline std::vector<char> read_bytes(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     if (!file) {
@@ -45,7 +45,7 @@ class Reader {
         }
         return numbers_[at_++];
     }
-    /// As many numbers as the next one says.
+    /// A list of numbers, preceded by its length.
     Row list() {
         Row found(static_cast<std::size_t>(next()));
         for (Number& number : found) number = next();
@@ -58,7 +58,7 @@ class Reader {
     std::size_t at_ = 0;
 };
 
-/// Memories that hold zeros: constructors of ap_int leave its bits as they are.
+/// Memories initialized to zero; constructors of ap_int do not initialize.
 inline std::unique_ptr<Memories> zero_memories() {
     auto memories = std::make_unique<Memories>();
     std::memset(static_cast<void*>(memories.get()), 0, sizeof(Memories));
@@ -102,7 +102,7 @@ inline void put(Memories& m, Number memory, std::size_t at, const Row& row) {
     }
 }
 
-/// Reads a word as `put` writes it.
+/// Reads a word written by `put`.
 inline Row get(const Memories& m, Number memory, std::size_t at) {
     Row row;
     const auto add = [&row](auto number) { row.push_back(static_cast<Number>(number)); };
@@ -139,7 +139,7 @@ inline Row get(const Memories& m, Number memory, std::size_t at) {
     return row;
 }
 
-/// Puts beats on a stream, TLAST on the last.
+/// Writes beats to a stream, with TLAST on the last.
 inline void send(hls::stream<ng::Beat>& out, const Row& beats) {
     for (std::size_t n = 0; n < beats.size(); ++n) {
         ng::Beat beat;
@@ -151,7 +151,7 @@ inline void send(hls::stream<ng::Beat>& out, const Row& beats) {
     }
 }
 
-/// Takes all beats off a stream and says whether they are those expected, with TLAST on the last alone.
+/// Reads all beats from a stream; true if they are the expected ones, with TLAST on the last only.
 inline bool receive(hls::stream<ng::Beat>& in, const Row& expected, const char* name) {
     std::size_t n = 0;
     bool good = true;
@@ -218,12 +218,12 @@ struct UnitTest {
     Reader& reader_;
 };
 
-/// The file of that name in the folder that the first argument says, or here.
+/// The path of a file in the folder given by the first argument, or in the current folder.
 inline std::string file(int argc, char** argv, const char* name) {
     return argc > 1 ? std::string(argv[1]) + "/" + name : name;
 }
 
-/// Runs all tests of a unit's file with `test`, and says how it went.
+/// Runs all tests of a unit's file with `test`, and prints the result.
 /// \return the exit code: 0 if all pass.
 template <class F>
 int run_tests(int argc, char** argv, const char* name, unsigned unit, F test) {

@@ -1,7 +1,7 @@
 // Testbench of the engine: PROGRAM with program.bin, INIT with weights.bin, then the runs of runs.bin. Exit code 1 if
 // results, status or the place of an error differ.
 //
-// runs.bin, 64-bit little endian numbers: how many runs; for each: sentences, the lengths, the packet, the status and the
+// runs.bin, 64-bit little endian numbers: the number of runs; for each: sentences, the lengths, the packet, the status and the
 // ERROR_WHERE expected, the results expected. Lists of beats are preceded by their number. After an error the state is
 // cleared.
 #include "tb_common.hpp"

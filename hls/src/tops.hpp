@@ -1,4 +1,4 @@
-// The functions that are synthesized, for those who call them: the testbenches.
+// Declarations of the synthesized functions, for the testbenches.
 #ifndef NG_TOPS_HPP
 #define NG_TOPS_HPP
 
@@ -6,7 +6,7 @@
 #include "instructions.hpp"
 #include "unit.hpp"
 
-/// The whole engine; see engine.cpp. One call is one write into CONTROL.
+/// The whole engine; see engine.cpp. One call is one write to CONTROL.
 void engine(std::uint32_t control, std::uint32_t timeout, std::uint32_t sentences, std::uint32_t length0,
             std::uint32_t length1, std::uint32_t& status, std::uint32_t& where, std::uint32_t& id,
             std::uint32_t& version, std::uint32_t parameters[2 + ng::isa::MEMORY_COUNT], hls::stream<ng::Beat>& in,

@@ -1,10 +1,10 @@
 // Integers of a stated width, and the only functions that drop bits.
 //
-// What this does: names Signed<W> and Unsigned<W>, `ap_int` and `ap_uint` for synthesis. With -DNG_NATIVE_TYPES they
-// are the narrowest native integers that hold W bits: C simulation then runs many times faster and needs no headers
-// of a vendor. A value is always in the range of its W, and every operation that can leave the range goes through a
-// function of this file that says what is kept, so both kinds of types give the same integers.
-// What it does not: saturate or round; see array.hpp.
+// Signed<W> and Unsigned<W> are `ap_int` and `ap_uint` for synthesis. With -DNG_NATIVE_TYPES they are the narrowest
+// native integers that hold W bits: C simulation is then many times faster and needs no vendor headers. A value is
+// always in the range of its W, and every operation that can leave the range goes through a function of this file
+// that defines the result, so both kinds of types give the same integers.
+// Limits: does not saturate or round (rounding.hpp does).
 #ifndef NG_TYPES_HPP
 #define NG_TYPES_HPP
 

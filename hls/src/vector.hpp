@@ -1,8 +1,8 @@
-// The vector unit: SOFTMAX and LAYERNORM, docs/isa.md, section 5. All lanes beside each other.
+// The vector unit: SOFTMAX and LAYERNORM, docs/isa.md, section 5. All lanes work in parallel.
 //
-// What this does: checks statistics and addresses and executes one instruction. What it does not: overlap one
-// instruction with the next; wait for tokens (engine.hpp, vector_top.cpp). Divisions and roots take one bit a cycle:
-// an instruction has one of each a lane, over as many cycles as the loop that follows.
+// Checks statistics and addresses and executes one instruction. Divisions and roots compute one bit per cycle. Each
+// instruction has one of each per lane, taking about as many cycles as the loop that follows.
+// Limits: does not overlap one instruction with the next, and does not wait for tokens (engine.hpp, vector_top.cpp do).
 #ifndef NG_VECTOR_HPP
 #define NG_VECTOR_HPP
 
@@ -11,24 +11,24 @@
 
 namespace ng {
 
-/// floor(Dividend / divisor) of every lane, at most Bits bits, by restoring division. A divisor of at most
-/// Dividend >> Bits gives a number that means nothing.
+/// floor(Dividend / divisor) of every lane, at most Bits bits, by restoring division. The result is
+/// meaningless if the divisor is at most Dividend >> Bits.
 /// \tparam Dividend a constant below 2^31.
-/// \tparam Bits of the quotient, one a turn.
+/// \tparam Bits of the quotient, one per turn.
 /// \tparam N lanes.
 template <unsigned Dividend, int Bits, int N>
 inline void divide(const Unsigned<24> (&divisor)[N], Unsigned<Bits> (&quotient)[N]) {
     Unsigned<26> rest[N];
-#pragma HLS array_partition variable=rest complete  // every lane divides by itself
+#pragma HLS array_partition variable=rest complete  // one per lane
     for (int j = 0; j < N; ++j) {
-#pragma HLS unroll  // all lanes at once
+#pragma HLS unroll  // all lanes in parallel
         rest[j] = Dividend >> Bits;
         quotient[j] = 0;
     }
     for (int bit = Bits - 1; bit >= 0; --bit) {
-#pragma HLS pipeline II=1  // one subtraction a lane and cycle
+#pragma HLS pipeline II=1  // one subtraction per lane and cycle
         for (int j = 0; j < N; ++j) {
-#pragma HLS unroll  // all lanes at once
+#pragma HLS unroll
             const Unsigned<26> next = uplus<26>(ushift_left<26>(rest[j], 1), Unsigned<1>((Dividend >> bit) & 1U));
             const bool fits = next >= divisor[j];
             rest[j] = fits ? uminus<26>(next, divisor[j]) : next;
@@ -37,21 +37,21 @@ inline void divide(const Unsigned<24> (&divisor)[N], Unsigned<Bits> (&quotient)[
     }
 }
 
-/// floor(sqrt(v)) of every lane, one bit of the root a turn.
+/// floor(sqrt(v)) of every lane, one bit of the root per turn.
 /// \tparam N lanes.
 template <int N>
 inline void square_root(const Unsigned<32> (&v)[N], Unsigned<16> (&root)[N]) {
     Unsigned<20> rest[N];
-#pragma HLS array_partition variable=rest complete  // every lane takes its root by itself
+#pragma HLS array_partition variable=rest complete
     for (int j = 0; j < N; ++j) {
-#pragma HLS unroll  // all lanes at once
+#pragma HLS unroll
         rest[j] = 0;
         root[j] = 0;
     }
     for (int pair = 15; pair >= 0; --pair) {
-#pragma HLS pipeline II=1  // one subtraction a lane and cycle
+#pragma HLS pipeline II=1
         for (int j = 0; j < N; ++j) {
-#pragma HLS unroll  // all lanes at once
+#pragma HLS unroll
             const Unsigned<20> next = uplus<20>(ushift_left<20>(rest[j], 2), low<2>(v[j] >> (2 * pair)));
             const Unsigned<20> trial = uplus<20>(ushift_left<20>(root[j], 2), Unsigned<1>(1));
             const bool fits = next >= trial;
@@ -66,15 +66,15 @@ inline int bit_length(Unsigned<50> v) {
 #pragma HLS inline  // a priority encoder
     int length = 0;
     for (int bit = 0; bit < 50; ++bit) {
-#pragma HLS unroll  // all bits at once
+#pragma HLS unroll  // all bits in parallel
         if (((v >> bit) & 1U) != 0) length = bit + 1;
     }
     return length;
 }
 
-/// Executes one SOFTMAX that is decoded, not skipped and may start.
+/// Executes one SOFTMAX that is decoded, not skipped and ready.
 /// \tparam C the configuration.
-/// \return ERROR_NONE, ERROR_ADDRESS or ERROR_STAT; after an error nothing was written.
+/// \return ERROR_NONE, ERROR_ADDRESS or ERROR_STAT; nothing was written in case of an error.
 template <class C>
 isa::Error execute(const Softmax& i, const Context& context, const Word8<C::lanes> score[C::score_depth],
                    const StatWord<C::lanes> stat[C::stat_depth], const Unsigned<15> exp[C::lanes][C::exp_depth],
@@ -88,36 +88,36 @@ isa::Error execute(const Softmax& i, const Context& context, const Word8<C::lane
     if (!inside(i.source, count, C::score_depth) || !inside(i.target, count, C::vector_depth))
         return isa::ERROR_ADDRESS;
     Unsigned<24> sum[N];
-#pragma HLS array_partition variable=sum complete  // every lane sums by itself
+#pragma HLS array_partition variable=sum complete
     Unsigned<17> reciprocal[N];
-#pragma HLS array_partition variable=reciprocal complete  // every lane has its own
+#pragma HLS array_partition variable=reciprocal complete
     for (int j = 0; j < N; ++j) {
-#pragma HLS unroll  // all lanes at once
+#pragma HLS unroll
         sum[j] = 0;
     }
     for (Unsigned<10> k = 0; k < count; ++k) {
-#pragma HLS pipeline II=1  // a key a cycle
+#pragma HLS pipeline II=1  // one key per cycle
 #pragma HLS loop_tripcount min=1 max=512  // keys of a sentence
         const Word8<N> word = score[to_int(i.source) + to_int(k)];
         for (int j = 0; j < N; ++j) {
-#pragma HLS unroll  // all lanes of a word at once
+#pragma HLS unroll  // all lanes of a word in parallel
             const Unsigned<8> x = uminus<8>(gathered.largest[j], word.lane[j]);
             sum[j] = uplus<24>(sum[j], exp[j][table + to_int(x)]);
         }
     }
     divide<(1U << 30), 17>(sum, reciprocal);
     for (int j = 0; j < N; ++j) {
-#pragma HLS unroll  // all lanes at once
-        // Up to 2^13 the quotient has more than 17 bits; a sum of 0 is among these.
+#pragma HLS unroll
+        // For sums up to 2^13, including 0, the quotient has more than 17 bits.
         if (sum[j] <= (1U << 13)) reciprocal[j] = (1U << 17) - 1;
     }
     for (Unsigned<10> k = 0; k < count; ++k) {
-#pragma HLS pipeline II=1  // a key a cycle; looking exponentials up again is cheaper than keeping them
-#pragma HLS loop_tripcount min=1 max=512  // keys of a sentence
+#pragma HLS pipeline II=1  // one key per cycle; looking up exponentials again is cheaper than storing them
+#pragma HLS loop_tripcount min=1 max=512
         const Word8<N> word = score[to_int(i.source) + to_int(k)];
         Word8<N> result;
         for (int j = 0; j < N; ++j) {
-#pragma HLS unroll  // all lanes of a word at once
+#pragma HLS unroll
             const Unsigned<8> x = uminus<8>(gathered.largest[j], word.lane[j]);
             const Unsigned<33> product = utimes<33>(exp[j][table + to_int(x)], reciprocal[j]);
             const Unsigned<12> p = low<12>(uplus<33>(product, Unsigned<22>(1U << 21)) >> 22);
@@ -132,21 +132,21 @@ isa::Error execute(const Softmax& i, const Context& context, const Word8<C::lane
     return isa::ERROR_NONE;
 }
 
-/// Checks what fields of a LAYERNORM ask of each other.
+/// Checks the conditions between the fields of a LAYERNORM.
 inline bool consistent(const LayerNorm& i) {
     return i.bits >= 2 && i.bits <= 8 && i.size >= 1 && i.size <= 1024 && i.count >= 1 && i.count <= 1024;
 }
 
-/// Bits by which V of docs/numerics.md, section 8, is shifted, half of them: its t. 16 where V is 0.
+/// t of docs/numerics.md, section 8: half the number of bits by which V is shifted. 16 if V is 0.
 inline int norm_shift(Unsigned<50> v) {
-#pragma HLS inline  // a priority encoder
+#pragma HLS inline
     // A right shift rounds towards minus infinity.
     return (32 - bit_length(v)) >> 1;
 }
 
-/// Executes one LAYERNORM that is decoded, consistent, not skipped and may start.
+/// Executes one LAYERNORM that is decoded, consistent, not skipped and ready.
 /// \tparam C the configuration.
-/// \return ERROR_NONE, ERROR_ADDRESS or ERROR_STAT; after an error nothing was written.
+/// \return ERROR_NONE, ERROR_ADDRESS or ERROR_STAT; nothing was written in case of an error.
 template <class C>
 isa::Error execute(const LayerNorm& i, const Word16<C::lanes> wide[C::wide_depth],
                    const StatWord<C::lanes> stat[C::stat_depth], const NormWord norm[C::norm_depth],
@@ -159,48 +159,48 @@ isa::Error execute(const LayerNorm& i, const Word16<C::lanes> wide[C::wide_depth
         !inside(i.norm_base, i.count, C::norm_depth))
         return isa::ERROR_ADDRESS;
     Signed<6> shift[N];
-#pragma HLS array_partition variable=shift complete  // every lane has its own
+#pragma HLS array_partition variable=shift complete
     Unsigned<32> radicand[N];
-#pragma HLS array_partition variable=radicand complete  // every lane has its own
+#pragma HLS array_partition variable=radicand complete
     Unsigned<16> root[N];
-#pragma HLS array_partition variable=root complete  // every lane has its own
+#pragma HLS array_partition variable=root complete
     Unsigned<24> divisor[N];
-#pragma HLS array_partition variable=divisor complete  // every lane has its own
+#pragma HLS array_partition variable=divisor complete
     Unsigned<16> reciprocal[N];
-#pragma HLS array_partition variable=reciprocal complete  // every lane has its own
+#pragma HLS array_partition variable=reciprocal complete
     for (int j = 0; j < N; ++j) {
-#pragma HLS unroll  // all lanes at once
+#pragma HLS unroll
         const Unsigned<52> scaled = utimes<52>(i.size, gathered.square[j]);
         const Signed<52> squared = times<52>(gathered.sum[j], gathered.sum[j]);
         const Unsigned<50> v = low<50>(uminus<52>(scaled, squared));
         const int t = norm_shift(v);
         shift[j] = t;
-        // 2 t is at most 30, or 32 where V is 0 and any shift does.
+        // 2 t is at most 30, or 32 if V is 0, where any shift is correct.
         radicand[j] = t >= 0 ? ushift_left<32>(low<32>(v), (2 * t) & 31) : low<32>(v >> (-2 * t));
     }
     square_root(radicand, root);
     for (int j = 0; j < N; ++j) {
-#pragma HLS unroll  // all lanes at once
+#pragma HLS unroll
         divisor[j] = root[j];
     }
     // The root is at least 2^15 unless V is 0, so the quotient has 16 bits.
     divide<0x7FFFFFFFU, 16>(divisor, reciprocal);
     for (int j = 0; j < N; ++j) {
-#pragma HLS unroll  // all lanes at once
+#pragma HLS unroll
         if (root[j] == 0) reciprocal[j] = 0;
     }
     for (Unsigned<11> f = 0; f < i.count; ++f) {
-#pragma HLS pipeline II=1  // a feature a cycle
+#pragma HLS pipeline II=1  // one feature per cycle
 #pragma HLS loop_tripcount min=1 max=1024  // features of a token
         const Word16<N> word = wide[to_int(i.source) + to_int(f)];
         const NormWord factors = norm[to_int(i.norm_base) + to_int(f)];
         Word8<N> result;
         for (int j = 0; j < N; ++j) {
-#pragma HLS unroll  // all lanes of a word at once
+#pragma HLS unroll
             const Signed<27> d = minus<27>(times<27>(i.size, word.lane[j]), gathered.sum[j]);
             const int t = to_int(shift[j]);
             const Signed<28> half = t < 0 ? shift_left<28>(Signed<2>(1), -t - 1) : Signed<28>(0);
-            // A reciprocal of 0 makes every normalized value 0, whatever the shift.
+            // With a reciprocal of 0 every normalized value is 0, for any shift.
             const Signed<22> c =
                 t >= 0 ? shift_left<22>(wrap<22>(d), t) : wrap<22>(plus<28>(d, half) >> -t);
             const Signed<39> scaled = plus<39>(times<39>(c, reciprocal[j]), Signed<20>(1 << 18));

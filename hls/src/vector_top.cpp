@@ -1,8 +1,7 @@
-// The vector unit as a kernel of its own, for a block design in which units run beside each other; not yet run with
-// Vitis HLS.
+// The vector unit as a separate kernel, for a block design in which the units run in parallel.
 //
-// What this does: one call executes the vector unit's list. Memories are block RAMs of the block design. What it does
-// not: own memories or load programs.
+// One call executes the vector unit's list. Memories are block RAMs of the block design.
+// Limits: owns no memories and loads no programs. Not yet run with Vitis HLS.
 #include "config.h"
 #include "tops.hpp"
 #include "vector.hpp"
@@ -20,17 +19,17 @@ void vector_top(UnitRegisters registers, std::uint32_t& status, const Instructio
 #pragma HLS interface mode=s_axilite port=status     // read by the host after it
 #pragma HLS interface mode=s_axilite port=return     // start, done, interrupt
 #pragma HLS interface mode=axis port=from_array      // tokens
-#pragma HLS interface mode=axis port=from_stream     // tokens
-#pragma HLS interface mode=axis port=to_array        // tokens
-#pragma HLS interface mode=axis port=to_stream       // tokens
-#pragma HLS aggregate variable=program compact=bit   // an instruction a row
+#pragma HLS interface mode=axis port=from_stream
+#pragma HLS interface mode=axis port=to_array
+#pragma HLS interface mode=axis port=to_stream
+#pragma HLS aggregate variable=program compact=bit   // one instruction per row
 #pragma HLS interface mode=bram port=program         // shared with the other units
-#pragma HLS interface mode=bram port=score           // read a word a cycle
-#pragma HLS interface mode=bram port=wide            // read a word a cycle
-#pragma HLS interface mode=bram port=stat            // read once an instruction
-#pragma HLS interface mode=bram port=norm            // read a word a cycle
-#pragma HLS interface mode=bram port=vector_out      // written a word a cycle
-#pragma HLS array_partition variable=exp dim=1 complete  // a copy, and a port, for each lane
+#pragma HLS interface mode=bram port=score           // one word read per cycle
+#pragma HLS interface mode=bram port=wide
+#pragma HLS interface mode=bram port=stat            // read once per instruction
+#pragma HLS interface mode=bram port=norm
+#pragma HLS interface mode=bram port=vector_out      // one word written per cycle
+#pragma HLS array_partition variable=exp dim=1 complete  // one copy and one port per lane
     status = run_unit<isa::UNIT_VECTOR, Config::program_depth>(
         registers, program, from_array, from_stream, to_array, to_stream,
         [&](const InstructionWord& word, const Context& context, const Retired& retired, isa::Error& error) {
