@@ -24,6 +24,7 @@ from narrowgauge.graph.nodes import (
 )
 from narrowgauge.graph.onnx_functions import op_type
 from narrowgauge.graph.onnx_write import HELPERS, build_model
+from narrowgauge.hw.compiler import lower
 from narrowgauge.sim.golden import operators
 from narrowgauge.tests.support.graphs import random_graph
 
@@ -42,6 +43,10 @@ def test_every_operator_has_its_functions(operator: type[Node], concern: str) ->
     assert function.dispatch(operator) is not function.dispatch(object)
     with pytest.raises(NotImplementedError, match="str"):
         function("no operator", None)
+
+
+def test_the_compiler_has_every_operator() -> None:
+    assert set(lower.OPERATORS) == set(OPERATORS)
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
