@@ -1,4 +1,4 @@
-"""Sentences with their labels, and the train, dev and test splits that hold them."""
+"""Sentences with labels, and the train, dev and test splits of a data set."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..errors import LOG, UserError, printable
 SPLITS = ("train", "dev", "test")
 
 SPLIT_SEED = 0
-"""Seed of every split that is made here because the source has none."""
+"""Seed that selects the sentences of a split that the source does not have."""
 
 Splitter = Literal["whitespace", "punctuation"]
-"""How running text is cut into words; a property of the model, recorded with its vocabulary."""
+"""The rule that splits text into words; a property of the model, recorded with its vocabulary."""
 
-# ASCII punctuation and the usual quotes, dashes and marks of other scripts. Combining marks are no
-# punctuation: they stay in their word.
+# ASCII punctuation, and the common quotation marks, dashes and punctuation marks of other scripts. Combining
+# marks are not punctuation: they belong to their word.
 _PUNCTUATION = (
     r"!-/:-@\[-`{-~\u00a1\u00a7\u00ab\u00b6\u00b7\u00bb\u00bf\u2010-\u2027\u2030-\u205e"
     r"\u3001-\u3003\u3008-\u3011\u3014-\u301f\uff01-\uff0f\uff1a-\uff20"
@@ -26,36 +26,37 @@ _PUNCTUATION = (
 _LETTERS = rf"[^\s{_PUNCTUATION}]+"
 
 WORD_PATTERNS: Mapping[Splitter, str] = {
-    # A no-break space and its like belong to a word: the layout seq.in has a tag for each word between spaces.
+    # Other white space, such as a no-break space, is part of a word: seq.out has one tag per word between spaces.
     "whitespace": r"[^ \t\r\n]+",
-    # A number with inner separators (3:30), a word with inner hyphens or apostrophes (lo-fi, i'd), or one mark.
+    # A number with inner separators (3:30), a word with inner hyphens or apostrophes (lo-fi, i'd), or one
+    # punctuation mark.
     "punctuation": rf"\d+(?:[.,:]\d+)+|{_LETTERS}(?:['\u2019-]{_LETTERS})*|\S",
 }
-"""The words of a text are the matches of this pattern of Python's `re`, from left to right."""
+"""Regular expressions of Python's `re`: the words of a text are the matches, from left to right."""
 
 _WORDS = {splitter: re.compile(pattern) for splitter, pattern in WORD_PATTERNS.items()}
 
 
 def split_words(text: str, splitter: Splitter) -> tuple[str, ...]:
-    """The words of running text, of a file or of a user: the one place where text is cut.
+    """Splits text into words. All text, from files and from users, is split here.
 
     Args:
         text: a sentence.
-        splitter: "whitespace" cuts at spaces, tabs and line ends alone; "punctuation" at all white space, and sets
-            marks apart, but for inner hyphens and apostrophes and the separators of a number.
+        splitter: "whitespace" splits at spaces, tabs and line ends only; "punctuation" splits at all white space and
+            makes each punctuation mark a word, except inner hyphens, inner apostrophes and separators in a number.
     """
     return tuple(_WORDS[splitter].findall(text))
 
 
 @dataclass(frozen=True)
 class Example:
-    """One sentence, or two, as whoever wrote it cut it into words.
+    """One sentence, or a pair of sentences, split into words.
 
     Attributes:
         words: The words of the (first) sentence, at least one, in their original letter case.
         label: The intent or class.
-        slots: BIO tags ("O", "B-room", "I-room"), one a word; None where the task has no slots.
-        pair: The words of the second sentence of a two-sentence task, else None.
+        slots: BIO tags ("O", "B-room", "I-room"), one per word; None if the task has no slots.
+        pair: The words of the second sentence of a pair, else None.
     """
 
     words: tuple[str, ...]
@@ -66,13 +67,13 @@ class Example:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A data set under one name: three splits, of which `dev` and `test` may be empty.
+    """A data set: three splits, of which `dev` and `test` may be empty.
 
     Attributes:
-        name: of the file or folder.
-        train, dev, test: the examples.
-        splitter: what cut their sentences into words.
-        made: names of the splits that were held out of the training sentences, because the source has none.
+        name: the name of the file or folder.
+        train, dev, test: the examples of each split.
+        splitter: the rule that split their sentences into words.
+        made: names of the splits that the source lacks and that were held out of the training sentences.
     """
 
     name: str
@@ -84,7 +85,7 @@ class Corpus:
 
     @property
     def has_slots(self) -> bool:
-        """Whether the training sentences carry slot tags."""
+        """Whether the training sentences have slot tags."""
         return any(example.slots is not None for example in self.train)
 
     @property
@@ -93,7 +94,7 @@ class Corpus:
         return any(example.pair is not None for example in self.train)
 
     def tell_what_was_held_out(self) -> None:
-        """Logs which training sentences became other splits, if any did."""
+        """Logs the number of training sentences that were held out for other splits, if any."""
         if self.made:
             total = len(self.train) + sum(len(getattr(self, split)) for split in self.made)
             parts = " and ".join(f"{len(getattr(self, split)):,} as {split}" for split in self.made)
@@ -106,7 +107,7 @@ class Corpus:
         """The examples of split `name`.
 
         Raises:
-            UserError: there is no such split, or it has no example.
+            UserError: `name` is not a split, or the split is empty.
         """
         if name not in SPLITS:
             raise UserError(f"There is no split '{printable(name)}'; choose one of {', '.join(SPLITS)}.")

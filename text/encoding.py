@@ -1,4 +1,4 @@
-"""Splits as arrays of token ids, and batches padded to their longest sentence."""
+"""Token ids and label indices of a split, and batches padded to their longest sentence."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ IGNORED = -100
 """Slot target of a token that has none; the default `ignore_index` of PyTorch's cross entropy."""
 
 UNKNOWN = -1
-"""Index of a label that training never saw: no prediction is ever equal to it."""
+"""Index of a label that is not in the training split; no prediction is equal to it."""
 
 _POOL = 50
-"""Batches whose sentences are sorted together: enough for little padding, few enough to stay random."""
+"""Batches per pool of sentences sorted by length: more reduce padding, fewer keep batches random."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Labels:
         return self._slot_index.get(tag, UNKNOWN)
 
     def to_json(self) -> dict[str, list[str]]:
-        """Both lists, for `from_json`."""
+        """A JSON object, for `from_json`."""
         return {"intents": list(self.intents), "slots": list(self.slots)}
 
     @classmethod
@@ -70,7 +70,7 @@ class Labels:
         """The labels whose `to_json` gave `value`.
 
         Raises:
-            UserError: `value` describes no labels.
+            UserError: `value` is not a valid record of labels.
         """
         lists = []
         for key in ("intents", "slots"):
@@ -78,25 +78,27 @@ class Labels:
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 raise UserError("The stored labels are damaged: they must be strings; train the model again.")
             if len(set(names)) < len(names):
-                raise UserError("The stored labels are damaged: one is there twice; train the model again.")
+                raise UserError(
+                    "The stored labels are damaged: each must be there once; train the model again."
+                )
             lists.append(tuple(names))
         return cls(*lists)
 
 
 @dataclass(frozen=True, eq=False)
 class EncodedSplit:
-    """The examples of a split as token ids; every tuple has one entry an example.
+    """The N examples of a split as token ids; each tuple has one array per example, of L tokens or W words.
 
     Attributes:
-        examples: What was encoded; their slot tags are the gold of the span F1.
-        ids: [L] token ids, each of its own length.
+        examples: The examples; their slot tags are the reference of the span F1.
+        ids: [L] token ids.
         segments: [L] 0 in the first sentence, 1 in the second.
-        word_starts: [W] positions of the first token of each word of the first sentence. Words that
-            truncation cut off have none: their prediction is "O".
-        slots: [L] slot index at the first token of a word, `UNKNOWN` there for a tag that training never saw,
+        word_starts: [W] position of the first token of each word of the first sentence. A truncated word has no
+            position; its prediction is "O".
+        slots: [L] slot index at the first token of each word, `UNKNOWN` if the tag is not in the training split;
             `IGNORED` at all other tokens.
-        labels: [N] intent or class indices, `UNKNOWN` for one that training never saw.
-        truncated: Number of examples that lost tokens.
+        labels: [N] intent or class indices, `UNKNOWN` if not in the training split.
+        truncated: Number of truncated examples.
     """
 
     examples: tuple[Example, ...]
@@ -116,11 +118,11 @@ class Batch:
     """B examples, padded to the longest of them (L tokens).
 
     Attributes:
-        ids: [B, L] token ids, 0 ([PAD]) after the end.
-        lengths: [B] number of tokens that aren't padding.
-        segments: [B, L] 0 in the first sentence and the padding, 1 in the second.
-        labels: [B] class indices; `UNKNOWN` where training never saw the label.
-        slots: [B, L] slot indices, see `EncodedSplit.slots`; `IGNORED` in the padding.
+        ids: [B, L] token ids, padded with 0 ([PAD]).
+        lengths: [B] number of tokens without padding.
+        segments: [B, L] 0 in the first sentence and the padding, 1 in the second sentence.
+        labels: [B] class indices, as in `EncodedSplit.labels`.
+        slots: [B, L] slot indices, as in `EncodedSplit.slots`; `IGNORED` in the padding.
         index: [B] positions of the examples in their split.
     """
 
@@ -135,10 +137,10 @@ class Batch:
 def encode_split(
     examples: Sequence[Example], tokenizer: Tokenizer, labels: Labels, max_len: int, *, strict: bool = False
 ) -> EncodedSplit:
-    """All of `examples` as token ids, at most `max_len` each; one warning counts those that were cut.
+    """Encodes `examples` as at most `max_len` token ids each; one warning counts the truncated ones.
 
     Raises:
-        UserError: with `strict`, if one would have to be cut; `max_len` leaves no room for a token of each sentence.
+        UserError: with `strict`, an example is longer; `max_len` leaves no room for a token of each sentence.
     """
     encoded = [tokenizer.encode(example.words, example.pair, max_len) for example in examples]
     slots = []
@@ -151,10 +153,10 @@ def encode_split(
     truncated = sum(tokens.truncated for tokens in encoded)
     if truncated:
         specials = "[CLS]" if all(example.pair is None for example in examples) else "[CLS] and [SEP]"
-        longer = f"longer than the {max_len} tokens that the model reads, {specials} included"
+        longer = f"longer than the model's {max_len} tokens, {specials} included"
         if strict:
             raise UserError(f"The sentence is {longer}; shorten it.")
-        LOG.warning(f"{truncated:,} of {len(encoded):,} sentences are {longer}, and were cut there.")
+        LOG.warning(f"{truncated:,} of {len(encoded):,} sentences are {longer}, and were truncated.")
     return EncodedSplit(
         examples=tuple(examples),
         ids=tuple(tokens.ids for tokens in encoded),
@@ -167,14 +169,14 @@ def encode_split(
 
 
 def batches(split: EncodedSplit, batch_size: int, *, seed: int | None) -> Iterator[Batch]:
-    """Batches that cover every example of `split` once, each padded to its own longest sentence.
+    """Divides a split into batches, each padded to its longest sentence.
 
     Args:
-        split: What to cut up.
-        batch_size: Examples a batch; the last ones of a pool can be fewer.
-        seed: None for evaluation: by length, equal lengths in the order of the split. Otherwise the seed of
-            one epoch, which alone fixes the order: examples are shuffled and cut into pools of 50 batches,
-            each pool is sorted by length and cut into batches, and all batches are shuffled.
+        split: The split; each example occurs in one batch.
+        batch_size: Examples per batch; the last batch of a pool may have fewer.
+        seed: None for evaluation: ordered by length, equal lengths in the order of the split. Otherwise the seed of
+            one epoch, which determines the order: examples are shuffled and divided into pools of 50 batches, each
+            pool is sorted by length and divided into batches, and all batches are shuffled.
 
     Raises:
         ValueError: `batch_size` is below 1.
@@ -206,7 +208,7 @@ def batches(split: EncodedSplit, batch_size: int, *, seed: int | None) -> Iterat
 
 
 def _padded(rows: Sequence[Int32], fill: int) -> Int32:
-    """[B, L] of rows of different lengths, filled up behind."""
+    """[B, L] from rows of different lengths, each padded at its end with `fill`."""
     out = np.full((len(rows), max(len(row) for row in rows)), fill, np.int32)
     for target, row in zip(out, rows, strict=True):
         target[: len(row)] = row

@@ -1,6 +1,6 @@
-"""Reads data sets: the seq.in/seq.out/label layout, CSV and TSV files, and Hugging Face `datasets`.
+"""Readers of data sets: the seq.in/seq.out/label layout, CSV and TSV files, and Hugging Face `datasets`.
 
-Whatever is wrong with the input is told in one sentence that names the file and the line.
+Invalid input raises a UserError that names the file and the line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .corpus import SPLIT_SEED, SPLITS, Corpus, Example, Splitter, split_words
 from .voice.corpus import voice_corpus
 
 MOST_BYTES = 1 << 30
-"""Of a file with sentences or labels."""
+"""Maximum size of a file with sentences or labels."""
 
 _TABLES = (".csv", ".tsv")
 _TEXT_COLUMNS = ("text", "sentence", "utterance", "query")
@@ -34,20 +34,20 @@ _BIO = re.compile(r"O|[BI]-.+")
 
 
 def load(source: str, splitter: Splitter | None = None) -> Corpus:
-    """The corpus that `source` names; docs/data.md describes the formats.
+    """Loads the data set that `source` names; docs/data.md specifies the formats.
 
     Args:
         source: One of
-            "voice", the built-in generated corpus;
-            a directory with train, dev and test sub-directories, each with `seq.in` (space-separated words),
-            `label` and, for slots, `seq.out`, one utterance a line;
-            a directory with train, dev and test .csv or .tsv files, with a header line;
-            one .csv or .tsv file, which is split 80/10/10;
-            "hf:PATH" of a data set saved by `datasets.save_to_disk`;
-            "hf:NAME" or "hf:NAME:CONFIG" of one on the hub.
-            dev may also be called validation, valid or val. Without it, a tenth of the training examples is held out.
-        splitter: what cuts sentences into words. None: "whitespace" for the built-in corpus and where the training
-            split has `seq.in`, which have their words between spaces, else "punctuation".
+            "voice", the built-in corpus;
+            a directory with train, dev and test sub-directories, each with `seq.in` (words separated by spaces),
+            `label` and, for slots, `seq.out`, one sentence per line;
+            a directory with train, dev and test .csv or .tsv files, each with a header line;
+            one .csv or .tsv file, which is divided into 80 % train, 10 % dev and 10 % test;
+            "hf:PATH", a data set saved by `datasets.save_to_disk`;
+            "hf:NAME" or "hf:NAME:CONFIG", a data set of the hub.
+            dev may also be named validation, valid or val. Without it, a tenth of the training examples is held out.
+        splitter: the rule that splits sentences into words. None: "whitespace" for the built-in corpus and for
+            `seq.in` files, "punctuation" for all others.
 
     Raises:
         UserError: the source is missing or malformed, or its training split is empty.
@@ -64,23 +64,26 @@ def load(source: str, splitter: Splitter | None = None) -> Corpus:
         return _three_way(path.stem, _read_table(path, cut), cut, path)
     if path.is_file():
         raise UserError(f"{path} is not a .csv or .tsv file; rename or convert it, or give a data directory.")
-    raise UserError(f"{source} is no data: give 'voice', a directory, a .csv or .tsv file, or hf:NAME.")
+    raise UserError(
+        f"{source} is not a data set; give 'voice', a directory, a .csv or .tsv file, or hf:NAME."
+    )
 
 
 def load_split(
     source: str, split: str, limit: int | None = None, *, pairs: bool, splitter: Splitter
 ) -> tuple[Example, ...]:
-    """The first `limit` examples of one split of `source`, for a model that is there already.
+    """The first `limit` examples of one split of `source`, for an existing model.
 
     Args:
-        source: see `load`.
+        source: as for `load`.
         split: name of the split.
-        limit: None: all of them.
-        pairs: whether the model reads two sentences.
-        splitter: the one of the model, whatever the format of the data.
+        limit: maximum number of examples; None: all.
+        pairs: whether the model takes pairs of sentences.
+        splitter: the model's rule that splits sentences into words, for every format of data.
 
     Raises:
-        UserError: as `load`; an unknown or empty split; pairs for a model that reads one sentence.
+        UserError: as for `load`; the split is unknown or empty; the data has pairs and the model takes single
+            sentences.
     """
     corpus = load(source, splitter)
     if split == "train" or split in corpus.made:
@@ -88,13 +91,13 @@ def load_split(
     examples = corpus.split(split)[:limit]
     if not pairs and any(example.pair is not None for example in examples):
         raise UserError(
-            f"{source} has pairs of sentences and the model reads one; give data of single sentences."
+            f"{source} has pairs of sentences, and this model takes single sentences; give data of single sentences."
         )
     return examples
 
 
 def _voice(splitter: Splitter) -> Corpus:
-    """The built-in corpus, whose words stand between spaces."""
+    """The built-in corpus; its words are separated by spaces."""
     corpus = voice_corpus()
     if splitter == corpus.splitter:
         return corpus
@@ -117,7 +120,7 @@ def _corpus(name: str, splits: Mapping[str, Sequence[Example]], splitter: Splitt
 
 
 def _ranked(examples: Sequence[Example]) -> list[int]:
-    """Positions in an order drawn by hash of the words, so that repeated sentences stay side by side."""
+    """Positions ordered by a hash of the words, so that equal sentences are adjacent."""
 
     def key(position: int) -> bytes:
         example = examples[position]
@@ -128,7 +131,7 @@ def _ranked(examples: Sequence[Example]) -> list[int]:
 
 
 def _hold_out(examples: Sequence[Example], count: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """`examples` without `count` of them, and those; both in their first order."""
+    """Splits off `count` of `examples`: those that remain and those split off, each in their original order."""
     held = set(_ranked(examples)[:count])
     kept = tuple(example for position, example in enumerate(examples) if position not in held)
     return kept, tuple(examples[position] for position in sorted(held))
@@ -144,34 +147,34 @@ def _three_way(name: str, examples: Sequence[Example], splitter: Splitter, where
 
 
 def _load_directory(path: Path, splitter: Splitter | None) -> Corpus:
-    found: dict[str, Path] = {}
+    places: dict[str, Path] = {}
     for split, names in _SPLIT_NAMES.items():
         folders = [path / name for name in names if (path / name).is_dir()]
         files = [path / f"{name}{suffix}" for name in names for suffix in _TABLES]
         present = [*folders, *(file for file in files if file.exists())]
         if len(present) > 1:
             listed = " and ".join(candidate.name for candidate in present)
-            raise UserError(f"{path} has {listed} for the one split {split}; keep one of them.")
+            raise UserError(f"{path} has {listed} for the split {split}; keep one of them.")
         if present:
-            found[split] = present[0]
-    if "train" not in found:
+            places[split] = present[0]
+    if "train" not in places:
         raise UserError(
             f"{path} has no train directory and no train.csv or train.tsv; add its training data."
         )
-    cut = splitter or ("punctuation" if found["train"].suffix else "whitespace")
+    cut = splitter or ("punctuation" if places["train"].suffix else "whitespace")
     splits = {
         split: _read_table(place, cut) if place.suffix else _read_sequences(place, cut)
-        for split, place in found.items()
+        for split, place in places.items()
     }
     for split, examples in splits.items():
         if not examples:
-            raise UserError(f"{found[split]} holds no example; fill it or remove it.")
+            raise UserError(f"{places[split]} has no examples; add some or remove it.")
     tagged = {split: examples[0].slots is not None for split, examples in splits.items()}
     for split in splits:
         if tagged[split] != tagged["train"]:
             bare, full = (split, "train") if tagged["train"] else ("train", split)
             raise UserError(
-                f"{path} has slot tags (seq.out) in {full} but not in {bare}; give both or neither."
+                f"{path} has slot tags (seq.out) in {full} but not in {bare}; add or remove seq.out."
             )
     return _corpus(path.resolve().name, splits, cut)
 
@@ -189,14 +192,14 @@ def _read_text(path: Path) -> str:
 
 
 def _lines(path: Path) -> list[str]:
-    # Only line feeds end a line: str.splitlines would also cut at characters that occur inside words.
+    # Only line feeds end a line: str.splitlines would also split at characters that occur inside words.
     lines = [line.strip(" \t\r") for line in _read_text(path).split("\n")]
     while lines and not lines[-1]:
         lines.pop()
     for number, line in enumerate(lines, 1):
         if "\r" in line:
             raise UserError(
-                f"{path} line {number} has a carriage return inside; end every line with a line feed."
+                f"{path} line {number} contains a carriage return; end every line with a line feed."
             )
     return lines
 
@@ -209,14 +212,14 @@ def _read_sequences(folder: Path, splitter: Splitter) -> tuple[Example, ...]:
         if lines is not None and len(lines) != len(sentences):
             raise UserError(
                 f"{folder / name} has {len(lines)} lines but {folder / 'seq.in'} has {len(sentences)}; "
-                "give one line an utterance in each."
+                "each must have one line per sentence."
             )
     examples = []
     for position, (sentence, label) in enumerate(zip(sentences, labels, strict=True)):
         number = position + 1
         if not split_words(sentence, splitter):
             raise UserError(
-                f"{folder / 'seq.in'} line {number} has no words; remove the line from every file."
+                f"{folder / 'seq.in'} line {number} has no words; remove this line from every file."
             )
         if not label:
             raise UserError(f"{folder / 'label'} line {number} has no label; add one.")
@@ -231,16 +234,18 @@ def _tags(line: str, count: int, path: Path, number: int) -> tuple[str, ...]:
     slots = split_words(line, "whitespace")
     if len(slots) != count:
         raise UserError(
-            f"{path} line {number} has {len(slots)} tags for {count} words; give one tag for each word."
+            f"{path} line {number} has {len(slots)} tags for {count} words; expected one tag per word."
         )
     for tag in slots:
         if not _BIO.fullmatch(tag):
-            raise UserError(f"{path} line {number} has the tag '{printable(tag)}'; use O, B-name or I-name.")
+            raise UserError(
+                f"{path} line {number}: a tag must be O, B-name or I-name, got '{printable(tag)}'."
+            )
     return slots
 
 
 def _cut(example: Example, splitter: Splitter) -> Example:
-    """An example with words between spaces as `splitter` cuts them; the span of a word goes on to its last part."""
+    """Splits the words of an example by `splitter`; each part of a word keeps its slot, as one span."""
     if splitter == "whitespace":
         return example
     parts = [split_words(word, splitter) for word in example.words]
@@ -255,7 +260,7 @@ def _cut(example: Example, splitter: Splitter) -> Example:
 
 
 def _columns(names: Sequence[str], where: object) -> tuple[tuple[str, ...], str]:
-    """The text column, or the pair of them, and the label column, by their usual names."""
+    """The text column or the two text columns, and the label column, by their usual names."""
     by_name: dict[str, str] = {}
     for name in names:
         key = name.strip().lower()
@@ -278,7 +283,7 @@ def _columns(names: Sequence[str], where: object) -> tuple[tuple[str, ...], str]
 
 
 def _example(texts: Sequence[str], label: str, splitter: Splitter, where: str) -> Example:
-    """An example from running text; `where` begins the sentence about what is missing."""
+    """An example from text; `where` names its place in error messages."""
     sentences = [split_words(text, splitter) for text in texts]
     if not all(sentences):
         raise UserError(f"{where} has no words; remove it or fill in the sentence.")
@@ -290,7 +295,7 @@ def _example(texts: Sequence[str], label: str, splitter: Splitter, where: str) -
 def _read_table(path: Path, splitter: Splitter) -> tuple[Example, ...]:
     """The examples of one .csv or .tsv file with a header line."""
     tabs = path.suffix.lower() == ".tsv"
-    # A quote in a tab-separated file is a letter, as in the GLUE files: a lone one must not swallow lines.
+    # In a .tsv file a quotation mark is an ordinary character, as in the files of GLUE: it does not enclose a field.
     reader = csv.reader(
         io.StringIO(_read_text(path), newline=""),
         delimiter="\t" if tabs else ",",
@@ -308,7 +313,7 @@ def _read_table(path: Path, splitter: Splitter) -> tuple[Example, ...]:
                 continue
             if len(row) != len(header):
                 raise UserError(
-                    f"{where} has {len(row)} fields for {len(header)} columns; quote or remove the rest."
+                    f"{where} has {len(row)} fields, expected {len(header)}; quote separators inside fields."
                 )
             examples.append(
                 _example([row[at] for at in wanted], row[header.index(label)].strip(), splitter, where)
@@ -339,9 +344,7 @@ def _load_hugging_face(source: str, splitter: Splitter) -> Corpus:
     for split, names in _SPLIT_NAMES.items():
         present = [alias for alias in names if alias in loaded]
         if len(present) > 1:
-            raise UserError(
-                f"{where} has {' and '.join(present)} for the one split {split}; keep one of them."
-            )
+            raise UserError(f"{where} has {' and '.join(present)} for the split {split}; keep one of them.")
         if present:
             place = f"{where} split {present[0]}"
             splits[split] = _read_hugging_face(loaded[present[0]], splitter, place)
@@ -349,7 +352,7 @@ def _load_hugging_face(source: str, splitter: Splitter) -> Corpus:
 
 
 def _read_hugging_face(dataset: Any, splitter: Splitter, where: str) -> tuple[Example, ...]:
-    """The examples of one `datasets.Dataset`; rows that benchmarks publish without a label are left out."""
+    """The examples of one `datasets.Dataset`; rows without a label, as in published test sets, are skipped."""
     texts, label = _columns(dataset.column_names, where)
     return tuple(
         _example(sentences, text.strip(), splitter, f"{where} row {number}")
@@ -358,7 +361,7 @@ def _read_hugging_face(dataset: Any, splitter: Splitter, where: str) -> tuple[Ex
 
 
 def _rows(dataset: Any, texts: Sequence[str], label: str, where: str) -> Iterator[tuple[int, list[str], str]]:
-    """Number, sentences and label of every row that has a label."""
+    """The number, the sentences and the label of each row with a label."""
     with refusing(f"{where} cannot be read", "save it again"):
         names: Sequence[str] | None = getattr(dataset.features[label], "names", None)
         rows = [(row[label], [row[column] for column in texts]) for row in dataset]

@@ -1,8 +1,8 @@
-"""From logits to names, accuracy and span-level slot F1. Needs no torch: every level is scored by it.
+"""Names of the largest logits, accuracy and span-level slot F1, for every level.
 
-Spans and their F1 are those of conlleval (the CoNLL-2000 shared task), which is also what seqeval's default
-mode computes: a span begins at every B, at every change of type, and at an I that follows no span; it counts
-as found when its type, its first and its last word are all right.
+Spans and their F1 are defined as in conlleval (the CoNLL-2000 shared task) and the default mode of seqeval: a
+span begins at each B, at each change of type, and at an I outside a span; a predicted span is correct if its
+type, its first word and its last word are.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ Array = npt.NDArray[Any]
 OUTSIDE = "O"
 
 Span = tuple[str, int, int]
-"""Type, first word, last word."""
+"""The type of a span, its first and its last word."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of sentences, in names.
+    """The predictions of a model for a list of sentences.
 
     Attributes:
-        labels: the class of every sentence.
-        slots: the tag of every word that was not cut off; None without a slot head.
+        labels: the class of each sentence.
+        slots: the tags of the words of each sentence that were not truncated; None without a slot head.
     """
 
     labels: tuple[str, ...]
@@ -40,13 +40,13 @@ class Predictions:
 def decode(
     label_logits: Sequence[Array], slot_logits: Sequence[Array] | None, split: EncodedSplit, labels: Labels
 ) -> Predictions:
-    """The names of the largest logits; of equal ones the first.
+    """The names at the largest logits; the first of equal ones.
 
     Args:
-        label_logits: (labels,) for every example of `split`; float or integer.
-        slot_logits: (at least L, tags) for every example; None without a slot head.
-        split: where the words begin.
-        labels: the names.
+        label_logits: (labels,) for each example of `split`; float or integer.
+        slot_logits: (at least L, tags) for each example; None without a slot head.
+        split: the encoded examples.
+        labels: the names of the logits.
     """
     intents = tuple(labels.intents[int(np.argmax(row))] for row in label_logits)
     if slot_logits is None:
@@ -60,15 +60,15 @@ def decode(
 
 @dataclass(frozen=True)
 class Scores:
-    """How well a set of sentences was predicted.
+    """Scores of a set of sentences.
 
     Attributes:
-        accuracy: percent of the sentences whose intent or class is right.
-        slot_f1: percent; micro F1 of the slot spans over all sentences. None where the data has no slots or
-            the model no slot head; 0 where there is no span, neither to find nor found.
-        exact: percent of the sentences whose class and slot tags are all right.
-        sentences: how many there were.
-        unknown_labels: how many of them have a class that training never saw; they count as errors.
+        accuracy: percentage of sentences whose class is correct.
+        slot_f1: micro F1 of the slot spans of all sentences, in percent. None if the data has no slots or the model
+            has no slot head; 0 if there is no span, expected or predicted.
+        exact: percentage of sentences whose class and slot tags are all correct.
+        sentences: number of sentences.
+        unknown_labels: number of sentences whose class is not in the training split; they count as errors.
     """
 
     accuracy: float
@@ -80,13 +80,13 @@ class Scores:
     def __str__(self) -> str:
         slots = "" if self.slot_f1 is None else f", slot F1 {self.slot_f1:.2f} %"
         unknown = (
-            f" ({self.unknown_labels} of classes that training never saw)" if self.unknown_labels else ""
+            f" ({self.unknown_labels} with classes not in the training split)" if self.unknown_labels else ""
         )
         return f"accuracy {self.accuracy:.2f} %{slots}, {self.sentences} sentences{unknown}"
 
     @property
     def selection(self) -> float:
-        """What the best checkpoint is chosen by: accuracy, averaged with the slot F1 where there is one."""
+        """The score that selects the best checkpoint: the accuracy, or its mean with the slot F1 if there is one."""
         return self.accuracy if self.slot_f1 is None else (self.accuracy + self.slot_f1) / 2
 
 
@@ -94,7 +94,7 @@ def spans(tags: Sequence[str]) -> list[Span]:
     """The spans of one sentence.
 
     Args:
-        tags: one a word: "O", or "B-", "I-", "E-", "S-" before the type (IOB2, IOB1 and IOBES are all read).
+        tags: one per word: "O", or "B-", "I-", "E-" or "S-" and the type (IOB2, IOB1 or IOBES).
     """
     found: list[Span] = []
     start = 0
@@ -111,15 +111,15 @@ def spans(tags: Sequence[str]) -> list[Span]:
 
 
 def span_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
-    """Micro F1 of the spans of all sentences, in percent; 0 where neither side has one.
+    """Micro F1 of the spans of all sentences, in percent; 0 if neither `gold` nor `predicted` has a span.
 
     Raises:
-        ValueError: the two sides differ in sentences or words.
+        ValueError: the numbers of sentences or words differ.
     """
     right = total = 0
     for expected, got in zip(gold, predicted, strict=True):
         if len(expected) != len(got):
-            raise ValueError(f"{len(got)} tags were predicted for a sentence of {len(expected)} words")
+            raise ValueError(f"expected {len(expected)} tags, one per word, got {len(got)}")
         a, b = set(spans(expected)), set(spans(got))
         right += len(a & b)
         total += len(a) + len(b)
@@ -132,19 +132,20 @@ def score_predictions(
     examples: Sequence[Example],
     known: Sequence[str] = (),
 ) -> Scores:
-    """Scores the predictions of any level of the flow.
+    """Scores the predictions of a level.
 
     Args:
-        labels: the predicted class of every sentence.
-        slots: its predicted tags; words that truncation cut off have none and count as "O". None: no head.
-        examples: the sentences with what is right. Classes and tags that no model knows are errors.
-        known: the classes that training saw, to count the others; empty: don't.
+        labels: the predicted class of each sentence.
+        slots: the predicted tags of each sentence; truncated words have none and count as "O". None without a slot
+            head.
+        examples: the sentences with the correct classes and tags.
+        known: the classes of the training split; other classes are counted. Empty: none are counted.
 
     Raises:
-        ValueError: there are not as many predictions as examples.
+        ValueError: the number of predictions is not that of the examples.
     """
     if len(labels) != len(examples) or (slots is not None and len(slots) != len(examples)):
-        raise ValueError(f"the predictions are not those of {len(examples)} examples")
+        raise ValueError(f"expected predictions of {len(examples)} examples, got {len(labels)}")
     rights = [label == example.label for label, example in zip(labels, examples, strict=True)]
     gold: list[tuple[str, ...]] = []
     got: list[tuple[str, ...]] = []

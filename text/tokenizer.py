@@ -1,7 +1,7 @@
-"""From text to words, from words to token ids and back: a word-level and a WordPiece vocabulary behind one face.
+"""Vocabularies: from words to token ids and back. `Tokenizer` is the interface, for whole words and WordPiece.
 
-Both number the padding 0, and both tokenize word by word, so that a slot tag always finds the first token of
-its word. They travel with the model as JSON, and with them how text is cut into words.
+The padding has id 0. Each word is encoded by itself, so that a slot tag belongs to the first token of its word. A
+vocabulary is stored with the model as JSON, together with the rule that splits text into words.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 PAD, UNK, CLS, SEP = range(len(SPECIALS))
 
 LONGEST_WORD = 256
-"""Characters of a word; a longer one is unknown. Normalizing takes time with the square of its length."""
+"""Maximum number of characters of a word; a longer one is [UNK]. Normalization takes quadratic time in its marks."""
 
 Int32 = npt.NDArray[np.int32]
 
@@ -38,8 +38,8 @@ class Encoded:
     Attributes:
         ids: [L] token ids: [CLS] a1 .. an, or [CLS] a1 .. an [SEP] b1 .. bm.
         segments: [L] 0 up to and including [SEP], 1 after it.
-        word_starts: [W] position of the first token of every word of the first sentence that is still there.
-        truncated: Whether tokens were cut off to keep to the maximum length.
+        word_starts: [W] position of the first token of each word of the first sentence that was not truncated.
+        truncated: Whether tokens were removed to fit the maximum length.
     """
 
     ids: Int32
@@ -49,10 +49,10 @@ class Encoded:
 
 
 class Tokenizer(ABC):
-    """What the model and its tools know of a vocabulary.
+    """A vocabulary.
 
     Attributes:
-        splitter: what cuts a sentence into words.
+        splitter: the rule that splits a sentence into words.
     """
 
     unk_id: int = UNK
@@ -70,11 +70,11 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
-        """All of the tokenizer, for `tokenizer_from_json`."""
+        """A JSON object that describes the tokenizer completely, for `tokenizer_from_json`."""
 
     @abstractmethod
     def _word_ids(self, word: str) -> tuple[int, ...]:
-        """The tokens of one word; may be empty, which stands for an unknown word."""
+        """The token ids of one word; empty for an unknown word."""
 
     @abstractmethod
     def _join(self, ids: Sequence[int]) -> str:
@@ -86,15 +86,16 @@ class Tokenizer(ABC):
     __hash__ = None  # type: ignore[assignment]
 
     def split(self, text: str) -> tuple[str, ...]:
-        """The words of a sentence, as those of the training data were cut."""
+        """The words of a sentence, split as the training data was."""
         return split_words(text, self.splitter)
 
     def encode(
         self, words: Sequence[str], pair: Sequence[str] | None = None, max_len: int | None = None
     ) -> Encoded:
-        """The tokens of a sentence, or of two, cut to `max_len` tokens.
+        """Encodes a sentence or a pair of sentences as at most `max_len` tokens.
 
-        A pair that is too long loses tokens from the end of whichever sentence is then the longer.
+        A pair that is too long loses tokens at the end of the longer sentence, until both are equally long, and then
+        of both.
 
         Raises:
             UserError: `max_len` leaves no room for one token of each sentence.
@@ -110,7 +111,7 @@ class Tokenizer(ABC):
             room = max_len - frame
             if room < frame:
                 raise UserError(
-                    f"a length of {max_len} leaves no room for a token of each sentence; raise it."
+                    f"A length of {max_len} leaves no room for a token of each sentence; raise it."
                 )
             kept = min(len(a), max(room - len(b), (room + 1) // 2))
             a, b = a[:kept], b[: room - kept]
@@ -121,7 +122,7 @@ class Tokenizer(ABC):
         return Encoded(np.array(ids, np.int32), segments, starts[starts <= len(a)], truncated)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids`, words apart by one space; [PAD] and [CLS] are left out.
+        """The text of `ids`, words separated by one space; [PAD] and [CLS] are omitted.
 
         Raises:
             ValueError: an id is out of range.
@@ -137,7 +138,7 @@ class Tokenizer(ABC):
         return f" {SPECIALS[SEP]} ".join(self._join(part) for part in parts).strip()
 
     def _word_by_word(self, words: Sequence[str], most: int | None) -> list[tuple[int, ...]]:
-        """The tokens of each word, up to the word with which they are more than `most`."""
+        """The token ids of each word, up to the word with which there are more than `most`."""
         tokens: list[tuple[int, ...]] = []
         count = 0
         for word in words:
@@ -148,7 +149,7 @@ class Tokenizer(ABC):
         return tokens
 
     def record(self) -> dict[str, Any]:
-        """How text is read, for `to_json`; most of it is there for readers that are not narrowgauge."""
+        """The entries of `to_json` that every tokenizer has; most are for programs without narrowgauge."""
         return {
             "words": self.splitter,
             "word_pattern": WORD_PATTERNS[self.splitter],
@@ -167,32 +168,32 @@ class Tokenizer(ABC):
 
 
 class WordTokenizer(Tokenizer):
-    """One token a word; a word outside the vocabulary is [UNK]."""
+    """One token per word; a word outside the vocabulary is [UNK]."""
 
     def __init__(self, tokens: Sequence[str], *, splitter: Splitter, lowercase: bool = True) -> None:
-        """A tokenizer of `tokens`, whose ids follow those of the specials in the given order.
+        """A tokenizer with the ids of `tokens` after those of the specials, in the given order.
 
         Raises:
-            ValueError: a token is repeated or a special.
+            ValueError: a token is repeated or is a special.
         """
         super().__init__(splitter)
         self.lowercase = lowercase
         self._tokens = (*SPECIALS, *tokens)
         self._ids = {token: index for index, token in enumerate(self._tokens)}
         if len(self._ids) != len(self._tokens):
-            raise ValueError("the tokens of a vocabulary differ from one another and from the specials")
+            raise ValueError("its tokens must differ from each other and from the specials")
 
     @classmethod
     def train(
         cls, examples: Iterable[Example], *, splitter: Splitter, min_count: int = 2, lowercase: bool = True
     ) -> WordTokenizer:
-        """The vocabulary of `examples`: most frequent word first, equal counts in code point order.
+        """The vocabulary of `examples`, ordered by frequency; words of equal frequency in code point order.
 
         Args:
             examples: The training split.
-            splitter: What cut it into words.
-            min_count: Rarer words are left out. At 1, no training sentence has an unknown word, and the model
-                never learns what to do with one.
+            splitter: The rule that split it into words.
+            min_count: Words that occur less often are omitted. With 1, no training sentence has an unknown word, and
+                the model does not learn to handle one.
             lowercase: Whether letter case is ignored.
         """
         counts = Counter(_normal(word, lowercase) for word in readable_words(examples))
@@ -212,7 +213,7 @@ class WordTokenizer(Tokenizer):
 
     def _word_ids(self, word: str) -> tuple[int, ...]:
         index = self._ids.get(_normal(word, self.lowercase), UNK)
-        # A word that is spelled like a special is text, not structure.
+        # A word spelled like a special is text.
         return (index if index >= len(SPECIALS) else UNK,)
 
     def _join(self, ids: Sequence[int]) -> str:
@@ -220,7 +221,7 @@ class WordTokenizer(Tokenizer):
 
 
 class WordPieceTokenizer(Tokenizer):
-    """Words in pieces; `train_wordpiece.train_word_piece` trains such a vocabulary."""
+    """Words as pieces; `train_wordpiece.train_word_piece` trains such a vocabulary."""
 
     def __init__(self, definition: Mapping[str, Any], *, splitter: Splitter) -> None:
         """A tokenizer from the content of a tokenizer.json.
@@ -254,7 +255,7 @@ class WordPieceTokenizer(Tokenizer):
         return {"kind": "wordpiece", **self.record(), "tokenizer": self._encoder.definition()}
 
     def _word_ids(self, word: str) -> tuple[int, ...]:
-        # A definition may name specials as added tokens, which are recognized inside a word; there they are text.
+        # A definition may have the specials as added tokens, which are recognized in a word; there they are text.
         structure = (PAD, self.cls_id, self.sep_id)
         ids = self._encoder.encode(unicodedata.normalize("NFC", word))
         return tuple(self.unk_id if index in structure else index for index in ids)
@@ -267,26 +268,26 @@ def tokenizer_from_json(value: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer whose `to_json` gave `value`.
 
     Raises:
-        UserError: `value` describes no tokenizer, or one whose sentences this version would cut in another way.
+        UserError: `value` is not a valid record of a tokenizer, or this version would split its sentences differently.
     """
     kind = value.get("kind")
     if kind in ("word", "wordpiece") and "words" not in value:
         raise UserError(
-            "The stored tokenizer does not say how sentences are cut into words: an older narrowgauge wrote it; "
-            "train the model again, and export it."
+            "The stored tokenizer does not say how sentences are split into words: an older narrowgauge wrote it; "
+            "train and export the model again."
         )
     splitter = next((name for name in WORD_PATTERNS if name == value.get("words")), None)
     if splitter is None:
-        raise _damaged("it cuts words in a way that this narrowgauge does not know")
+        raise _damaged("its rule for words is not supported")
     if kind == "word":
         made: Tokenizer = _word_tokenizer(value, splitter)
     elif kind == "wordpiece" and isinstance(value.get("tokenizer"), Mapping):
         made = WordPieceTokenizer(value["tokenizer"], splitter=splitter)
     else:
-        raise _damaged("it is of no known kind")
+        raise _damaged("its kind is not supported")
     for key, entry in made.record().items():
         if value.get(key) != entry:
-            raise _damaged(f"its {key!r} is not the one of this narrowgauge")
+            raise _damaged(f"its {key!r} does not match this version of narrowgauge")
     return made
 
 
@@ -308,7 +309,7 @@ def _damaged(why: str) -> UserError:
 
 def _normal(word: str, lowercase: bool) -> str:
     word = unicodedata.normalize("NFC", word)
-    # Lower case can come out decomposed again.
+    # Lower case may be decomposed.
     return unicodedata.normalize("NFC", word.lower()) if lowercase else word
 
 

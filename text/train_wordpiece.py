@@ -29,9 +29,9 @@ def train_word_piece(
 
     Args:
         examples: the training split.
-        splitter: what cut it into words.
-        vocab_size: the most tokens.
-        min_count: pieces that occur less often are left out.
+        splitter: the rule that split it into words.
+        vocab_size: the maximum number of tokens.
+        min_count: pieces that occur less often are omitted.
         lowercase: whether letter case and accents are ignored.
 
     Raises:

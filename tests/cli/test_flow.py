@@ -130,11 +130,11 @@ def test_a_long_sentence_is_cut_or_refused(flow: Path, capsys: pytest.CaptureFix
     assert main(["run", str(flow / "build"), long]) == 0
     captured = capsys.readouterr()
     assert captured.err == (
-        "narrowgauge: warning: 1 of 1 sentences are longer than the 12 tokens that the model reads, [CLS] included, "
-        "and were cut there.\n"
+        "narrowgauge: warning: 1 of 1 sentences are longer than the model's 12 tokens, [CLS] included, "
+        "and were truncated.\n"
     )
     assert len(captured.out.splitlines()) == 12
-    refused(["run", str(flow / "build"), long, "--strict"], "longer than the 12 tokens", capsys)
+    refused(["run", str(flow / "build"), long, "--strict"], "longer than the model's 12 tokens", capsys)
     refused(
         ["run", str(flow / "build"), "one sentence", "and another"], "takes one sentence, got two", capsys
     )
@@ -176,7 +176,7 @@ def test_words_can_be_cut_at_marks_by_choice(flow: Path, capsys: pytest.CaptureF
     other = ["train", "--data", str(flow / "data"), "--out", run, "--resume", *config]
     refused([*other, "--words", "whitespace"], "another configuration", capsys)
     again = [*arguments, "--words", "whitespace"]
-    refused(again, "cuts words at punctuation", capsys)
+    refused(again, "splits words at punctuation", capsys)
     assert main(other) == 0
 
 
@@ -544,6 +544,6 @@ def test_pairs_with_one_label(flow: Path, capsys: pytest.CaptureFixture[str]) ->
     refused(["run", build, "the hall"], "takes a pair of sentences, got one", capsys)
     refused(["run", build, "the hall", " "], "no word in the second sentence", capsys)
     single = str(flow / "build")
-    refused(["eval", single, "--data", str(data)], "the model reads one", capsys)
-    refused(["eval", str(flow / "run"), "--data", str(data)], "the model reads one", capsys)
-    refused(["verify", single, "--data", str(data)], "the model reads one", capsys)
+    refused(["eval", single, "--data", str(data)], "this model takes single sentences", capsys)
+    refused(["eval", str(flow / "run"), "--data", str(data)], "this model takes single sentences", capsys)
+    refused(["verify", single, "--data", str(data)], "this model takes single sentences", capsys)

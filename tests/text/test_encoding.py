@@ -371,10 +371,10 @@ def test_unseen_labels_and_truncation(caplog):
     with caplog.at_level(logging.WARNING, "narrowgauge"):
         split = encode_split(examples, tokenizer, labels, 4)
     assert [record.getMessage() for record in caplog.records] == [
-        "2 of 3 sentences are longer than the 4 tokens that the model reads, [CLS] included, and were cut there."
+        "2 of 3 sentences are longer than the model's 4 tokens, [CLS] included, and were truncated."
     ]
     caplog.clear()
-    with pytest.raises(UserError, match=r"longer than the 4 tokens .* \[CLS\] included; shorten"):
+    with pytest.raises(UserError, match=r"longer than the model's 4 tokens, \[CLS\] included; shorten"):
         encode_split(examples, tokenizer, labels, 4, strict=True)
     with pytest.raises(UserError, match=r"\[CLS\] and \[SEP\] included"):
         encode_split([Example(("x",) * 5, "a", pair=("x",))], tokenizer, labels, 4, strict=True)

@@ -83,11 +83,11 @@ def test_split_refuses_unknown_and_empty(tmp_path):
         ({"seq.out": "O O B-genre\nO B-song O X O\nO O B-genre\n"}, ["seq.out line 2", "'X'"]),
         ({"seq.in": "play some jazz\n \nplay some jazz\n"}, ["seq.in line 2 has no words"]),
         ({"label": "Play\n\nPlay\n"}, ["label line 2 has no label"]),
-        ({"seq.in": "", "seq.out": "", "label": ""}, ["holds no example"]),
-        ({"label": "Play\nAdd\rAdd\nPlay\n"}, ["label line 2 has a carriage return inside"]),
+        ({"seq.in": "", "seq.out": "", "label": ""}, ["has no examples"]),
+        ({"label": "Play\nAdd\rAdd\nPlay\n"}, ["label line 2 contains a carriage return"]),
         (
             {name: content.replace("\n", "\r") for name, content in SNIPS_LIKE.items()},
-            ["seq.in line 1 has a carriage return inside", "end every line with a line feed"],
+            ["seq.in line 1 contains a carriage return", "end every line with a line feed"],
         ),
     ],
 )
@@ -130,7 +130,7 @@ def test_two_names_of_one_split_are_refused(tmp_path, other):
         (tmp_path / other).write_text("text,label\na,b\n")
     else:
         sequences(tmp_path, **{other: SNIPS_LIKE})
-    refused(tmp_path, f"dev and {other} for the one split dev")
+    refused(tmp_path, f"dev and {other} for the split dev")
 
 
 def test_what_is_held_out_is_told(tmp_path, caplog):
@@ -173,7 +173,7 @@ def test_a_table_that_is_no_regular_file_is_refused_before_it_is_read(tmp_path, 
     unreadable(path, kind)
     refused(tmp_path, str(path), kind)
     if kind != "a folder":
-        refused(path, str(path), "at most" if kind == "at most" else "is no data")
+        refused(path, str(path), "at most" if kind == "at most" else "is not a data set")
 
 
 def unreadable(path: Path, kind: str) -> None:
@@ -191,7 +191,7 @@ def unreadable(path: Path, kind: str) -> None:
 def test_names_from_files_are_told_in_printable_form_and_short(tmp_path):
     evil = "\x1b[31m\u202e" + "x" * 1000
     folder = sequences(tmp_path / "a", train=SNIPS_LIKE | {"seq.out": f"O O {evil}\nO O O O O\nO O O\n"})
-    refused(folder, r"has the tag '\x1b[31m\u202exxx")
+    refused(folder, r"must be O, B-name or I-name, got '\x1b[31m\u202exxx")
     for header in (f"text,{evil}", f"{evil},label", f"{evil},{evil},text,label"):
         (tmp_path / "train.csv").write_text(f"{header}\na,b\n")
         refused(tmp_path / "train.csv", r"\x1b[31m\u202exxx")
@@ -204,7 +204,7 @@ def test_sequences_slots_in_one_split_only(tmp_path):
 
 def test_no_such_source(tmp_path):
     (tmp_path / "data.json").write_text("{}")
-    refused(tmp_path / "nothing", "is no data")
+    refused(tmp_path / "nothing", "is not a data set")
     refused(tmp_path / "data.json", "not a .csv or .tsv")
     refused(tmp_path, "no train")
 
@@ -266,10 +266,10 @@ def test_one_table_is_split(tmp_path_factory, count):
     ("content", "parts"),
     [
         ("", ["no text column"]),
-        ("text,label\n", ["train.csv holds no example"]),
+        ("text,label\n", ["train.csv has no examples"]),
         ("words,label\nhello,a\n", ["no text column among words, label"]),
         ("text,kind\nhello,a\n", ["no label column among text, kind"]),
-        ("text,label\nhello,a,b\n", ["line 2 has 3 fields for 2 columns"]),
+        ("text,label\nhello,a,b\n", ["line 2 has 3 fields, expected 2"]),
         ("text,label\nhello,a\nbye\n", ["line 3 has 1 fields"]),
         ("text,label,text\nhello,a,b\n", ["two columns named 'text'"]),
         ("text,label,id, ID \nhello,a,b,c\n", ["two columns named 'id'"]),
@@ -383,7 +383,7 @@ def test_hugging_face_refused(tmp_path):
         data = datasets.Dataset.from_dict({"text": ["a"], "label": [0]})
         return datasets.DatasetDict(train=data, validation=data, valid=data)
 
-    refused(hub(tmp_path / "twice", twice), "validation and valid for the one split dev")
+    refused(hub(tmp_path / "twice", twice), "validation and valid for the split dev")
 
     def numbers(datasets):
         data = datasets.Dataset.from_dict({"text": [1, 2], "label": [0, 1]})

@@ -54,7 +54,7 @@ def test_a_span_does_not_cross_sentences() -> None:
 
 
 def test_f1_of_different_lengths_is_refused() -> None:
-    with pytest.raises(ValueError, match="2 tags"):
+    with pytest.raises(ValueError, match="expected 1 tags, one per word, got 2"):
         span_f1([["O"]], [["O", "O"]])
     with pytest.raises(ValueError, match="zip"):
         span_f1([["O"]], [])

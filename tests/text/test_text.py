@@ -241,6 +241,6 @@ def test_a_long_sentence_is_cut_or_refused(caplog: pytest.LogCaptureFixture) -> 
     frontend.encode(["jazz " * 7], strict=True)
     assert not caplog.records
     frontend.encode(["jazz " * 8])
-    assert "1 of 1 sentences are longer than the 8 tokens" in caplog.text
-    with pytest.raises(UserError, match=r"longer than the 8 tokens that the model reads, \[CLS\] included"):
+    assert "1 of 1 sentences are longer than the model's 8 tokens" in caplog.text
+    with pytest.raises(UserError, match=r"longer than the model's 8 tokens, \[CLS\] included"):
         frontend.encode(["jazz " * 8], strict=True)

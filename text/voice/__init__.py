@@ -1,1 +1,1 @@
-"""The built-in corpus of voice commands, made by a grammar."""
+"""The built-in corpus of voice commands, generated from a grammar."""

@@ -1,4 +1,4 @@
-"""What one says to the voice assistant about roads, people, days, food and the world; see `voice_home`."""
+"""Sentence templates about roads, people, days, food and the world, in the notation of `home.py`."""
 
 from __future__ import annotations
 

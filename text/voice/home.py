@@ -1,8 +1,8 @@
-"""What one says to the voice assistant at home: sentence templates for music, films and the house.
+"""Sentence templates of commands at home: music, films and the house.
 
-"(a|b|)" is one of its alternatives, "{slot}" a value of the slot, and a leading "~" marks a command, which
-may begin with a phrase of COMMAND_OPENERS. The templates of dev and test are other ones than those of train:
-the words that tell the intent are shared, what stands around them and in which order is not.
+"(a|b|)" stands for one of its alternatives, "{slot}" for a value of the slot. A leading "~" marks a command, which
+may begin with a phrase of COMMAND_OPENERS. The templates of dev and test differ from those of train: they share the
+words that indicate the intent, but not the words around them or their order.
 """
 
 from __future__ import annotations

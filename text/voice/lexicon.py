@@ -1,7 +1,7 @@
 """The values of the slots of the voice corpus, as patterns.
 
-"(a|b|)" is one of its alternatives, "{part}" one entry of PARTS. Names are put together from syllables, so
-that nobody and nothing real is meant and there are always more of them than a training set has seen.
+"(a|b|)" stands for one of its alternatives, "{part}" for an entry of PARTS. Names are composed of syllables: they
+are fictitious, and there are more of them than in the training sentences.
 """
 
 from __future__ import annotations
@@ -352,4 +352,4 @@ ALIASES: dict[str, str] = {
     "source_unit": "unit",
     "target_unit": "unit",
 }
-"""Slots that take their values from another slot's."""
+"""Slots that have the values of another slot."""
