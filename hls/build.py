@@ -10,7 +10,10 @@ from ..compilecache import compiled, execute
 from ..errors import UserError
 from ..hw.host.engine import TRACE_HEADER
 from ..hw.isa import Parameters
-from .header import SOURCES, config_header
+from .config import config_header
+
+SOURCES = Path(__file__).with_name("src")
+"""Folder of the C++ sources."""
 
 CSIM = Path(__file__).with_name("csim")
 """Folder of the files that only C simulation needs: stand-ins for headers of Vitis HLS, and the C interface."""

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..files import fill_template, write_atomic
 from ..hw.isa import SENTENCES, Parameters
-from .build import CSIM
-from .header import SOURCES, config_header
+from .build import CSIM, SOURCES
+from .config import config_header
 from .vectors import unit_vectors
 
 TEMPLATES = Path(__file__).with_name("templates")

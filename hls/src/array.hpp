@@ -307,7 +307,7 @@ void contract(const Job& job, Tile<C::lanes>& tile, const Word8<C::lanes> weight
     drain<C>(job, tiles, biases, residuals, table, act_out, kv_out, score_out, wide_out, stat_out);
 }
 
-/// Executes one CONTRACT that is decoded, consistent, not skipped and ready.
+/// Executes one CONTRACT that is decoded, not skipped and ready.
 /// \tparam C the configuration.
 /// \return ERROR_NONE or ERROR_ADDRESS; nothing was written in case of an error.
 template <class C>
@@ -344,7 +344,7 @@ Turn array_turn(const InstructionWord& word, const Context& context, const Retir
                 ArrayState<C::lanes>& state, Ports... ports) {
     Contract c;
     error = isa::ERROR_FIELD;
-    if (!decode(word, c) || !consistent(c)) return Turn::kFails;
+    if (!decode(word, c)) return Turn::kFails;
     return take_turn<C>(c, context, retired, error, [&] { return execute<C>(state, c, context, ports...); });
 }
 

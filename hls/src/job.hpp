@@ -75,14 +75,6 @@ inline Strides strides_c(const Contract& c) {
     return Strides{c.c_stride0, c.c_stride1, c.c_stride2, c.c_stridew};
 }
 
-/// Checks the conditions between the fields of a CONTRACT.
-inline bool consistent(const Contract& c) {
-    const Unsigned<5> most = c.c_space == isa::SPACE_WIDE ? 16 : 8;
-    const bool single = c.n0 == 1 && c.n1 == 1 && c.n2 == 1 && c.n0_source == isa::COUNT_CONST &&
-                        c.n2_source == isa::COUNT_CONST;
-    return c.bits >= 2 && c.bits <= most && (c.has_table == 0 || c.bits == 8) && (c.keep == 0 || single);
-}
-
 /// The counts of a CONTRACT that is not skipped.
 /// \tparam C the configuration.
 template <class C>

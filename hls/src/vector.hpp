@@ -132,11 +132,6 @@ isa::Error execute(const Softmax& i, const Context& context, const Word8<C::lane
     return isa::ERROR_NONE;
 }
 
-/// Checks the conditions between the fields of a LAYERNORM.
-inline bool consistent(const LayerNorm& i) {
-    return i.bits >= 2 && i.bits <= 8 && i.size >= 1 && i.size <= 1024 && i.count >= 1 && i.count <= 1024;
-}
-
 /// t of docs/numerics.md, section 8: half the number of bits by which V is shifted. 16 if V is 0.
 inline int norm_shift(Unsigned<50> v) {
 #pragma HLS inline
@@ -144,7 +139,7 @@ inline int norm_shift(Unsigned<50> v) {
     return (32 - bit_length(v)) >> 1;
 }
 
-/// Executes one LAYERNORM that is decoded, consistent, not skipped and ready.
+/// Executes one LAYERNORM that is decoded, not skipped and ready.
 /// \tparam C the configuration.
 /// \return ERROR_NONE, ERROR_ADDRESS or ERROR_STAT; nothing was written in case of an error.
 template <class C>
@@ -229,7 +224,7 @@ Turn vector_turn(const InstructionWord& word, const Context& context, const Reti
     if (decode(word, softmax))
         return take_turn<C>(softmax, context, retired, error,
                             [&] { return execute<C>(softmax, context, score, stat, exp, vector); });
-    if (decode(word, layer_norm) && consistent(layer_norm))
+    if (decode(word, layer_norm))
         return take_turn<C>(layer_norm, context, retired, error,
                             [&] { return execute<C>(layer_norm, wide, stat, norm, vector); });
     error = isa::ERROR_FIELD;

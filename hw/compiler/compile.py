@@ -111,7 +111,7 @@ def _check_options(graph: Graph, lanes: int, sentences: int, longest: int, weigh
     most = min(graph.metadata.max_length, isa.MAX_LENGTH)
     if not 1 <= longest <= most:
         raise UserError(f"the maximum length must be from 1 to {most} tokens for this model, got {longest}.")
-    most = isa.max_depth(Memory.WEIGHT)
+    most = isa.MEMORIES[Memory.WEIGHT].max_depth
     if weight_words is not None and not 1 <= weight_words <= most:
         raise UserError(f"the words of WEIGHT memory must be from 1 to {most}, got {weight_words}.")
 
@@ -202,10 +202,10 @@ def _program(
     need[Memory.INDEX] = isa.SENTENCES * longest
     need[Memory.PROGRAM] = len(init) + sum(map(len, lists))
     for memory, depth in need.items():
-        if depth > isa.max_depth(memory):
+        if depth > isa.MEMORIES[memory].max_depth:
             raise UserError(
                 f"the model needs {depth} words of {memory.name} memory and no engine has more than "
-                f"{isa.max_depth(memory)}; {_remedy(memory)} would make it fit."
+                f"{isa.MEMORIES[memory].max_depth}; {_remedy(memory)} would make it fit."
             )
     depths = {f"{memory.name.lower()}_depth": need.get(memory, 1) for memory in Memory}
     array, vector, stream = lists

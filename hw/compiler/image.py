@@ -9,8 +9,7 @@ import numpy as np
 
 from ...fixedpoint import IntArray
 from .. import isa
-from ..isa import Load, Memory
-from .ir import TABLE_WORDS
+from ..isa import TABLE_WORDS, Load, Memory
 
 
 @dataclass

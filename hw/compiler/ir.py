@@ -6,13 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..host.views import Axis
-from ..isa import Instruction, Memory, Space, Unit
+from ..isa import TABLE_WORDS, Instruction, Memory, Space, Unit
 
 SPACES = {m: Space(m) for m in (Memory.ACT, Memory.VECTOR, Memory.KV, Memory.SCORE, Memory.WIDE)}
 """The operand space of each memory that holds buffers which CONTRACT reads or writes."""
-
-TABLE_WORDS = 256
-"""Words of a function table, and of an exponential table."""
 
 STEPS = {"table_id": TABLE_WORDS, "exp_id": TABLE_WORDS}
 """Words per unit of the fields that hold a table number. Every other field of `Task.bases` holds a word address."""

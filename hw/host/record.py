@@ -21,6 +21,7 @@ from ..isa import (
     INDEX_COLUMNS,
     ISA_VERSION,
     MAX_LENGTH,
+    MEMORIES,
     SENTENCES,
     Contract,
     LayerNorm,
@@ -29,7 +30,6 @@ from ..isa import (
     Softmax,
     Store,
     Unit,
-    max_depth,
 )
 from ..isa.program import Program, from_bytes
 from .build import IMAGE_FILE, PROGRAM_FILE, STREAM_FILE, EngineBuild, Options
@@ -320,7 +320,7 @@ def _output(value: Any) -> Output:
         _name(value["value"]),
         _integer(value["sentence"], 0, SENTENCES - 1, "sentence"),
         _integer(value["block"], 0, MAX_LENGTH, "block"),
-        _integer(value["words"], 1, max_depth(Memory.WIDE), "words"),
+        _integer(value["words"], 1, MEMORIES[Memory.WIDE].max_depth, "words"),
         _flag(value["per_token"], "per_token"),
     )
 
@@ -393,7 +393,7 @@ def _view(row: Any) -> View:
     return View(
         _name(value),
         Unit(_integer(unit, 0, len(Unit) - 1, "unit")),
-        _integer(number, 0, max_depth(Memory.PROGRAM), "number"),
+        _integer(number, 0, MEMORIES[Memory.PROGRAM].max_depth, "number"),
         _integer(sentence, 0, SENTENCES - 1, "sentence"),
         Memory(_integer(memory, 0, len(Memory) - 1, "memory")),
         _integer(base, 0, _INDEX, "base"),

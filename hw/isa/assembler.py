@@ -1,58 +1,55 @@
-"""Programs as text: one instruction a line, fields by name, what is at its default left out.
+"""Programs as text: one instruction per line, with the names of its fields; a field at its default is omitted.
 
-    .lanes 16                       what the header holds, under the names of `isa.HEADER`
+    .lanes 16                       a word of the header, with its name in `program.HEADER`
     .weight_depth 32768
-    .array                          the list that the next lines belong to
-    CONTRACT nk=768 rows=16 b_space=VECTOR wait_vector=1    # all after a number sign is a comment
+    .array                          the list that the following lines belong to
+    CONTRACT nk=768 rows=16 b_space=VECTOR wait_vector=1    # a number sign starts a comment
 
-The numbers of instructions in each list come from counting. Whatever the header leaves out is that of
-`isa.Parameters`, one sentence of up to `isa.MAX_LENGTH` tokens, and the checksum of an empty image.
+The assembler counts the instructions of each list. The defaults of the other header words are those of
+`Parameters`, one sentence of up to `MAX_LENGTH` tokens, and the checksum of an empty image.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from enum import IntEnum
 from typing import Any
 
 from ...errors import UserError
-from . import instructions as isa
-from .instructions import Instruction, Memory, Opcode, Parameters
-from .program import Program
+from .instructions import OPCODES, Field, FieldError, Instruction, Opcode, check_fields, fields
+from .memories import MAX_LENGTH, SENTENCES, Memory, Parameters, depth_name
+from .program import LISTS, Program
 
-_KINDS: dict[str, Any] = {opcode.name: kind for kind, opcode in isa.OPCODES.items()}
+_KINDS: dict[str, Any] = {opcode.name: kind for kind, opcode in OPCODES.items()}
 
-_PARAMETERS = ("lanes", "acc_bits", *(f"{memory.name.lower()}_depth" for memory in Memory))
+_PARAMETERS = ("lanes", "acc_bits", *(depth_name(memory) for memory in Memory))
 
 _DEFAULTS = {
     **{name: getattr(Parameters(), name) for name in _PARAMETERS},
-    "max_length": isa.MAX_LENGTH,
+    "max_length": MAX_LENGTH,
     "sentences": 1,
     "image_crc": 0,
 }
-"""The words of a header that are no constants and no counts."""
+"""The words of a header that are neither constant nor counted, with their defaults."""
 
 
 def line(instruction: Instruction) -> str:
     """An instruction as one line of text."""
-    kind = type(instruction)
-    parts = [isa.OPCODES[kind].name]
-    for field in dataclasses.fields(kind):
-        value = getattr(instruction, field.name)
-        if value == field.default:
-            continue
-        enum = field.metadata.get("enum")
-        parts.append(f"{field.name}={enum(value).name if enum else int(value)}")
+    kind: Any = type(instruction)
+    defaults = kind()
+    parts = [OPCODES[kind].name]
+    for field in fields(kind):
+        value = int(getattr(instruction, field.name))
+        if value != getattr(defaults, field.name):
+            parts.append(f"{field.name}={field.enum(value).name if field.enum else value}")
     return " ".join(parts)
 
 
 def disassemble(program: Program) -> str:
-    """The text from which `assemble` makes the same program."""
+    """The text that `assemble` turns into the same program."""
     values = {name: getattr(program.parameters, name) for name in _PARAMETERS}
     values |= {"max_length": program.max_length, "sentences": program.sentences}
     lines = [f".{name} {value}" for name, value in values.items()]
     lines.append(f".image_crc 0x{program.image_crc:08X}")
-    for name, instructions in zip(isa.LISTS, program.lists(), strict=True):
+    for name, instructions in zip(LISTS, program.lists(), strict=True):
         lines += ["", f".{name}"]
         lines += [f"{line(instruction)}  # {number}" for number, instruction in enumerate(instructions)]
     return "\n".join(lines) + "\n"
@@ -62,10 +59,10 @@ def assemble(text: str) -> Program:
     """The program that a text describes.
 
     Raises:
-        UserError: with the number of the line.
+        UserError: the text is not valid; the message has the number of the line.
     """
     values = dict(_DEFAULTS)
-    lists: dict[str, list[Instruction]] = {name: [] for name in isa.LISTS}
+    lists: dict[str, list[Instruction]] = {name: [] for name in LISTS}
     current: list[Instruction] | None = None
     for number, written in enumerate(text.splitlines(), start=1):
         words = written.partition("#")[0].split()
@@ -75,21 +72,21 @@ def assemble(text: str) -> Program:
             if not words[0].startswith("."):
                 if current is None:
                     raise _LineError(
-                        f"this instruction is in no list; write .{', .'.join(isa.LISTS)} before it"
+                        f"this instruction belongs to no list; put one of .{', .'.join(LISTS)} before it"
                     )
                 current.append(_instruction(words))
             elif words[0][1:] in lists:
                 if len(words) > 1:
-                    raise _LineError(f"{words[0]} takes nothing; write one instruction a line")
+                    raise _LineError(f"{words[0]} takes no value; write one instruction per line")
                 current = lists[words[0][1:]]
             else:
                 _directive(words, values)
-        except (_LineError, isa.FieldError) as mistake:
+        except (_LineError, FieldError) as mistake:
             raise UserError(f"line {number}: {mistake}.") from None
     try:
         parameters = Parameters(**{name: values[name] for name in _PARAMETERS})
     except ValueError as error:
-        raise UserError(f"the header can't be that of a program: {error}.") from None
+        raise UserError(f"the header is not valid: {error}.") from None
     return Program(
         parameters=parameters,
         max_length=values["max_length"],
@@ -100,19 +97,20 @@ def assemble(text: str) -> Program:
 
 
 class _LineError(ValueError):
-    """What is wrong with a line."""
+    """A line that is not valid."""
 
 
 def _directive(words: list[str], values: dict[str, int]) -> None:
     name = words[0][1:]
     if name not in values:
-        raise _LineError(f"there is no directive .{name}; choose from .{', .'.join((*isa.LISTS, *values))}")
+        raise _LineError(f"unknown directive .{name}; expected one of .{', .'.join((*LISTS, *values))}")
     if len(words) != 2:
         raise _LineError(f".{name} takes one number")
     value = _number(words[1])
-    most = {"max_length": isa.MAX_LENGTH, "sentences": isa.SENTENCES}.get(name, (1 << 32) - 1)
-    if not (name == "image_crc" or value >= 1) or not 0 <= value <= most:
-        raise _LineError(f".{name} can't be {value}")
+    least = 0 if name == "image_crc" else 1
+    most = {"max_length": MAX_LENGTH, "sentences": SENTENCES}.get(name, (1 << 32) - 1)
+    if not least <= value <= most:
+        raise _LineError(f".{name} must be {least} to {most}, got {value}")
     values[name] = value
 
 
@@ -120,36 +118,35 @@ def _instruction(words: list[str]) -> Instruction:
     kind = _KINDS.get(words[0])
     if kind is None:
         raise _LineError(
-            f"there is no instruction {words[0]}; choose from {', '.join(o.name for o in Opcode)}"
+            f"unknown instruction {words[0]}; expected one of {', '.join(o.name for o in Opcode)}"
         )
-    fields = {field.name: field for field in isa.fields(kind)}
+    by_name = {field.name: field for field in fields(kind)}
     values: dict[str, int] = {}
     for word in words[1:]:
         name, equals, value = word.partition("=")
-        if name not in fields:
-            raise _LineError(f"{words[0]} has no field '{name}'; choose from {', '.join(fields)}")
+        if name not in by_name:
+            raise _LineError(f"{words[0]} has no field '{name}'; expected one of {', '.join(by_name)}")
         if not equals:
             raise _LineError(f"{name} has no value; write {name}=VALUE")
         if name in values:
             raise _LineError(f"{name} is given twice")
-        values[name] = _value(fields[name], value)
+        values[name] = _value(by_name[name], value)
     instruction: Instruction = kind(**values)
-    isa.check_fields(instruction)
+    check_fields(instruction)
     return instruction
 
 
-def _value(field: isa.Field, text: str) -> int:
+def _value(field: Field, text: str) -> int:
     if field.enum is None:
         return _number(text)
-    names = {field.enum(value).name: field.enum(value) for value in field.allowed}
+    names = {field.enum(value).name: value for value in field.allowed}
     if text not in names:
-        raise _LineError(f"{field.name} can't be '{text}'; choose from {', '.join(names)}")
-    found: IntEnum = names[text]
-    return found
+        raise _LineError(f"{field.name} must be one of {field.range_text()}, got '{text}'")
+    return field.enum(names[text])
 
 
 def _number(text: str) -> int:
     try:
         return int(text, 0)
     except ValueError:
-        raise _LineError(f"'{text}' is no whole number") from None
+        raise _LineError(f"expected a whole number, got '{text}'") from None

@@ -1,27 +1,27 @@
-// Generated from hw/isa/instructions.py by `python -m narrowgauge.hw.isa.generate`; edits are lost.
+// Generated from hw/isa by `python -m narrowgauge.hw.isa.generate`. Do not edit.
 
-// A design need not use all of the instruction set, nor a check all fields.
+// A design does not use every constant, and a check does not read every field.
 // verilator lint_off UNUSEDPARAM
 // verilator lint_off UNUSEDSIGNAL
 package ng_isa_pkg;
 
   // Version of the instruction set.
   parameter int unsigned IsaVersion = 1;
-  // Content of the register ID.
+  // Value of the register ID.
   parameter int unsigned EngineId = 32'h4347544E;
   // First word of a program.
   parameter int unsigned ProgramMagic = 32'h5047474E;
   // Bits of an instruction.
   parameter int unsigned InstructionBits = 512;
-  // Bits of an opcode, the lowest of an instruction.
+  // Bits of an opcode, the lowest bits of an instruction.
   parameter int unsigned OpcodeBits = 3;
   // Bits of a beat of the streams.
   parameter int unsigned BeatBits = 64;
   // Bits of an accumulator.
   parameter int unsigned AccBits = 32;
-  // Sentences of a run.
+  // Maximum number of sentences in a run.
   parameter int unsigned Sentences = 2;
-  // Tokens of a sentence.
+  // Maximum number of tokens in a sentence.
   parameter int unsigned MaxLength = 512;
   // Columns of a word of INDEX, 16 bits each.
   parameter int unsigned IndexColumns = 8;
@@ -35,15 +35,15 @@ package ng_isa_pkg;
   parameter int unsigned StatCountBits = 11;
   // Bits of an address in WEIGHT.
   parameter int unsigned WeightAddressBits = 22;
-  // Bits of an address in any other memory.
+  // Bits of an address in the other memories.
   parameter int unsigned AddressBits = 20;
   // Bits of a stride.
   parameter int unsigned StrideBits = 16;
   // Bits of a wait.
   parameter int unsigned WaitBits = 13;
-  // Bits of the number of a word of STAT.
+  // Bits of the address of a word of STAT.
   parameter int unsigned SlotBits = 6;
-  // Words of 32 bits of a program's header.
+  // Words of 32 bits in the header of a program.
   parameter int unsigned HeaderWords = 32;
   // Lists of a program.
   parameter int unsigned Lists = 4;
@@ -134,9 +134,9 @@ package ng_isa_pkg;
     CommandRun = 2'd3
   } command_e;
 
-  // The next three are computed while a design is elaborated: there is nothing to cover.
+  // The next three functions are evaluated at elaboration, so they have no coverage.
   // verilator coverage_off
-  // Bits of a word of a memory of an engine with so many lanes.
+  // Bits of a word of a memory in an engine with `lanes` lanes.
   function automatic int unsigned word_bits(memory_e memory, int unsigned lanes);
     unique case (memory)
       MemoryWeight: return 8 * lanes + 0;
@@ -156,12 +156,12 @@ package ng_isa_pkg;
     endcase
   endfunction
 
-  // Beats of a word on a stream: lane 0 in the low bits of the first, the last one padded with zeros.
+  // Beats of a word on a stream: lane 0 in the low bits of the first beat, the last beat zero-padded.
   function automatic int unsigned beats(memory_e memory, int unsigned lanes);
     return (word_bits(memory, lanes) + BeatBits - 1) / BeatBits;
   endfunction
 
-  // The most words that a memory can have.
+  // Maximum number of words of a memory.
   function automatic int unsigned max_depth(memory_e memory);
     unique case (memory)
       MemoryWeight: return 4194304;
@@ -182,7 +182,7 @@ package ng_isa_pkg;
   endfunction
   // verilator coverage_on
 
-  // Words of a program's header.
+  // Words of the header of a program.
   parameter int unsigned HeaderMagic = 0;
   parameter int unsigned HeaderVersion = 1;
   parameter int unsigned HeaderLanes = 2;
@@ -262,19 +262,19 @@ package ng_isa_pkg;
     logic [1:0] stat;
     // 501:497: number of the table
     logic [4:0] table_id;
-    // 496: replace the result by a table's entry; `bits` is 8
+    // 496: replace the result by an entry of a table
     logic has_table;
     // 495: saturate to the unsigned range
     logic is_unsigned;
-    // 494:490: bits of the result, 2 to 16; at most 8 unless the target is WIDE
+    // 494:490: bits of the result: 2 to 16
     logic [4:0] bits;
-    // 489:484: right shift that rounds; a left shift where it is negative
+    // 489:484: right shift with rounding; a left shift if negative: -31 to 31
     logic signed [5:0] shift;
     // 483:479: left shift of the residual
     logic [4:0] residual_shift;
-    // 478:457: address of the residual; it has the target's strides
+    // 478:457: address of the residual; its strides are the target's
     logic [21:0] residual_base;
-    // 456:454: residual: NONE, VECTOR, WEIGHT, WIDE
+    // 456:454: location of the residual: NONE, VECTOR, WEIGHT, WIDE
     logic [2:0] residual_space;
     // 453:449: left shift of the accumulator and bias, before the residual is added
     logic [4:0] acc_shift;
@@ -282,93 +282,95 @@ package ng_isa_pkg;
     logic [19:0] bias_base;
     // 428: add a bias
     logic bias;
-    // 427:412: stride of the target on the words of a tile
+    // 427:412: stride of the target for the words of a tile
     logic [15:0] c_stridew;
-    // 411:396: stride of the target on loop 2
+    // 411:396: stride of the target for loop 2
     logic [15:0] c_stride2;
-    // 395:380: stride of the target on loop 1
+    // 395:380: stride of the target for loop 1
     logic [15:0] c_stride1;
-    // 379:364: stride of the target on loop 0
+    // 379:364: stride of the target for loop 0
     logic [15:0] c_stride0;
     // 363:344: address of the target
     logic [19:0] c_base;
-    // 343:341: target: ACT, KV, SCORE, WIDE
+    // 343:341: location of the target: ACT, KV, SCORE, WIDE
     logic [2:0] c_space;
-    // 340:339: CONST, LENGTH, TOKENS
+    // 340:339: source of the number of words: CONST, LENGTH, TOKENS
     logic [1:0] rows_source;
-    // 338:327: words to drain over all of loop 2, if CONST
+    // 338:327: words to drain over all of loop 2 if `rows_source` is CONST
     logic [11:0] rows;
-    // 326: drain columns of the tile (lanes: A's) instead of rows (lanes: B's)
+    // 326: drain the tile by columns (a word has the lanes of A), not by rows (lanes of B)
     logic columns;
     // 325: lanes of B are unsigned
     logic b_unsigned;
-    // 324:309: stride of B on the index
+    // 324:309: stride of B for the index
     logic [15:0] b_index_stride;
     // 308:306: index column of B
     logic [2:0] b_column;
-    // 305:304: loop that counts the tokens of B's index: NONE, LOOP0, LOOPK
+    // 305:304: loop over the tokens of B's index: NONE, LOOP0, LOOPK
     logic [1:0] b_indexed;
-    // 303:288: stride of B on the reduction
+    // 303:288: stride of B for the reduction
     logic [15:0] b_stridek;
-    // 287:272: stride of B on loop 2
+    // 287:272: stride of B for loop 2
     logic [15:0] b_stride2;
-    // 271:256: stride of B on loop 1
+    // 271:256: stride of B for loop 1
     logic [15:0] b_stride1;
-    // 255:240: stride of B on loop 0
+    // 255:240: stride of B for loop 0
     logic [15:0] b_stride0;
     // 239:218: address of B
     logic [21:0] b_base;
-    // 217:215: operand B: ACT, VECTOR, WEIGHT
+    // 217:215: location of operand B: ACT, VECTOR, WEIGHT
     logic [2:0] b_space;
-    // 214:199: stride of A on the index
+    // 214:199: stride of A for the index
     logic [15:0] a_index_stride;
     // 198:196: index column of A
     logic [2:0] a_column;
-    // 195:194: loop that counts the tokens of A's index: NONE, LOOP0, LOOPK
+    // 195:194: loop over the tokens of A's index: NONE, LOOP0, LOOPK
     logic [1:0] a_indexed;
-    // 193:178: stride of A on the reduction
+    // 193:178: stride of A for the reduction
     logic [15:0] a_stridek;
-    // 177:162: stride of A on loop 2
+    // 177:162: stride of A for loop 2
     logic [15:0] a_stride2;
-    // 161:146: stride of A on loop 1
+    // 161:146: stride of A for loop 1
     logic [15:0] a_stride1;
-    // 145:130: stride of A on loop 0
+    // 145:130: stride of A for loop 0
     logic [15:0] a_stride0;
     // 129:108: address of A
     logic [21:0] a_base;
-    // 107:105: operand A: WEIGHT, KV, IDENTITY
+    // 107:105: location of operand A: WEIGHT, KV, IDENTITY
     logic [2:0] a_space;
-    // 104:103: CONST, LENGTH, TOKENS
+    // 104:103: source of the count of the reduction: CONST, LENGTH, TOKENS
     logic [1:0] nk_source;
-    // 102:90: count of the reduction, if CONST
+    // 102:90: count of the reduction if `nk_source` is CONST
     logic [12:0] nk;
-    // 89:88: CONST, BLOCKS
+    // 89:88: source of the count of loop 2: CONST, BLOCKS
     logic [1:0] n2_source;
-    // 87:76: count of loop 2, if CONST
+    // 87:76: count of loop 2 if `n2_source` is CONST
     logic [11:0] n2;
     // 75:64: count of loop 1
     logic [11:0] n1;
-    // 63:62: CONST, TOKENS
+    // 63:62: source of the count of loop 0: CONST, TOKENS
     logic [1:0] n0_source;
-    // 61:50: count of loop 0, if CONST
+    // 61:50: count of loop 0 if `n0_source` is CONST
     logic [11:0] n0;
-    // 49: leave the tile in the accumulators; the next CONTRACT goes on from it
+    // 49: leave the tile in the accumulators; the next CONTRACT continues from it
     logic keep;
-    // 48:36: instructions that the stream unit must have retired before this one starts
+    // 48:36: number of instructions that the stream unit must have retired before this one
+    // starts
     logic [12:0] wait_stream;
-    // 35:23: instructions that the vector unit must have retired before this one starts
+    // 35:23: number of instructions that the vector unit must have retired before this one
+    // starts
     logic [12:0] wait_vector;
-    // 22:10: instructions that the array must have retired before this one starts
+    // 22:10: number of instructions that the array must have retired before this one starts
     logic [12:0] wait_array;
-    // 9:4: token block; the instruction is skipped where block * N >= length, or without
-    // its sentence
+    // 9:4: token block; the instruction is skipped if block * N >= length or the run lacks
+    // the sentence
     logic [5:0] block;
-    // 3: the sentence whose length and indices count
+    // 3: the sentence that gives the length and the indices
     logic sentence;
     logic [2:0] opcode;
   } contract_t;
 
-  // Whether no field is out of its range: where this is 0, the error is FIELD.
+  // Whether the instruction is valid; if it is not, the error is FIELD.
   function automatic logic contract_ok(contract_t i);
     return (i.opcode == OpcodeContract) &&
            (i.reserved == '0) &&
@@ -403,13 +405,18 @@ package ng_isa_pkg;
             i.residual_space == SpaceWeight ||
             i.residual_space == SpaceWide) &&
            (i.shift >= -31) &&
+           (i.bits >= 2) &&
+           (i.bits <= 16) &&
            (i.stat == StatNone ||
             i.stat == StatSums ||
             i.stat == StatMax) &&
-           (i.bits >= 2 && i.bits <= (i.c_space == SpaceWide ? 16 : 8)) &&
-           (!i.has_table || i.bits == 8) &&
-           (!i.keep || (i.n0 == 1 && i.n1 == 1 && i.n2 == 1 &&
-            i.n0_source == CountConst && i.n2_source == CountConst));
+           (i.c_space == SpaceWide || i.bits <= 8) &&
+           (i.has_table == 0 || i.bits == 8) &&
+           (i.keep == 0 || (i.n0 == 1 &&
+             i.n1 == 1 &&
+             i.n2 == 1 &&
+             i.n0_source == CountConst &&
+             i.n2_source == CountConst));
   endfunction
 
   typedef struct packed {
@@ -418,25 +425,27 @@ package ng_isa_pkg;
     logic [5:0] stat_slot;
     // 93:89: number of the exponential table
     logic [4:0] exp_id;
-    // 88:69: address in VECTOR; one key a word
+    // 88:69: address in VECTOR; one word per key
     logic [19:0] target;
-    // 68:49: address in SCORE; one key a word
+    // 68:49: address in SCORE; one word per key
     logic [19:0] source;
-    // 48:36: instructions that the stream unit must have retired before this one starts
+    // 48:36: number of instructions that the stream unit must have retired before this one
+    // starts
     logic [12:0] wait_stream;
-    // 35:23: instructions that the vector unit must have retired before this one starts
+    // 35:23: number of instructions that the vector unit must have retired before this one
+    // starts
     logic [12:0] wait_vector;
-    // 22:10: instructions that the array must have retired before this one starts
+    // 22:10: number of instructions that the array must have retired before this one starts
     logic [12:0] wait_array;
-    // 9:4: token block; the instruction is skipped where block * N >= length, or without
-    // its sentence
+    // 9:4: token block; the instruction is skipped if block * N >= length or the run lacks
+    // the sentence
     logic [5:0] block;
-    // 3: the sentence whose length and indices count
+    // 3: the sentence that gives the length and the indices
     logic sentence;
     logic [2:0] opcode;
   } softmax_t;
 
-  // Whether no field is out of its range: where this is 0, the error is FIELD.
+  // Whether the instruction is valid; if it is not, the error is FIELD.
   function automatic logic softmax_ok(softmax_t i);
     return (i.opcode == OpcodeSoftmax) &&
            (i.reserved == '0);
@@ -446,69 +455,76 @@ package ng_isa_pkg;
     logic [511:147] reserved;
     // 146:141: word of STAT with the sums
     logic [5:0] stat_slot;
-    // 140:137: bits of the result, 2 to 8, signed
+    // 140:137: bits of the result, signed: 2 to 8
     logic [3:0] bits;
-    // 136:131: right shift that rounds; a left shift where it is negative
+    // 136:131: right shift with rounding; a left shift if negative: -31 to 31
     logic signed [5:0] shift;
     // 130:111: address of gamma and beta in NORM
     logic [19:0] norm_base;
-    // 110:91: address in VECTOR; one feature a word
+    // 110:91: address in VECTOR; one word per feature
     logic [19:0] target;
-    // 90:71: address in WIDE; one feature a word
+    // 90:71: address in WIDE; one word per feature
     logic [19:0] source;
-    // 70:60: features to normalize, 1 to 1024
+    // 70:60: features to normalize: 1 to 1024
     logic [10:0] count;
-    // 59:49: features that the statistic covers, 1 to 1024
+    // 59:49: features that the statistic covers: 1 to 1024
     logic [10:0] size;
-    // 48:36: instructions that the stream unit must have retired before this one starts
+    // 48:36: number of instructions that the stream unit must have retired before this one
+    // starts
     logic [12:0] wait_stream;
-    // 35:23: instructions that the vector unit must have retired before this one starts
+    // 35:23: number of instructions that the vector unit must have retired before this one
+    // starts
     logic [12:0] wait_vector;
-    // 22:10: instructions that the array must have retired before this one starts
+    // 22:10: number of instructions that the array must have retired before this one starts
     logic [12:0] wait_array;
-    // 9:4: token block; the instruction is skipped where block * N >= length, or without
-    // its sentence
+    // 9:4: token block; the instruction is skipped if block * N >= length or the run lacks
+    // the sentence
     logic [5:0] block;
-    // 3: the sentence whose length and indices count
+    // 3: the sentence that gives the length and the indices
     logic sentence;
     logic [2:0] opcode;
   } layernorm_t;
 
-  // Whether no field is out of its range: where this is 0, the error is FIELD.
+  // Whether the instruction is valid; if it is not, the error is FIELD.
   function automatic logic layernorm_ok(layernorm_t i);
     return (i.opcode == OpcodeLayernorm) &&
            (i.reserved == '0) &&
+           (i.size >= 1) &&
+           (i.size <= 1024) &&
+           (i.count >= 1) &&
+           (i.count <= 1024) &&
            (i.shift >= -31) &&
-           (i.bits >= 2 && i.bits <= 8) &&
-           (i.size >= 1 && i.size <= 1024) &&
-           (i.count >= 1 && i.count <= 1024);
+           (i.bits >= 2) &&
+           (i.bits <= 8);
   endfunction
 
   typedef struct packed {
     logic [511:99] reserved;
-    // 98:97: CONST, LENGTH
+    // 98:97: source of the number of words: CONST, LENGTH
     logic [1:0] count_source;
-    // 96:75: words, if CONST
+    // 96:75: words if `count_source` is CONST
     logic [21:0] count;
-    // 74:53: address; in INDEX, within the half of the sentence
+    // 74:53: address; in INDEX, relative to the sentence's half
     logic [21:0] base;
     // 52:49: target: WEIGHT, BIAS, NORM, TABLE, EXP, INDEX
     logic [3:0] memory;
-    // 48:36: instructions that the stream unit must have retired before this one starts
+    // 48:36: number of instructions that the stream unit must have retired before this one
+    // starts
     logic [12:0] wait_stream;
-    // 35:23: instructions that the vector unit must have retired before this one starts
+    // 35:23: number of instructions that the vector unit must have retired before this one
+    // starts
     logic [12:0] wait_vector;
-    // 22:10: instructions that the array must have retired before this one starts
+    // 22:10: number of instructions that the array must have retired before this one starts
     logic [12:0] wait_array;
-    // 9:4: token block; the instruction is skipped where block * N >= length, or without
-    // its sentence
+    // 9:4: token block; the instruction is skipped if block * N >= length or the run lacks
+    // the sentence
     logic [5:0] block;
-    // 3: the sentence whose length and indices count
+    // 3: the sentence that gives the length and the indices
     logic sentence;
     logic [2:0] opcode;
   } load_t;
 
-  // Whether no field is out of its range: where this is 0, the error is FIELD.
+  // Whether the instruction is valid; if it is not, the error is FIELD.
   function automatic logic load_ok(load_t i);
     return (i.opcode == OpcodeLoad) &&
            (i.reserved == '0) &&
@@ -528,21 +544,23 @@ package ng_isa_pkg;
     logic [19:0] count;
     // 68:49: address in WIDE
     logic [19:0] base;
-    // 48:36: instructions that the stream unit must have retired before this one starts
+    // 48:36: number of instructions that the stream unit must have retired before this one
+    // starts
     logic [12:0] wait_stream;
-    // 35:23: instructions that the vector unit must have retired before this one starts
+    // 35:23: number of instructions that the vector unit must have retired before this one
+    // starts
     logic [12:0] wait_vector;
-    // 22:10: instructions that the array must have retired before this one starts
+    // 22:10: number of instructions that the array must have retired before this one starts
     logic [12:0] wait_array;
-    // 9:4: token block; the instruction is skipped where block * N >= length, or without
-    // its sentence
+    // 9:4: token block; the instruction is skipped if block * N >= length or the run lacks
+    // the sentence
     logic [5:0] block;
-    // 3: the sentence whose length and indices count
+    // 3: the sentence that gives the length and the indices
     logic sentence;
     logic [2:0] opcode;
   } store_t;
 
-  // Whether no field is out of its range: where this is 0, the error is FIELD.
+  // Whether the instruction is valid; if it is not, the error is FIELD.
   function automatic logic store_ok(store_t i);
     return (i.opcode == OpcodeStore) &&
            (i.reserved == '0);

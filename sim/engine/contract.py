@@ -17,6 +17,7 @@ from ...hw.isa import (
     STAT_COUNT_BITS,
     STAT_SQUARE_BITS,
     STAT_SUM_BITS,
+    TABLE_WORDS,
     Contract,
     Count,
     Error,
@@ -26,9 +27,6 @@ from ...hw.isa import (
     Stat,
 )
 from .memories import LANE_TYPES, FaultError, Memories, Place, Statistic, wrap
-
-TABLE_WORDS = 256
-"""Words of one table in TABLE and EXP memory."""
 
 _PIECE_NUMBERS = 1 << 23
 """The largest number of elements of an operand or of the accumulators in memory at a time."""

@@ -10,6 +10,7 @@ from ...fixedpoint import IntArray, integer_sqrt
 from ...hw.isa import (
     BEAT_BYTES,
     MEMORIES,
+    TABLE_WORDS,
     Count,
     Error,
     LayerNorm,
@@ -19,7 +20,7 @@ from ...hw.isa import (
     Stat,
     Store,
 )
-from .contract import TABLE_WORDS, Words, Written
+from .contract import Words, Written
 from .memories import FaultError, Memories, Packet, Place, Statistic, wrap
 
 _SOFTMAX_MOST = (1 << 17) - 1

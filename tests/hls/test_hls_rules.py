@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from narrowgauge.errors import UserError
-from narrowgauge.hls.build import CSIM, WARNINGS, ap_include
-from narrowgauge.hls.header import SOURCES, config_header, decode_header
+from narrowgauge.hls.build import CSIM, SOURCES, WARNINGS, ap_include
+from narrowgauge.hls.config import config_header
 from narrowgauge.hw.isa import Parameters
 
 pytest.importorskip("clang.cindex")
@@ -95,12 +95,6 @@ def test_the_sources_compile_without_a_warning(name: str, config: Path, types: l
         [*command, "-fsyntax-only", str(SOURCES / name)], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr[-3000:]
-
-
-def test_the_decoder_is_up_to_date() -> None:
-    assert (SOURCES / "decode.hpp").read_text(encoding="utf-8") == decode_header(), (
-        "run python -m narrowgauge.hls.header"
-    )
 
 
 def _sources() -> list[Path]:

@@ -221,7 +221,7 @@ def test_weights_take_no_more_words_than_they_are_given(share: float) -> None:
         assert found.program == made.program
 
 
-@pytest.mark.parametrize("words", [0, isa.max_depth(Memory.WEIGHT) + 1, 10**30])
+@pytest.mark.parametrize("words", [0, isa.MEMORIES[Memory.WEIGHT].max_depth + 1, 10**30])
 def test_words_that_no_engine_has_are_refused_before_anything_is_written(words: int) -> None:
     graph = random_graph(np.random.default_rng(5), layers=1, max_length=9, features=16, heads=2)
     with pytest.raises(UserError, match=f"must be from 1 to .*, got {words}"):

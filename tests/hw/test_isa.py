@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from narrowgauge.cli import main
 from narrowgauge.errors import UserError
+from narrowgauge.hls.build import CSIM, SOURCES, WARNINGS
 from narrowgauge.hw import isa
 from narrowgauge.hw.isa import (
     Contract,
-    Count,
     Instruction,
     LayerNorm,
     Memory,
@@ -28,7 +28,9 @@ from narrowgauge.hw.isa import (
     Space,
     assembler,
     generate,
+    generate_sv,
 )
+from narrowgauge.hw.isa.generate_tables import document
 from narrowgauge.hw.isa.program import Program, ProgramError, from_bytes, to_bytes
 
 KINDS = list(isa.OPCODES)
@@ -38,20 +40,14 @@ def values(field: isa.Field) -> st.SearchStrategy[int]:
     return st.sampled_from(field.allowed) if field.allowed else st.integers(field.lo, field.hi)
 
 
-def sound(kind: Any, found: dict[str, int]) -> Instruction:
-    """The nearest instruction that keeps the rules between fields."""
-    if kind is Contract:
-        if found["has_table"]:
-            found["bits"] = 8
-        found["bits"] = min(max(2, found["bits"]), 16 if found["c_space"] == Space.WIDE else 8)
-        if found["keep"]:
-            found |= {"n0": 1, "n1": 1, "n2": 1, "n0_source": Count.CONST, "n2_source": Count.CONST}
-    if kind is LayerNorm:
-        found |= {"bits": min(max(2, found["bits"]), 8)}
-        found |= {part: min(max(1, found[part]), 1024) for part in ("size", "count")}
+def sound(kind: Any, values: dict[str, int]) -> Instruction:
+    """The nearest instruction that meets the conditions between fields."""
+    for rule in isa.RULES[kind]:
+        if values[rule.field] != rule.value:
+            values |= {name: min(max(lo, values[name]), hi) for name, (lo, hi) in rule.limits.items()}
     enums = {f.name: f.enum for f in isa.fields(kind)}
-    made: Instruction = kind(**{name: (enums[name] or int)(value) for name, value in found.items()})
-    return made
+    instruction: Instruction = kind(**{name: (enums[name] or int)(value) for name, value in values.items()})
+    return instruction
 
 
 @st.composite
@@ -69,7 +65,7 @@ def programs(draw: st.DrawFn) -> Program:
         "stream": (isa.Load, isa.Store),
     }
     depths = {
-        f"{memory.name.lower()}_depth": draw(st.integers(8, isa.max_depth(memory) // 2)) * 2
+        f"{memory.name.lower()}_depth": draw(st.integers(8, isa.MEMORIES[memory].max_depth // 2)) * 2
         for memory in Memory
     }
     return Program(
@@ -131,17 +127,19 @@ def test_the_generated_files_are_up_to_date(root: Path) -> None:
 
 def test_the_document_has_every_table_once(root: Path) -> None:
     text = (root / "docs" / "isa.md").read_text(encoding="utf-8")
-    assert generate.document(text) == text
+    assert document(text) == text
     emptied = re.sub(r"(<!-- generated: \w+ -->\n).*?(<!-- end -->)", r"\1\2", text, flags=re.DOTALL)
     assert len(emptied) < len(text)
-    assert generate.document(emptied) == text
-    with pytest.raises(ValueError, match="no table nothing"):
-        generate.document(text + "<!-- generated: nothing -->\n<!-- end -->")
+    assert document(emptied) == text
+    with pytest.raises(ValueError, match="unknown table nothing"):
+        document(text + "<!-- generated: nothing -->\n<!-- end -->")
     with pytest.raises(ValueError, match="once"):
-        generate.document("")
+        document("")
 
 
-def test_check_tells_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+def test_check_lists_files_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path
+) -> None:
     (tmp_path / "docs").mkdir()
     shutil.copy(root / "docs" / "isa.md", tmp_path / "docs")
     monkeypatch.setattr(generate, "_ROOT", tmp_path)
@@ -162,7 +160,7 @@ def test_every_register_and_memory_has_its_own_place() -> None:
 
 
 def test_the_structures_of_systemverilog_have_the_bits_of_the_encoding() -> None:
-    package = generate.sv_package()
+    package = generate_sv.package()
     for kind, opcode in isa.OPCODES.items():
         match = re.search(
             r"typedef struct packed \{((?:(?!typedef).)*?)\} " + opcode.name.lower() + "_t;",
@@ -183,67 +181,141 @@ def test_the_structures_of_systemverilog_have_the_bits_of_the_encoding() -> None
             assert places[field.name] == (field.low, field.width, field.signed)
 
 
+def accepted(word: int) -> list[int] | None:
+    """The values of an instruction's fields, or None where Python refuses it."""
+    try:
+        instruction = isa.decode(word.to_bytes(64, "little"))
+    except isa.FieldError:
+        return None
+    return [int(getattr(instruction, field.name)) for field in isa.fields(type(instruction))]
+
+
+def edge_values(field: isa.Field) -> list[int]:
+    """Values at and next to the bounds of a field and of its width; every code of an enumeration."""
+    if field.enum:
+        return list(range(field.most + 1))
+    near = {bound + step for bound in (field.lo, field.hi) for step in (-1, 0, 1)} | {field.least, field.most}
+    return sorted(value for value in near if field.least <= value <= field.most)
+
+
+def words() -> list[int]:
+    """Instruction words: every field at its bounds, every condition met and broken, and random changes."""
+    rng = random.Random(1)
+    result = list(range(8))
+    for kind, opcode in isa.OPCODES.items():
+        fields = {field.name: field for field in isa.fields(kind)}
+
+        def word(values: dict[str, int], opcode: int = opcode, fields: dict[str, isa.Field] = fields) -> int:
+            return opcode | sum(
+                (values[name] & (1 << field.width) - 1) << field.low for name, field in fields.items()
+            )
+
+        def valid(kind: Any = kind, fields: dict[str, isa.Field] = fields) -> dict[str, int]:
+            drawn = {
+                name: rng.choice(field.allowed) if field.allowed else rng.randint(field.lo, field.hi)
+                for name, field in fields.items()
+            }
+            instruction = sound(kind, drawn)
+            return {name: int(getattr(instruction, name)) for name in fields}
+
+        for name, field in fields.items():
+            for value in edge_values(field):
+                result += [word(valid() | {name: value}) for _ in range(3)]
+        for rule in isa.RULES[kind]:
+            for name in rule.limits:
+                for value in edge_values(fields[name]):
+                    for condition in edge_values(fields[rule.field]):
+                        result.append(word(valid() | {name: value, rule.field: condition}))
+        for bit in {isa.reserved_low(kind), 511, rng.randint(isa.reserved_low(kind), 511)}:
+            result.append(word(valid()) | 1 << bit)
+        result += [word(valid()) ^ 1 << rng.randrange(512) for _ in range(300)]
+        result += [word(valid()) for _ in range(100)]
+    return result
+
+
+def test_python_and_systemverilog_accept_the_same_words() -> None:
+    package = generate_sv.package()
+    codes = {
+        name: int(value) for name, value in re.findall(r"^ +(\w+) = \d+'d(\d+),?$", package, re.MULTILINE)
+    }
+    checks = {}
+    for opcode in isa.Opcode:
+        name = opcode.name.lower()
+        match = re.search(rf"logic {name}_ok\({name}_t i\);\s+return (.*?);", package, re.DOTALL)
+        assert match is not None
+        text = re.sub(r"i\.(\w+)", r"i['\1']", match[1].replace("'0", "0"))
+        text = text.replace("&&", "and").replace("||", "or")
+        checks[int(opcode)] = compile(" ".join(text.split()), name, "eval")
+    outcomes = []
+    for word in words():
+        expected = accepted(word)
+        if word % 8 in checks:
+            kind = next(kind for kind, opcode in isa.OPCODES.items() if opcode == word % 8)
+            values = {"opcode": word % 8, "reserved": word >> isa.reserved_low(kind)}
+            for field in isa.fields(kind):
+                value = word >> field.low & (1 << field.width) - 1
+                values[field.name] = value - (1 << field.width) if value > field.most else value
+            assert eval(checks[word % 8], {"i": values, **codes}) == (expected is not None), hex(word)
+            outcomes.append(expected is not None)
+    assert len(outcomes) > 3000 and 500 < sum(outcomes) < len(outcomes) - 500
+
+
 CHECK = """
-#include "isa.hpp"
+#include "decode.hpp"
 #include <cstdio>
-#include <cstdint>
-using namespace ng::isa;
-static std::uint64_t word[8];
-static std::int32_t bits(unsigned low, unsigned width, bool is_signed) {
-    std::uint32_t value = 0;
-    for (unsigned i = 0; i < width; ++i) value |= ((word[(low + i) / 64] >> ((low + i) % 64)) & 1u) << i;
-    if (is_signed && ((value >> (width - 1)) & 1u)) value |= ~((1u << width) - 1u);
-    return static_cast<std::int32_t>(value);
-}
-template <typename... F> static void show(Fields<F...>) {
-    const auto value = [](auto f) { return bits(decltype(f)::LOW, decltype(f)::WIDTH, decltype(f)::SIGNED); };
-    (std::printf("%d%s ", value(F{}), F::holds(value(F{})) ? "" : "!"), ...);
+using namespace ng;
+template <class I, class... F> static void show(I& i, isa::Fields<F...>, const InstructionWord& word) {
+    if (decode(word, i)) (std::printf("%d ", int(to_int(take<F>(word)))), ...);
+    else std::printf("refused");
 }
 int main() {
-    while (std::fread(word, 8, 8, stdin) == 8) {
-        switch (word[0] & 7u) {
-            case OPCODE_CONTRACT: show(contract::All{}); break;
-            case OPCODE_SOFTMAX: show(softmax::All{}); break;
-            case OPCODE_LAYERNORM: show(layernorm::All{}); break;
-            case OPCODE_LOAD: show(load::All{}); break;
-            default: show(store::All{}); break;
+    std::uint64_t parts[8];
+    while (std::fread(parts, 8, 8, stdin) == 8) {
+        InstructionWord word;
+        for (int i = 0; i < 8; ++i) word.part[i] = parts[i];
+        Contract contract; Softmax softmax; LayerNorm norm; Load load; Store store;
+        switch (parts[0] & 7u) {
+            case isa::OPCODE_CONTRACT: show(contract, isa::contract::All{}, word); break;
+            case isa::OPCODE_SOFTMAX: show(softmax, isa::softmax::All{}, word); break;
+            case isa::OPCODE_LAYERNORM: show(norm, isa::layernorm::All{}, word); break;
+            case isa::OPCODE_LOAD: show(load, isa::load::All{}, word); break;
+            default: show(store, isa::store::All{}, word); break;
         }
         std::printf("\\n");
     }
-    for (unsigned m = 0; m < MEMORY_COUNT; ++m)
-        std::printf("%u %u %u\\n", MAX_DEPTH[m], beats(m, 8), beats(m, 32));
+    for (unsigned m = 0; m < isa::MEMORY_COUNT; ++m)
+        std::printf("%u %u %u\\n", isa::MAX_DEPTH[m], isa::beats(m, 8), isa::beats(m, 32));
     return 0;
 }
 """
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not there")
-def test_the_header_reads_every_field(tmp_path: Path) -> None:
-    (tmp_path / "isa.hpp").write_text(generate.cpp_header(), encoding="utf-8")
+def test_python_and_cpp_decode_the_same_words(tmp_path: Path) -> None:
     (tmp_path / "check.cpp").write_text(CHECK, encoding="utf-8")
     subprocess.run(
-        ["g++", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "check.cpp", "-o", "check"],
+        [
+            "g++",
+            "-std=c++17",
+            *WARNINGS,
+            "-DNG_NATIVE_TYPES",
+            f"-I{SOURCES}",
+            f"-I{CSIM}",
+            "check.cpp",
+            "-o",
+            "check",
+        ],
         cwd=tmp_path,
         check=True,
     )
-    rng = random.Random(1)
-    data = b""
+    tried = words()
     expected = []
-    for _ in range(400):
-        kind = rng.choice(KINDS)
-        word = int(isa.OPCODES[kind])
-        texts = []
-        for field in isa.fields(kind):
-            raw = rng.getrandbits(field.width)
-            word |= raw << field.low
-            value = raw - 2**field.width if field.signed and raw >> (field.width - 1) else raw
-            texts.append(f"{value}{'' if field.holds(value) else '!'} ")
-        data += word.to_bytes(64, "little")
-        expected.append("".join(texts))
-    expected += [
-        f"{isa.max_depth(memory)} {isa.MEMORIES[memory].beats(8)} {isa.MEMORIES[memory].beats(32)}"
-        for memory in Memory
-    ]
+    for word in tried:
+        values = accepted(word)
+        expected.append("refused" if values is None else " ".join(map(str, values)) + " ")
+    assert len(tried) > 3000 and 500 < expected.count("refused") < len(tried) - 500
+    expected += [f"{kind.max_depth} {kind.beats(8)} {kind.beats(32)}" for kind in isa.MEMORIES.values()]
+    data = b"".join(word.to_bytes(64, "little") for word in tried)
     result = subprocess.run([tmp_path / "check"], input=data, capture_output=True, check=True)
     assert result.stdout.decode().splitlines() == expected
 
@@ -267,22 +339,33 @@ def test_text_is_free_in_form() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("CONTRACT", "line 1: this instruction is in no list"),
-        (".array\nCONTRACT\nMULTIPLY", "line 3: there is no instruction MULTIPLY"),
+        ("CONTRACT", "line 1: this instruction belongs to no list"),
+        (".array\nCONTRACT\nMULTIPLY", "line 3: unknown instruction MULTIPLY"),
         (".array\nCONTRACT colour=3", "line 2: CONTRACT has no field 'colour'"),
         (".array\nCONTRACT nk", "line 2: nk has no value"),
-        (".array\nCONTRACT nk=many", "line 2: 'many' is no whole number"),
+        (".array\nCONTRACT nk=many", "line 2: expected a whole number, got 'many'"),
         (".array\nCONTRACT nk=1 nk=1", "line 2: nk is given twice"),
-        (".array\nCONTRACT nk=8192", "line 2: CONTRACT: nk can't be 8192"),
-        (".array\nCONTRACT a_space=ACT", "line 2: a_space can't be 'ACT'"),
-        (".array\nCONTRACT bits=9", "line 2: CONTRACT: bits can't be 9"),
+        (".array\nCONTRACT nk=8192", "line 2: CONTRACT: nk must be 0 to 8191, got 8192"),
+        (".array\nCONTRACT a_space=ACT", "line 2: a_space must be one of WEIGHT, KV, IDENTITY, got 'ACT'"),
+        (".array\nCONTRACT bits=9", "line 2: CONTRACT: bits must be 2 to 8 unless c_space is WIDE, got 9"),
+        (
+            ".array\nCONTRACT bits=9 c_space=WIDE has_table=1",
+            "line 2: CONTRACT: bits must be 8 unless has_table is 0",
+        ),
+        (".array\nCONTRACT keep=1 n1=2", "line 2: CONTRACT: n1 must be 1 unless keep is 0, got 2"),
+        (
+            ".array\nCONTRACT keep=1 n2_source=BLOCKS",
+            "line 2: CONTRACT: n2_source must be CONST unless keep is 0",
+        ),
+        (".vector\nLAYERNORM count=1025", "line 2: LAYERNORM: count must be 1 to 1024, got 1025"),
+        (".index_depth 63", "the header is not valid: index_depth must be even, got 63"),
         (".lanes", "line 1: .lanes takes one number"),
         (".lanes 8 8", "line 1: .lanes takes one number"),
-        (".array 3", "line 1: .array takes nothing"),
-        (".sentences 3", "line 1: .sentences can't be 3"),
-        (".max_length 0", "line 1: .max_length can't be 0"),
-        (".lanes 7", "the header can't be that of a program: an engine has 8, 16, 32 lanes, not 7"),
-        (".stat_depth 65", "the header can't be that of a program: STAT memory has 1 to 64 words"),
+        (".array 3", "line 1: .array takes no value"),
+        (".sentences 3", "line 1: .sentences must be 1 to 2, got 3"),
+        (".max_length 0", "line 1: .max_length must be 1 to 512, got 0"),
+        (".lanes 7", "the header is not valid: lanes must be one of 8, 16, 32, got 7"),
+        (".stat_depth 65", "the header is not valid: stat_depth must be 1 to 64, got 65"),
     ],
 )
 def test_mistakes_in_text(text: str, sentence: str) -> None:
