@@ -30,7 +30,6 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the listing, from which the assembler makes the same program; always 0."""
-    from ..hw.compiler import timing
     from ..hw.isa import assembler
     from ..hw.isa.program import read_program
 
@@ -40,7 +39,11 @@ def run(args: argparse.Namespace) -> int:
             f"{args.program} holds no program.bin; give a folder that `narrowgauge export` wrote."
         )
     program = read_program(path)
-    timeline = timing.simulate(program, args.times) if args.times else None
+    timeline = None
+    if args.times:
+        from ..hw.compiler import timing
+
+        timeline = timing.simulate(program, args.times)
     text = assembler.disassemble(program)
     print(_timed(text, timeline) if timeline else text, end="")
     write_report(args, _report(program, timeline))

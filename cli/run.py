@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import printable
-from ..sim.levels import LEVELS
+from ..errors import UserError, printable
+from ..sim.levels import ENGINES, LEVELS
 from .common import Commands, add_command, write_report
+
+if TYPE_CHECKING:
+    from ..text.frontend import Prediction, Text
 
 _WIDEST = 40
 """Characters of a word in the table."""
 
+_CHOICES = [level for level in LEVELS if level != "torch"]
+
 
 def add_parser(commands: Commands) -> None:
     """Adds `run` to the sub-commands."""
-    parser = add_command(commands, "run", run, "run one sentence through an export and print what it means")
+    parser = add_command(commands, "run", run, "run one sentence through a build and print the answer")
     parser.add_argument("build", type=Path, metavar="BUILD", help="folder of an export")
     parser.add_argument("sentence", metavar="SENTENCE", help="in quotation marks")
-    parser.add_argument("second", nargs="?", metavar="SENTENCE", help="for a model that reads two")
+    parser.add_argument("second", nargs="?", metavar="SENTENCE", help="for a model that takes two sentences")
     parser.add_argument(
         "--on",
-        choices=[level for level in LEVELS if level != "torch"],
-        default="golden",
+        choices=_CHOICES,
+        default="program",
         metavar="LEVEL",
-        help="what computes: golden, onnx, program, hls or rtl (default: golden)",
+        help=f"the level that computes the answer: {', '.join(_CHOICES)} (default: program, the simulator of the "
+        "engine, which needs numpy only)",
     )
     parser.add_argument(
         "--waves",
@@ -34,17 +41,16 @@ def add_parser(commands: Commands) -> None:
         ".vcd file; in a .gtkw file next to it the names of the instructions",
     )
     parser.add_argument(
-        "--strict", action="store_true", help="refuse a sentence that is too long; don't cut it"
+        "--strict", action="store_true", help="refuse a sentence that is too long instead of cutting it"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the sentence and prints label and slots, in printable form; `--json` has the words and names as they are."""
-    from ..sim.levels.predict import predict
-
-    prediction = predict(
-        args.build, args.sentence, args.second, strict=args.strict, level=args.on, waves=args.waves
-    )
+    if args.waves is not None and args.on != "rtl":
+        raise UserError("only the RTL has waveforms; leave out --waves or add --on rtl.")
+    text = args.sentence if args.second is None else (args.sentence, args.second)
+    prediction = _on_engine(args, text) if args.on in ENGINES else _on_model(args, text)
     write_report(args, prediction)
     print(printable(prediction.label))
     if prediction.slots is not None:
@@ -53,3 +59,45 @@ def run(args: argparse.Namespace) -> int:
         for word, tag in zip(words, prediction.slots, strict=True):
             print(f"  {word.ljust(width)}  {printable(tag)}")
     return 0
+
+
+def _on_engine(args: argparse.Namespace, text: Text) -> Prediction:
+    """The answer of the build's program; on the simulator it needs numpy only."""
+    from ..deploy.predict import predict
+    from ..files import replace_atomic
+    from ..hw.host.folder import read_engine
+    from ..sim.levels.engines import open_engine
+
+    build = read_engine(args.build)
+    answers: list[Prediction] = []
+
+    def execute(waves: Path | None) -> None:
+        with open_engine(args.on, build.program.parameters, waves=waves) as engine:
+            answers.extend(predict(build, [text], engine=engine, strict=args.strict))
+
+    if args.waves is None:
+        execute(None)
+    else:
+        from ..sim.rtl.verilate import waves_in
+        from ..sim.rtl.waves import write_names
+
+        waves_in(args.waves)
+        replace_atomic(args.waves, execute)
+        write_names(args.waves, build)
+    return answers[0]
+
+
+def _on_model(args: argparse.Namespace, text: Text) -> Prediction:
+    """The answer of `model.onnx`, by the golden model or onnxruntime.
+
+    Raises:
+        UserError: a package of the extra `sim` is not installed.
+    """
+    try:
+        from ..sim.levels.predict import predict
+
+        return predict(args.build, [text], level=args.on, strict=args.strict)[0]
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"--on {args.on} needs the package {error.name}; install it with: pip install 'narrowgauge[sim]'"
+        ) from None

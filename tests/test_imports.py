@@ -19,7 +19,7 @@ else:
 LINT = (
     "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True, no_logo=True))"
 )
-LAYERS = (
+PACKAGES = (
     "errors",
     "files",
     "folders",
@@ -30,10 +30,31 @@ LAYERS = (
     "text",
     "model",
     "hw",
+    "hw/isa",
+    "hw/host",
+    "hw/compiler",
+    "hw/synthesis",
     "hls",
     "sim",
+    "sim/threads",
+    "sim/engine",
+    "sim/golden",
+    "sim/rtl",
+    "sim/benches",
+    "sim/formal",
+    "sim/levels",
+    "deploy",
     "cli",
 )
+LINES = {
+    "__init__.py": "def __getattr__(name):\n    from .deploy.predict import predict",
+    "deploy/predict.py": "from ..hw.host import anything",
+    "model/__init__.py": "import torch",
+    "sim/threads/__init__.py": "def late():\n    import threadpoolctl",
+    "text/readers.py": "def late():\n    import datasets",
+    "text/train_wordpiece.py": "def late():\n    import tokenizers",
+}
+"""The imports that the contracts expect."""
 
 
 def lint(folder: Path, parent: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -46,13 +67,13 @@ def lint(folder: Path, parent: Path | None = None) -> subprocess.CompletedProces
 
 @pytest.fixture
 def skeleton(root: Path, tmp_path: Path) -> Path:
-    """A package with the layers of narrowgauge, and nothing in them but the one import of torch."""
+    """A package with the parts of narrowgauge, and nothing in them but the imports that the contracts expect."""
     folder = tmp_path / "narrowgauge"
-    for layer in LAYERS:
-        (folder / layer).mkdir(parents=True)
-        (folder / layer / "__init__.py").touch()
-    (folder / "__init__.py").touch()
-    (folder / "model" / "__init__.py").write_text("import torch\n", encoding="utf-8")
+    for package in PACKAGES:
+        (folder / package).mkdir(parents=True)
+        (folder / package / "__init__.py").touch()
+    for name, line in LINES.items():
+        (folder / name).write_text(line + "\n", encoding="utf-8")
     shutil.copy(root / "pyproject.toml", folder)
     return folder
 
@@ -63,7 +84,7 @@ def test_the_contracts_are_kept(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("layer", "line"),
+    ("package", "line"),
     [
         ("graph", "from ..model import anything"),
         ("graph", "from .. import sim"),
@@ -71,27 +92,64 @@ def test_the_contracts_are_kept(root: Path) -> None:
         ("errors", "from .. import files"),
         ("model", "from .. import sim"),
         ("model", "from .. import hw"),
-        ("hw", "from .. import model"),
+        ("hw/host", "import narrowgauge.model"),
         ("hls", "from .. import sim"),
-        ("sim", "def late():\n    import torch.nn.functional"),
+        ("sim/levels", "def late():\n    import torch.nn.functional"),
         ("cli", "import torch"),
+        ("sim/levels", "import narrowgauge.deploy"),
+        ("deploy", "from .. import cli"),
+        ("hw/isa", "from .. import host"),
+        ("hw/host", "from .. import compiler"),
+        ("hw/host", "from .. import synthesis"),
+        ("hw/synthesis", "from .. import host"),
+        ("sim/engine", "from .. import rtl"),
+        ("sim/golden", "from .. import engine"),
+        ("sim/rtl", "from .. import levels"),
+        ("sim/benches", "from .. import levels"),
+        ("hw/isa", "import pydantic"),
+        ("hw/host", "def late():\n    import onnx.helper"),
+        ("hw/host", "import safetensors"),
+        ("text", "import tokenizers"),
+        ("text", "def late():\n    from rich import print"),
+        ("sim/engine", "import threadpoolctl"),
     ],
 )
-def test_the_contracts_refuse(skeleton: Path, layer: str, line: str) -> None:
-    (skeleton / layer / "planted.py").write_text(line + "\n", encoding="utf-8")
+def test_the_contracts_refuse(skeleton: Path, package: str, line: str) -> None:
+    (skeleton / package / "planted.py").write_text(line + "\n", encoding="utf-8")
     result = lint(skeleton, skeleton.parent)
     assert result.returncode == 1, result.stdout + result.stderr
-    assert f"narrowgauge.{layer}.planted" in result.stdout
+    assert f"narrowgauge.{package.replace('/', '.')}.planted" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["onnx", "pydantic"])
+def test_the_contracts_refuse_what_prediction_would_import_through_others(skeleton: Path, name: str) -> None:
+    """One module imports the package inside a function, and what runs a build imports that module."""
+    (skeleton / "graph" / "planted.py").write_text(f"def late():\n    import {name}\n", encoding="utf-8")
+    (skeleton / "deploy" / "predict.py").write_text("from ..graph import planted\n", encoding="utf-8")
+    result = lint(skeleton, skeleton.parent)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "What runs a build needs numpy only BROKEN" in result.stdout
+
+
+@pytest.mark.parametrize("package", ["hw/compiler", "sim/levels"])
+def test_the_contracts_refuse_a_circle_inside_a_package(skeleton: Path, package: str) -> None:
+    folder = skeleton / package
+    (folder / "one.py").write_text("from . import two\n", encoding="utf-8")
+    assert lint(skeleton, skeleton.parent).returncode == 0
+    (folder / "two.py").write_text("def late():\n    from . import one\n", encoding="utf-8")
+    result = lint(skeleton, skeleton.parent)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert f"No cycles are allowed in narrowgauge.{package.replace('/', '.')}." in result.stdout
 
 
 def test_the_contracts_allow_what_each_layer_needs(skeleton: Path) -> None:
     lines = {
         "files": "from .. import errors",
         "model": "from torch import nn",
-        "sim": "from .. import model, graph",
+        "sim/levels": "from ... import model, graph",
     }
-    for layer, line in lines.items():
-        (skeleton / layer / "planted.py").write_text(line + "\n", encoding="utf-8")
+    for package, line in lines.items():
+        (skeleton / package / "planted.py").write_text(line + "\n", encoding="utf-8")
     result = lint(skeleton, skeleton.parent)
     assert result.returncode == 0, result.stdout + result.stderr
 

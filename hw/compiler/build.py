@@ -14,8 +14,9 @@ from ...files import FileEntry, sha256
 from ...folders import is_ours, replaced_folder
 from ...graph import Graph
 from ...graph.onnx_io import MANIFEST_FILE, MODEL_FILE, has_manifest, model_bytes, read_build, seal_build
+from ...text.frontend import Frontend
 from ..host.build import ENGINE_FILE, HLS_FOLDER, IMAGE_FILE, PROGRAM_FILE, STREAM_FILE, EngineBuild
-from ..host.folder import engine_files, read_engine, write_engine
+from ..host.folder import engine_files, has_engine, read_engine, write_engine
 from ..isa import Parameters
 from .compile import compile_graph
 from .frontend import frontend_of
@@ -117,26 +118,33 @@ def recompile(folder: Path, graph: Graph) -> tuple[str, ...]:
     )
 
 
-def check_model(folder: Path, build: EngineBuild, graph: Graph) -> None:
-    """Checks that a build's program, vocabulary and labels are those of its `model.onnx`, without compiling again.
+def checked_frontend(folder: Path, graph: Graph) -> Frontend:
+    """The front end of a build, checked against `model.onnx`.
+
+    If the build has a program, this is the front end of the program, with its maximum length; checksum, vocabulary and
+    labels are compared, and nothing is compiled.
 
     Args:
         folder: of the build.
-        build, graph: what `read_engine` and `read_build` gave for it.
+        graph: that `read_build` gave for it.
 
     Raises:
-        UserError: they are those of another model.
+        UserError: the build has no vocabulary or labels, or its program is that of another model.
     """
+    wanted = frontend_of(graph)
+    if not has_engine(folder):
+        return wanted
+    build = read_engine(folder)
     if build.model != sha256(folder / MODEL_FILE):
         raise UserError(
             f"the checksum of {MODEL_FILE} is not the one in {ENGINE_FILE}; compile the model again."
         )
-    metadata = graph.metadata
-    wanted = frontend_of(graph) if metadata.tokenizer and metadata.labels else None
-    if build.frontend != (wanted and replace(wanted, max_length=build.options.max_length)):
+    wanted = replace(wanted, max_length=build.options.max_length)
+    if build.frontend != wanted:
         raise UserError(
             f"the vocabulary or the labels in {ENGINE_FILE} are not those of {MODEL_FILE}; compile the model again."
         )
+    return wanted
 
 
 def _same(name: str, content: bytes, wanted: bytes) -> bool:

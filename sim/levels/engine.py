@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ...errors import UserError
 from ...fixedpoint import IntArray
@@ -10,11 +10,10 @@ from ...graph import Graph
 from ...graph.level import Results, Sentence
 from ...hw.host.build import EngineBuild
 from ...hw.host.capture import Capture
-from ...hw.host.engine import Engine, OnWrite
-from ...hw.host.packets import run_packet, unpack_outputs
+from ...hw.host.engine import Engine
+from ...hw.host.session import Session
 from ...hw.host.views import View
 from ...hw.isa import Store
-from ...hw.isa.program import to_bytes
 
 
 class EngineLevel:
@@ -42,8 +41,7 @@ class EngineLevel:
         self._engine = engine
         try:
             _check_views(graph, build.views)
-            engine.load_program(to_bytes(build.program))
-            engine.init(build.image)
+            self._session = Session(build, engine)
         except BaseException:
             engine.close()
             raise
@@ -57,9 +55,10 @@ class EngineLevel:
         """
         values: list[dict[str, IntArray]] = [{} for _ in sentences]
         outputs: list[dict[str, IntArray]] = [{} for _ in sentences]
-        for numbers in self._runs(sentences):
-            capture = Capture(self.graph, self._build.views, [len(sentences[i].tokens) for i in numbers])
-            decoded = self._execute([sentences[i] for i in numbers], capture)
+        inputs, lengths = _inputs(sentences)
+        for numbers in self._session.groups(lengths):
+            capture = Capture(self.graph, self._build.views, [lengths[i] for i in numbers])
+            decoded = self._session.run([inputs[i] for i in numbers], capture)
             for i, shown, logits in zip(numbers, capture.values(), decoded, strict=True):
                 values[i], outputs[i] = shown, logits
         return Results(_present(self.graph.activations(), values), _present(self.graph.outputs, outputs))
@@ -76,11 +75,7 @@ class EngineLevel:
                 outputs of the build are not those that the program stores, which no comparison would reveal here.
         """
         _check_outputs(self.graph, self._build)
-        outputs: list[dict[str, IntArray]] = [{} for _ in sentences]
-        for numbers in self._runs(sentences):
-            for i, logits in zip(numbers, self._execute([sentences[i] for i in numbers], None), strict=True):
-                outputs[i] = logits
-        return {task: [logits[task] for logits in outputs] for task in self.graph.outputs}
+        return self._session.predict(_inputs(sentences)[0])
 
     def merged(self) -> Mapping[str, IntArray]:
         """Empty: products of constants are part of the image. See `Level.merged`."""
@@ -96,19 +91,10 @@ class EngineLevel:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _runs(self, sentences: Sequence[Sentence]) -> Iterator[list[int]]:
-        """The numbers of the sentences of each run, by length: the simulator keeps its plans for a length."""
-        order = sorted(range(len(sentences)), key=lambda i: len(sentences[i].tokens))
-        per_run = self._build.program.sentences
-        for start in range(0, len(order), per_run):
-            yield order[start : start + per_run]
 
-    def _execute(self, sentences: Sequence[Sentence], on_write: OnWrite | None) -> list[dict[str, IntArray]]:
-        lengths = [len(sentence.tokens) for sentence in sentences]
-        inputs = [(sentence.tokens, sentence.segments) for sentence in sentences]
-        packet = run_packet(self._build.inputs, inputs, self._build.stream)
-        beats = self._engine.run(packet, lengths, on_write)
-        return unpack_outputs(self._build.outputs, self._build.program.parameters.lanes, lengths, beats)
+def _inputs(sentences: Sequence[Sentence]) -> tuple[list[tuple[IntArray, IntArray | None]], list[int]]:
+    """Token ids and segment ids of each sentence, and its tokens."""
+    return [(one.tokens, one.segments) for one in sentences], [len(one.tokens) for one in sentences]
 
 
 def _present(names: Iterable[str], sentences: Sequence[Mapping[str, IntArray]]) -> dict[str, list[IntArray]]:

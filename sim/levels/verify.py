@@ -13,7 +13,7 @@ from ...fixedpoint import IntArray
 from ...graph import Graph
 from ...graph.level import Level
 from ...graph.onnx_io import damaged_files, read_build
-from ...hw.compiler.build import check_model, recompile
+from ...hw.compiler.build import checked_frontend, recompile
 from ...hw.compiler.frontend import frontend_of
 from ...hw.host.engine import Engine
 from ...hw.host.folder import read_engine
@@ -104,18 +104,15 @@ def verify(options: VerifyOptions, progress: Callable[[int, int], Any] | None = 
     """
     build = options.build
     graph = read_build(build)
-    frontend = frontend_of(graph)
+    programs = bool(options.engines) or any(name in ENGINES for name in options.levels)
+    frontend = checked_frontend(build, graph) if programs else frontend_of(graph)
     encoded = frontend.read(options.data, options.split, options.limit)
-    inputs = sentences(encoded, graph.segments)
+    inputs = sentences(frontend, encoded)
     if not inputs:
         raise UserError(
             f"the split {options.split} of {options.data} has no sentence; at least one is needed to compare levels."
         )
-    recompiled = None
-    if options.engines or any(name in ENGINES for name in options.levels):
-        compiled = read_engine(build)
-        check_model(build, compiled, graph)
-        recompiled = recompile(build, graph) if options.recompile else None
+    recompiled = recompile(build, graph) if programs and options.recompile else None
 
     def names(sentence: int, logits: Mapping[str, IntArray]) -> tuple[str, ...]:
         one = replace(encoded, word_starts=encoded.word_starts[sentence : sentence + 1])

@@ -16,6 +16,7 @@ import onnx
 import pytest
 import torch
 
+import narrowgauge
 from narrowgauge.cli import main
 from narrowgauge.graph.onnx_io import read_build, write_build
 from narrowgauge.hw.compiler.frontend import frontend_of
@@ -145,7 +146,8 @@ def test_run_says_of_every_test_sentence_what_eval_scores(flow: Path) -> None:
     frontend = frontend_of(read_build(flow / "build"))
     data = frontend.read(str(flow / "data"), "test", None)
     lines = (flow / "data" / "test" / "seq.in").read_text().splitlines()
-    said = [predict(flow / "build", line) for line in lines]
+    said = predict(flow / "build", lines)
+    assert said == narrowgauge.predict(flow / "build", lines)
     tags = [prediction.slots for prediction in said if prediction.slots is not None]
     scores = score_predictions([p.label for p in said], tags, data.examples, frontend.labels.intents)
     assert len(said) == len(tags) == 30
@@ -169,7 +171,8 @@ def test_words_can_be_cut_at_marks_by_choice(flow: Path, capsys: pytest.CaptureF
     assert read_config_of(flow / "run")["tokenizer"]["words"] == "whitespace"
     assert main(["export", run, "--out", build, "--no-engine"]) == 0
     capsys.readouterr()
-    assert main(["run", build, "play it, in the cellar."]) == 0
+    refused(["run", build, "play it, in the cellar."], "narrowgauge compile", capsys)
+    assert main(["run", build, "play it, in the cellar.", "--on", "golden"]) == 0
     words = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
     assert words == ["play", "it", ",", "in", "the", "cellar", "."]
     assert main(["eval", build, "--data", str(flow / "data")]) == 0
@@ -193,7 +196,8 @@ def test_what_does_not_say_how_words_are_cut_is_refused(
     bare = {key: value for key, value in graph.metadata.tokenizer.items() if not key.startswith("word")}
     metadata = replace(graph.metadata, tokenizer=bare)
     write_build(replace(graph, metadata=metadata), tmp_path / "build")
-    refused(["run", str(tmp_path / "build"), "play"], "older narrowgauge", capsys)
+    refused(["run", str(tmp_path / "build"), "play", "--on", "golden"], "older narrowgauge", capsys)
+    refused(["compile", str(tmp_path / "build")], "older narrowgauge", capsys)
     refused(["eval", str(tmp_path / "build"), "--data", str(flow / "data")], "older narrowgauge", capsys)
     shutil.copytree(flow / "run", tmp_path / "run")
     (tmp_path / "run" / "tokenizer.json").write_text(json.dumps({"format_version": 1, **bare}))
@@ -212,7 +216,8 @@ def test_names_and_words_are_printed_so_that_a_terminal_obeys_none(
     capsys.readouterr()
     sentence = "play\u202e\x1b[2J " + "x" * 500
     report = tmp_path / "report.json"
-    assert main(["run", str(tmp_path / "build"), sentence, "--json", str(report)]) == 0
+    arguments = ["run", str(tmp_path / "build"), sentence, "--on", "golden", "--json", str(report)]
+    assert main(arguments) == 0
     lines = capsys.readouterr().out.split("\n")
     assert len(lines) == 4 and all(line.isprintable() and len(line) < 100 for line in lines)
     assert lines[0].startswith(r"\x1b[31m") and r"play\u202e\x1b[2J" in lines[1]
@@ -292,7 +297,7 @@ def test_an_edited_or_truncated_model_is_refused(flow: Path, capsys: pytest.Capt
         shutil.rmtree(build, ignore_errors=True)
         shutil.copytree(flow / "build", build)
         (build / "model.onnx").write_bytes(damaged)
-        refused(["run", str(build), "play"], "checksum", capsys)
+        refused(["run", str(build), "play", "--on", "golden"], "checksum", capsys)
         refused(["verify", str(build), "--data", str(flow / "data")], "checksum", capsys)
 
 
@@ -323,7 +328,8 @@ def test_a_build_with_the_names_of_another_model_is_refused(
     else:
         metadata = replace(graph.metadata, labels={"intents": ["play"], "slots": []})
     write_build(replace(graph, metadata=metadata), tmp_path / "build")
-    refused(["run", str(tmp_path / "build"), "play"], "do not fit", capsys)
+    refused(["run", str(tmp_path / "build"), "play", "--on", "golden"], "do not fit", capsys)
+    refused(["compile", str(tmp_path / "build")], "do not fit", capsys)
 
 
 def test_an_accumulator_that_can_overflow_is_refused(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:

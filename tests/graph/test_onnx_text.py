@@ -155,7 +155,7 @@ def test_a_sentence_is_read_with_what_the_file_says(
     answers = []
     for sentence in (*voice, *SENTENCES, "x" * 300 + " jazz", "Play the MUSIC " * 9):
         answers.append(reader.answer(sentence))
-        assert predict(folder, sentence) == Prediction(tuple(reader.words), *answers[-1])
+        assert predict(folder, [sentence]) == [Prediction(tuple(reader.words), *answers[-1])]
     assert len({logits for _, _, logits in answers}) > len(answers) // 2
     assert len({tag for _, tags, _ in answers for tag in tags or ()}) > 2
     for fact in ("0 is [PAD], 1 is [UNK], 2 is [CLS], 3 is [SEP]", f"at most {MOST} tokens", "first token"):
@@ -177,7 +177,7 @@ def test_a_pair_is_read_with_what_the_file_says(tmp_path: Path) -> None:
     answers = []
     for pair in (*pairwise(texts), ("play", texts[0] * 3), (texts[0] * 3, "play"), ("play", "it")):
         answers.append(reader.answer(*pair))
-        assert predict(folder, *pair) == Prediction(tuple(reader.words), *answers[-1])
+        assert predict(folder, [pair]) == [Prediction(tuple(reader.words), *answers[-1])]
     assert len({logits for _, _, logits in answers}) > len(answers) // 2
     assert "[CLS] and [SEP] included" in reader.text
 

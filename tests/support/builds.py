@@ -14,7 +14,8 @@ from narrowgauge.model.checkpoint import DATA, weights_file, write_description, 
 from narrowgauge.model.config import EmbeddingConfig, LinearConfig, ModelConfig, RunConfig
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.transformer import Transformer
-from narrowgauge.text import Labels, WordTokenizer, load
+from narrowgauge.text import Labels, Tokenizer, WordTokenizer, load
+from narrowgauge.text.train_wordpiece import train_word_piece
 
 from .corpora import write_rooms
 from .models import random_model
@@ -39,15 +40,19 @@ class SmallBuild:
     graph: Graph
 
 
-def small_build(root: Path, seed: int = 0, **compiling: int) -> SmallBuild:
+def small_build(
+    root: Path, seed: int = 0, *, pieces: bool = False, pairs: bool = False, **compiling: int
+) -> SmallBuild:
     """Makes `root/build` and `root/data`: every kind of layer, sentences of one and two token blocks.
 
     Args:
         root: an empty folder.
         seed: of weights and sentences.
+        pieces: a WordPiece vocabulary instead of one of words.
+        pairs: a model that takes two sentences and has no slots; the data has one sentence per example all the same.
         compiling: further options of `compile_build`.
     """
-    tokenizer, labels, config = _parts(root / "data", seed)
+    tokenizer, labels, config = _parts(root / "data", seed, pieces, pairs)
     model = random_model(np.random.default_rng(seed), config)
     write_build(freeze(model, "small", tokenizer.to_json(), labels.to_json()), root / "build")
     compile_build(root / "build", lanes=LANES, **compiling)  # type: ignore[arg-type]
@@ -66,13 +71,21 @@ def small_run(root: Path, seed: int = 0) -> Path:
     return run
 
 
-def _parts(data: Path, seed: int) -> tuple[WordTokenizer, Labels, ModelConfig]:
+def _parts(
+    data: Path, seed: int, pieces: bool = False, pairs: bool = False
+) -> tuple[Tokenizer, Labels, ModelConfig]:
     """Writes sentences; their words and labels, and a configuration with all kinds of layers for them."""
     for split, count in (("train", 40), ("dev", 4), ("test", 6)):
         write_rooms(data / split, seed + count, count)
     corpus = load(str(data))
-    tokenizer = WordTokenizer.train(corpus.train, splitter=corpus.splitter)
+    tokenizer: Tokenizer
+    if pieces:
+        tokenizer = train_word_piece(corpus.train, splitter=corpus.splitter, vocab_size=60)
+    else:
+        tokenizer = WordTokenizer.train(corpus.train, splitter=corpus.splitter)
     labels = Labels.from_examples(corpus.train)
+    if pairs:
+        labels = Labels(labels.intents, ())
     linear = LinearConfig(rank=3, modes=2)
     config = ModelConfig(
         dim=16,
@@ -83,6 +96,7 @@ def _parts(data: Path, seed: int) -> tuple[WordTokenizer, Labels, ModelConfig]:
         vocab_size=tokenizer.vocab_size,
         labels=len(labels.intents),
         tags=len(labels.slots),
+        segments=pairs,
         embedding=EmbeddingConfig(rank=3, modes=2),
         attention=linear,
         feedforward=LinearConfig(rank=3, modes=2, plan="cores"),

@@ -1,0 +1,1 @@
+"""A compiled model in use: predictions from text, with numpy alone."""

@@ -1,0 +1,51 @@
+"""Predictions of a build from text, on any engine. With the program simulator it needs numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import UserError
+from ..hw.host.build import EngineBuild
+from ..hw.host.engine import Engine
+from ..hw.host.folder import read_engine
+from ..hw.host.session import Session
+from ..sim.engine.simulator import ProgramSimulator
+from ..text.frontend import Prediction, Text
+
+
+def predict(
+    build: str | Path | EngineBuild,
+    texts: Sequence[Text],
+    *,
+    engine: Engine | None = None,
+    strict: bool = False,
+) -> list[Prediction]:
+    """Runs sentences through a compiled model.
+
+    Args:
+        build: the folder of a build, or what `hw.host.folder.read_engine` gave for it.
+        texts: strings; for a model of pairs, pairs of strings.
+        engine: what executes the program; it stays open. None for the program simulator.
+        strict: refuse a sentence that is too long; otherwise it is cut, with a warning.
+
+    Returns:
+        One prediction for each text.
+
+    Raises:
+        UserError: the build can't be read or has no vocabulary, a sentence has no word, is one of a pair where the
+            model takes single sentences or the other way round, or is too long with `strict`.
+        TypeError: `texts` is one string.
+    """
+    if isinstance(texts, str):
+        raise TypeError("texts must be a list of sentences, got one string")
+    if not isinstance(build, EngineBuild):
+        build = read_engine(Path(build))
+    if build.frontend is None:
+        raise UserError("this model carries no vocabulary or labels; export it from a training run.")
+    split = build.frontend.encode(texts, strict=strict)
+    inputs = build.frontend.inputs(split)
+    if engine is not None:
+        return build.frontend.predictions(split, Session(build, engine).predict(inputs))
+    with ProgramSimulator(build.program.parameters) as simulator:
+        return build.frontend.predictions(split, Session(build, simulator).predict(inputs))
