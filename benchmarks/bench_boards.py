@@ -23,7 +23,7 @@ LONGEST = (48, 32, 16)
 
 
 def main() -> None:
-    """Prints one row a model and board."""
+    """Prints one row per model and board."""
     table = Table(title="cycles by the cost model", title_justify="left")
     for heading in ("model", "board", "N", "longest", "bytes streamed", *(f"{n} tokens" for n in LENGTHS)):
         table.add_column(heading, justify="right" if len(table.columns) > 1 else "left")

@@ -24,7 +24,7 @@ def add_parser(commands: Commands) -> None:
         "--times",
         type=_lengths,
         metavar="LENGTH",
-        help="add the cycles of a run with so many tokens, by the cost model (two sentences: LENGTH,LENGTH)",
+        help="add the cycles of a run with LENGTH tokens, from the cost model (two sentences: LENGTH,LENGTH)",
     )
 
 

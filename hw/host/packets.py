@@ -31,7 +31,7 @@ class IndexColumn:
 
 @dataclass(frozen=True)
 class Output:
-    """What one STORE sends, unless it is skipped: one feature a word, one token a lane.
+    """What one STORE sends, unless it is skipped: one feature per word, one token per lane.
 
     Attributes:
         task: key of the answer, one of `Graph.outputs`.
@@ -74,7 +74,7 @@ def id_limits(columns: Iterable[IndexColumn]) -> dict[str, int]:
 
 
 def pack_indices(columns: Sequence[IndexColumn], tokens: IntArray, segments: IntArray | None) -> bytes:
-    """The index words of one sentence, one a token.
+    """The index words of one sentence, one per token.
 
     Args:
         columns: at most `isa.INDEX_COLUMNS`; the columns after them are 0.

@@ -102,6 +102,6 @@ def read_design(rtlil: str, top: str) -> Design:
 
 
 def _renumbered(body: str) -> str:
-    """`body` with the numbers in made-up names counted anew: they differ from copy to copy, their order does not."""
+    """`body` with the numbers in generated names renumbered: they differ between copies, but their order does not."""
     order: dict[str, int] = {}
     return _NUMBER.sub(lambda match: f"{match[1]}{order.setdefault(match[0], len(order) + 1)}", body)

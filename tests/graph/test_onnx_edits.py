@@ -162,7 +162,7 @@ STRUCTURAL: dict[str, tuple[Callable[[ModelProto], Any], str | None]] = {
         "positive",
     ),
     "a value without a format": (lambda m: _header(m, lambda h: h["values"].pop("embedding.sum")), "format"),
-    "a value that nobody computes": (
+    "a value without a producer": (
         lambda m: _header(
             m, lambda h: h["values"].update(ghost={**h["values"]["embedding.sum"], "name": "ghost"})
         ),
@@ -172,7 +172,7 @@ STRUCTURAL: dict[str, tuple[Callable[[ModelProto], Any], str | None]] = {
         lambda m: _header(m, lambda h: h["values"]["embedding.sum"].update(name="other")),
         "must be its key",
     ),
-    "an output that nobody computes": (
+    "an output without a producer": (
         lambda m: _header(m, lambda h: h["outputs"].update(intent="ghost")),
         "output",
     ),

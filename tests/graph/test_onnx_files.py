@@ -275,7 +275,7 @@ REFUSED: dict[str, Callable[[Graph], Graph]] = {
     "an unknown residual": lambda g: _linear(g, residual="later"),
     "no exponentials": lambda g: _exponentials(g, 0),
     "wide exponentials": lambda g: _exponentials(g, EXP_MAX + 1),
-    "segments that nobody reads": lambda g: dataclasses.replace(g, segments=not g.segments),
+    "segments that no node reads": lambda g: dataclasses.replace(g, segments=not g.segments),
     "no sentence fits": lambda g: dataclasses.replace(
         g, metadata=dataclasses.replace(g.metadata, max_length=0)
     ),

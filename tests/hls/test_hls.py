@@ -158,7 +158,7 @@ def test_the_functions_that_drop_bits(native: bool, width: int, tmp_path: Path) 
 
 
 def wrapped(value: int, bits: int) -> int:
-    """Two's complement of so many bits."""
+    """Two's complement with `bits` bits."""
     half = 1 << (bits - 1)
     return ((value + half) & ((1 << bits) - 1)) - half
 

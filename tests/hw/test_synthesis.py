@@ -233,7 +233,7 @@ def test_block_rams_hold_what_they_must(seed: int) -> None:
         number = block_rams(memory, parameters)
         assert number % copies(parameters)[memory] == 0
         each = number // copies(parameters)[memory]
-        # 18 Kb hold the bits; a word a block and 18 (36) bits of it are always possible.
+        # 18 Kb hold the bits; one word per block and 18 (36) bits of it are always possible.
         assert each * 18 * 1024 >= words * width
         assert each <= -(-words // 1024) * -(-width // 18)
 

@@ -411,5 +411,5 @@ def test_registers(small: RtlEngine) -> None:
 
 @pytest.mark.parametrize("lanes", LANES)
 def test_the_sources_are_clean(lanes: int) -> None:
-    """`verilator --lint-only -Wall`; every waiver of lint.vlt has its reason beside it."""
+    """`verilator --lint-only -Wall`; every waiver in lint.vlt has its reason next to it."""
     assert lint(Parameters(lanes=lanes)) == ""

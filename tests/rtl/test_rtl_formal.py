@@ -73,7 +73,7 @@ def test_faults_are_refuted(module: str, fault: str) -> None:
     """By a run from reset, not only for want of an induction."""
     before, after = FAULTS[module][fault]
     text = source(module)
-    assert text.count(before) == 1, "the module was changed: plant the fault anew"
+    assert text.count(before) == 1, "the module was changed: update the planted fault"
     parameters = {"ng_fifo": {"Width": 2, "Depth": 4}, "ng_skid": {"Width": 2}, "ng_loops": {}}[module]
     proof = prove(module, parameters, 10, text=text.replace(before, after), full=False)
     assert not proof.bounded

@@ -500,7 +500,7 @@ def test_kept_accumulators_are_not_left_for_the_next_run() -> None:
 
 
 def test_an_instruction_reads_what_its_earlier_tiles_drained() -> None:
-    # Each of four tiles adds a row of the image to the same word, then to the words beside it.
+    # Each of four tiles adds a row of the image to the same word, then to the adjacent words.
     sums = replace(
         LOOKUP, n1=4, nk=1, nk_source=Count.CONST, b_indexed=Indexed.NONE, b_stride1=1, columns=0, rows=1
     )

@@ -52,7 +52,7 @@ class Statistic:
 
 
 def wrap(value: int, bits: int) -> int:
-    """Two's complement of so many bits."""
+    """Two's complement with `bits` bits."""
     value &= (1 << bits) - 1
     return value - (1 << bits) if value >> (bits - 1) else value
 

@@ -40,7 +40,7 @@ IntArray = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Options:
-    """What `random_graph` draws unless it is given; `None` for a linear kind or plan draws one a layer."""
+    """What `random_graph` draws unless it is given; `None` for a linear kind or plan draws one per layer."""
 
     features: int
     heads: int
