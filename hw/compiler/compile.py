@@ -62,7 +62,7 @@ def compile_graph(
             not fit.
     """
     lanes = engine.lanes if engine is not None else lanes
-    longest = max_length or graph.metadata.max_length
+    longest = graph.metadata.max_length if max_length is None else max_length
     _check_options(graph, lanes, sentences, longest, weight_words)
     if any(bound.bits > ACC_BITS for bound in prove(graph).values()):
         raise UserError("an accumulator of the model could overflow; export it again.")

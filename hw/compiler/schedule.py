@@ -79,16 +79,12 @@ def _place(
     needs = dependencies(tasks)
     costs = {task: cost(task.instruction, lengths, lanes) for task in tasks}
     chains = _chains(tasks)
-    links = [(chains[task][0], chains[need][0]) for task in tasks for need in needs[task]]
-    for order in fixed:
-        links += [(chains[task][0], chains[before][0]) for before, task in pairwise(order)]
     heads = [task for task in tasks if task.after is None]
-    later: dict[Task, set[Task]] = {head: set() for head in heads}
-    missing: dict[Task, set[Task]] = {head: set() for head in heads}
-    for head, need in links:
-        if head is not need:
-            later[need].add(head)
-            missing[head].add(need)
+    missing = _prerequisites(heads, chains, needs, fixed)
+    followers: dict[Task, list[Task]] = {head: [] for head in heads}
+    for head in heads:
+        for before in missing[head]:
+            followers[before].append(head)
     number = {head: k for k, head in enumerate(heads)}
     if tight:
         rank, patience = {head: -k for head, k in number.items()}, _PATIENCE
@@ -127,8 +123,8 @@ def _place(
             slots[task] = Slot(start, start + costs[task].latency)
             free[unit] = start + costs[task].occupied
             lists[unit].append(task)
-        for follower in later[head]:
-            missing[follower].discard(head)
+        for follower in followers[head]:
+            missing[follower].remove(head)
             if not missing[follower]:
                 release(follower)
     return Schedule(lists, (slots,), needs)
@@ -141,6 +137,24 @@ def _chains(tasks: Sequence[Task]) -> dict[Task, list[Task]]:
         chains[task] = chains[task.after] if task.after is not None else []
         chains[task].append(task)
     return chains
+
+
+def _prerequisites(
+    heads: Sequence[Task],
+    chains: Mapping[Task, Sequence[Task]],
+    needs: Mapping[Task, Sequence[Task]],
+    fixed: Sequence[Sequence[Task]],
+) -> dict[Task, set[Task]]:
+    """For each chain, the chains that must be placed before it; a chain is named by its first task."""
+    links = [(task, need) for head in heads for task in chains[head] for need in needs[task]]
+    for order in fixed:
+        links += [(task, before) for before, task in pairwise(order)]
+    before: dict[Task, set[Task]] = {head: set() for head in heads}
+    for task, need in links:
+        head, other = chains[task][0], chains[need][0]
+        if head is not other:
+            before[head].add(other)
+    return before
 
 
 def _ranks(

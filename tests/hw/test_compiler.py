@@ -37,11 +37,11 @@ def strict_level(graph: Graph, compiled: EngineBuild) -> EngineLevel:
 
 
 def assert_equal(graph: Graph, compiled: EngineBuild, sentences: list[Sentence]) -> None:
-    """Every value that the engine holds, and no use of a word without a token."""
+    """Compares every value that the engine holds, and checks that no word is used without a token."""
     level = strict_level(graph, compiled)
     _, program = verify_levels(graph, [GoldenModel(graph, threads=1), level], sentences)
     assert program.equal, program.first_difference or program.missing
-    # What must be compared is said by the graph, and that is what the compiler shows.
+    # The graph determines what must be compared; the views must show all of it.
     held = set(graph.activations()) - never_held(graph)
     assert {view.value for view in compiled.views} == held
     assert program.tensors == len(sentences) * len(held) > 0
@@ -91,7 +91,7 @@ def test_a_shorter_program_takes_the_same_sentences() -> None:
 
 
 def test_no_buffer_is_shared_while_both_are_in_use() -> None:
-    """Strict simulation finds a shared word; this makes sure that it would: without waits it must complain."""
+    """Strict simulation would report such a word: it does so for a program without waits."""
     rng = np.random.default_rng(11)
     graph = random_graph(rng, layers=2, segments=False, max_length=12)
     compiled = compile_graph(graph, lanes=8)
@@ -117,7 +117,7 @@ def test_what_does_not_fit_names_the_memory_and_a_way_out(memory: Memory) -> Non
 
 
 def streamed(graph: Graph, engine: Parameters, **options: Any) -> EngineBuild | None:
-    """A program for an engine with little room for constants, if there can be one."""
+    """A program for an engine with little room for constants, or None if streaming is not enough."""
     try:
         return compile_graph(graph, engine=engine, **options)
     except UserError as error:
@@ -127,8 +127,8 @@ def streamed(graph: Graph, engine: Parameters, **options: Any) -> EngineBuild | 
 
 @pytest.mark.parametrize("memories", [[memory] for memory in STREAMABLE] + [list(STREAMABLE)], ids=str)
 @pytest.mark.parametrize("seed", range(12))
-def test_constants_that_find_no_room_come_with_every_run(seed: int, memories: list[Memory]) -> None:
-    """As many of them as must; the integers are the same, and no constant is overwritten before it was used."""
+def test_constants_that_do_not_fit_are_streamed(seed: int, memories: list[Memory]) -> None:
+    """The integers stay the same, and no constant is overwritten before its last use."""
     rng = np.random.default_rng(seed)
     graph = random_graph(rng, layers=1 + seed % 2)
     options: dict[str, Any] = {"sentences": int(rng.integers(1, 3)), "tight": seed % 2 == 0}
@@ -136,7 +136,7 @@ def test_constants_that_find_no_room_come_with_every_run(seed: int, memories: li
     needs = full.program.parameters
     for share in (0.99, 0.8, 0.6):
         rooms = {f"{memory.name.lower()}_depth": int(needs.depth(memory) * share) for memory in memories}
-        # LOADs take places in PROGRAM memory too; what waits for one keeps its operands for longer.
+        # The other memories are roomy: LOADs take words of PROGRAM, and tasks that wait keep their operands longer.
         engine = replace(Parameters(needs.lanes), **rooms)
         compiled = streamed(graph, engine, **options)
         if compiled is None:
@@ -159,8 +159,8 @@ def test_an_engine_of_few_weights_streams_the_rest() -> None:
     for memory, what in STREAMABLE.items():
         name = f"{memory.name.lower()}_depth"
         few = {name: needs.depth(memory) * 9 // 10}
-        made = compile_graph(graph, engine=replace(engine, **few, program_depth=4096))
-        assert made.stream and made.program.parameters.depth(memory) <= few[name]
+        compiled = compile_graph(graph, engine=replace(engine, **few, program_depth=4096))
+        assert compiled.stream and compiled.program.parameters.depth(memory) <= few[name]
         with pytest.raises(
             UserError, match=f"8 words of {memory.name} memory even if all {what} are streamed"
         ):
@@ -169,8 +169,8 @@ def test_an_engine_of_few_weights_streams_the_rest() -> None:
 
 @pytest.mark.parametrize("tables", [1, 2, 3])
 @pytest.mark.parametrize("lanes", isa.LANES)
-def test_tables_that_find_no_room_are_streamed(lanes: int, tables: int) -> None:
-    """Also a table that two layers share, with one of another layer between them."""
+def test_tables_that_do_not_fit_are_streamed(lanes: int, tables: int) -> None:
+    """Also a table that two layers share, with the table of another layer between them."""
     rng = np.random.default_rng(lanes + tables)
     graph = random_graph(rng, layers=3, max_length=9)
     constants = dict(graph.constants)
@@ -183,16 +183,16 @@ def test_tables_that_find_no_room_are_streamed(lanes: int, tables: int) -> None:
     needs = full.program.parameters
     assert needs.table_depth >= 3 * 256
     engine = replace(Parameters(lanes), table_depth=256 * tables, exp_depth=256)
-    made = compile_graph(graph, engine=engine)
-    brought = {load.memory for load in made.program.stream if isinstance(load, Load)}
+    compiled = compile_graph(graph, engine=engine)
+    brought = {load.memory for load in compiled.program.stream if isinstance(load, Load)}
     short = {memory for memory in (Memory.TABLE, Memory.EXP) if needs.depth(memory) > engine.depth(memory)}
     assert brought == {Memory.INDEX} | short and short
-    assert_equal(graph, made, random_sentences(rng, graph, 6))
+    assert_equal(graph, compiled, random_sentences(rng, graph, 6))
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 def test_the_demos_model_fits_every_board(board: Any) -> None:
-    """Its sizes and formats; the weights are random, and no two of its tables are equal."""
+    """A model with its sizes and formats, random weights, and no two equal tables."""
     graph = voice_graph()
     for length in (None, 32):
         compiled = compile_graph(graph, engine=board.engine, max_length=length)
@@ -209,16 +209,16 @@ def voice_graph() -> Graph:
 
 @pytest.mark.parametrize("share", [0.9, 0.7])
 def test_weights_take_no_more_words_than_they_are_given(share: float) -> None:
-    """With an engine or without; the smaller of the two bounds is what counts."""
+    """With an engine or without: the smaller of the two limits applies."""
     graph = random_graph(np.random.default_rng(5), layers=2, max_length=9, features=32, heads=2)
     full = compile_graph(graph, lanes=8)
     words = int(full.program.parameters.weight_depth * share)
-    made = compile_graph(graph, lanes=8, weight_words=words)
-    assert made.stream and made.program.parameters.weight_depth <= words
+    compiled = compile_graph(graph, lanes=8, weight_words=words)
+    assert compiled.stream and compiled.program.parameters.weight_depth <= words
     engine = replace(engine_for(full.program), program_depth=4096)
     for depth, most in ((engine.weight_depth, words), (words, 10 * words)):
-        found = compile_graph(graph, engine=replace(engine, weight_depth=depth), weight_words=most)
-        assert found.program == made.program
+        limited = compile_graph(graph, engine=replace(engine, weight_depth=depth), weight_words=most)
+        assert limited.program == compiled.program
 
 
 @pytest.mark.parametrize("words", [0, isa.MEMORIES[Memory.WEIGHT].max_depth + 1, 10**30])
@@ -229,27 +229,35 @@ def test_words_that_no_engine_has_are_refused_before_anything_is_written(words: 
 
 
 def test_memory_is_saved_where_an_engine_has_little() -> None:
-    """The program of least time comes first; one of less memory where that does not fit."""
+    """The fastest program is preferred; if it does not fit, the one with less memory is taken."""
     graph = random_graph(
         np.random.default_rng(1), layers=2, max_length=16, features=64, heads=4, segments=False, plan="merged"
     )
     fast, small = (compile_graph(graph, lanes=8, tight=tight) for tight in (False, True))
     assert small.program.parameters.act_depth < fast.program.parameters.act_depth
     tight = engine_for(small.program, tight=True)
-    found = compile_graph(graph, engine=tight)
-    assert found.program == small.program
+    compiled = compile_graph(graph, engine=tight)
+    assert compiled.program == small.program
     assert compile_graph(graph, engine=engine_for(fast.program)).program == fast.program
-    assert_equal(graph, found, random_sentences(np.random.default_rng(1), graph, 3))
+    assert_equal(graph, compiled, random_sentences(np.random.default_rng(1), graph, 3))
     assert all(0 <= tight.depth(m) - small.program.parameters.depth(m) < 16 for m in Memory)
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("lanes", 12), ("sentences", 3), ("sentences", 0), ("max_length", 99)]
+    ("field", "value", "message"),
+    [
+        ("lanes", 12, "N must be one of 8, 16, 32, got 12."),
+        ("sentences", 3, "the sentences per run must be from 1 to 2, got 3."),
+        ("sentences", 0, "the sentences per run must be from 1 to 2, got 0."),
+        ("max_length", 99, "the maximum length must be from 1 to 9 tokens for this model, got 99."),
+        ("max_length", 0, "the maximum length must be from 1 to 9 tokens for this model, got 0."),
+    ],
 )
-def test_options_out_of_range_are_refused_in_a_sentence(field: str, value: int) -> None:
+def test_options_out_of_range_are_refused(field: str, value: int, message: str) -> None:
     graph = random_graph(np.random.default_rng(5), max_length=9)
-    with pytest.raises(UserError):
+    with pytest.raises(UserError) as refused:
         compile_graph(graph, **{field: value})  # type: ignore[arg-type]
+    assert str(refused.value) == message
 
 
 def test_the_vector_unit_works_while_the_array_does() -> None:
