@@ -1,6 +1,6 @@
-"""Models on the engines of boards: what is streamed, and cycles by the cost model: `python benchmarks/bench_boards.py`.
+"""Streamed bytes and cycles of models on the engines of boards, by the cost model: `python benchmarks/bench_boards.py`.
 
-The models are untrained, with tables of functions that all differ: the worst case of what training can give.
+The models are untrained, and all their function tables differ, which is the worst case after training.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from narrowgauge.model.presets import preset
 
 MODELS = ("paper-2enc-hw", "paper-6enc-hw", "bert-base")
 LONGEST = (48, 32, 16)
-"""Lengths that a program is made for: the first of them that fits."""
+"""Maximum lengths to try; the first one that fits is used."""
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def cells(graph: Graph, board: Board) -> list[str]:
-    """The longest sentence, what is streamed of what, and cycles; or what is too small."""
+    """The maximum length, streamed and total bytes, and cycles; or which memory is too small."""
     reason = ""
     for longest in LONGEST:
         try:

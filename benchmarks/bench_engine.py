@@ -1,7 +1,7 @@
 """Cycles and bytes on the engine, by the cost model: tensor trains against low rank and dense on the same engine.
 
-The models are untrained: cycles do not depend on what a model has learned. Encoder layers alone are compiled for the
-first tables; the array's share is of all cycles of those layers. `python benchmarks/bench_engine.py`
+The models are untrained, because cycles do not depend on weights. For the first tables only the encoder layers are
+compiled, and the array's share is relative to their cycles. `python benchmarks/bench_engine.py`
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FORMATS: dict[str, dict[str, Any]] = {
     "low rank": {"kind": "lowrank"},
     "dense": {"kind": "dense"},
 }
-"""What the linear layers of the encoder can be; modes, ranks and widths stay those of the preset."""
+"""Formats of the linear layers of the encoder; modes, ranks and widths are those of the preset."""
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def sized(config: ModelConfig) -> ModelConfig:
-    """A preset with the sizes of the SNIPS data and room for the longest length measured."""
+    """A preset with the sizes of the SNIPS data and the largest measured length."""
     return replace(config, vocab_size=VOCABULARY, labels=LABELS, tags=TAGS, max_length=max(LENGTHS))
 
 
@@ -76,7 +76,7 @@ def frozen(config: ModelConfig) -> Graph:
 
 
 def encoder_program(graph: Graph, sentences: int = 1) -> Program:
-    """The encoder layers alone; their input is taken to be there."""
+    """Only the encoder layers, with their input assumed to be in memory."""
     low = lower(graph, Image(LANES), graph.metadata.max_length, sentences)
     tasks = [task for task in low.tasks if task.layer.startswith("encoder.")]
     return emit_program(tasks, low.image, graph.metadata.max_length, sentences).program
@@ -89,7 +89,7 @@ def weight_bytes(program: Program) -> int:
 
 
 def formats_table(name: str, config: ModelConfig) -> Table:
-    """Cycles of the encoder layers by format and length, and how many times fewer than dense."""
+    """Cycles of the encoder layers by format and length, and the speed-up over dense."""
     table = Table(
         title=f"{name}, N = {LANES}: cycles (array busy), times fewer than dense", title_justify="left"
     )
@@ -116,7 +116,7 @@ def formats_table(name: str, config: ModelConfig) -> Table:
 
 
 def encoder_only(config: ModelConfig) -> Program:
-    """The encoder's program of an untrained model; embedding and heads are small, for their weights count too."""
+    """The program of the encoder of an untrained model. Embedding and heads are small: their weights count."""
     small = replace(config, vocab_size=8, labels=2, tags=0, pooler=config.attention)
     rng = np.random.default_rng(0)
     return encoder_program(freeze(quantized(small, [Sentence(rng.integers(0, 8, 12).astype(np.int32))])))

@@ -1,4 +1,4 @@
-"""Sentences a second at `paper-2enc`: golden model, dense float PyTorch, onnxruntime on `model.onnx`."""
+"""Sentences per second with `paper-2enc`: golden model, dense float PyTorch, onnxruntime on `model.onnx`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TORCH_BATCHES = (16, 32, 64, 128)
 
 
 def torch_run(model: Transformer, sentences: Sequence[Sentence], batch: int) -> None:
-    """All sentences through PyTorch, sorted by length so that little is padded."""
+    """Runs all sentences through PyTorch, sorted by length to minimize padding."""
     ordered = sorted(sentences, key=lambda sentence: len(sentence.tokens))
     with torch.inference_mode():
         for at in range(0, len(ordered), batch):
@@ -34,7 +34,7 @@ def main() -> None:
     graph = freeze(model)
     golden = GoldenModel(graph, threads=THREADS)
     dense = Transformer(config.with_kind("dense")).eval()
-    # PyTorch gets the batch size that suits it best.
+    # PyTorch runs with its best batch size.
     sizes = medians({str(b): (lambda b=b: torch_run(dense, sentences, b)) for b in TORCH_BATCHES}, 3)
     batch = int(min(sizes, key=lambda size: sizes[size]))
     onnx = OnnxLevel(model_bytes(graph), graph)

@@ -1,4 +1,4 @@
-"""Peak memory of freezing `paper-2enc` and verifying it at three levels, in a process of its own."""
+"""Peak memory of freezing `paper-2enc` and verifying it at three levels, in a separate process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 
 
 def work(folder: Path) -> None:
-    """What `export` and `verify` do, on the whole test split."""
+    """Exports and verifies a model on the whole test split."""
     from common import corpus_sentences, quantized
 
     from narrowgauge.graph.bounds import prove
@@ -44,7 +44,7 @@ def work(folder: Path) -> None:
 
 
 def main() -> None:
-    """Runs the work in a fresh process, whose peak is its own."""
+    """Runs the work in a new process and reads its peak memory."""
     if len(sys.argv) > 1:
         work(Path(sys.argv[1]))
         return

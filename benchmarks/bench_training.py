@@ -1,6 +1,6 @@
 """Forward and backward of one training step: dense float, tensor train float, tensor train quantization-aware.
 
-`paper-2enc` at 32 sentences of 32 tokens, and one 768 x 768 layer alone with its input quantized, 1,024 tokens.
+`paper-2enc` with 32 sentences of 32 tokens, and a single 768 x 768 layer with quantized input and 1,024 tokens.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BATCH, LENGTH, SIZE = 32, 32, 768
 
 
 def model_step(model: Transformer, ids: torch.Tensor) -> Callable[[], None]:
-    """One forward and backward, with the loss of training in outline."""
+    """One forward and backward pass, with a simplified training loss."""
     lengths = torch.full((len(ids),), ids.shape[1])
     model.train()
 
@@ -32,7 +32,7 @@ def model_step(model: Transformer, ids: torch.Tensor) -> Callable[[], None]:
 
 
 def layer_step(layer: torch.nn.Module, x: torch.Tensor) -> Callable[[], None]:
-    """Forward and backward of one layer, gradient of the input included."""
+    """Forward and backward pass of one layer, including the gradient of the input."""
     layer.train()
     gradient = torch.randn(*x.shape[:-1], SIZE)
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: models, sentences, and timing of alternatives side by side."""
+"""Shared by the benchmarks: models, sentences, and comparative timing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ THREADS = 2
 
 
 def corpus_sentences() -> tuple[str, ModelConfig, list[Sentence]]:
-    """(name, paper-2enc with the sizes of the data, test sentences): SNIPS where it is, else the built-in corpus."""
+    """(name, paper-2enc with the sizes of the data, test sentences): SNIPS if available, else the built-in corpus."""
     shared = Path(os.environ.get("NARROWGAUGE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
     source = str(shared / "snips") if (shared / "snips").is_dir() else "voice"
     corpus = load(source)
@@ -44,7 +44,7 @@ def corpus_sentences() -> tuple[str, ModelConfig, list[Sentence]]:
 
 
 def quantized(config: ModelConfig, sentences: list[Sentence]) -> Transformer:
-    """An untrained model with calibrated scales: the cost of a model does not depend on what it has learned."""
+    """An untrained model with calibrated scales; the cost of a model does not depend on its weights."""
     torch.manual_seed(0)
     model = Transformer(config).eval()
     set_mode(model, Mode.CALIBRATE)
@@ -56,10 +56,10 @@ def quantized(config: ModelConfig, sentences: list[Sentence]) -> Transformer:
 
 
 def tables_of_their_own(graph: Graph) -> Graph:
-    """The graph with no two equal functions, as after training, where each layer has learned scales of its own.
+    """The graph with all function tables made different, as after training, where each layer has its own scales.
 
-    Equal tables are stored once; those of an untrained model are mostly equal. Exponentials stay: they depend on the
-    scale of scores alone, a power of two of which few occur.
+    Equal tables are stored once, and those of an untrained model are mostly equal. Exponential tables are unchanged:
+    they depend only on the scale of the scores, a power of two with few possible values.
     """
     constants = dict(graph.constants)
     for number, node in enumerate(node for node in graph.nodes if isinstance(node, TableNode)):
@@ -70,7 +70,7 @@ def tables_of_their_own(graph: Graph) -> Graph:
 
 
 def medians(alternatives: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each alternative; they take turns, so that all see the same machine. One round warms up."""
+    """Median seconds of each alternative. They run in turns, under the same conditions, after one warm-up round."""
     seconds: dict[str, list[float]] = {name: [] for name in alternatives}
     for turn in range(rounds + 1):
         for name, run in alternatives.items():
@@ -82,12 +82,12 @@ def medians(alternatives: Mapping[str, Callable[[], object]], rounds: int) -> di
 
 
 def report(title: str, seconds: Mapping[str, float], reference: str, items: int | None = None) -> None:
-    """Prints a table: milliseconds, items a second, and how many times faster than `reference`."""
+    """Prints a table: milliseconds, items per second, and the speed-up over `reference`."""
     table = Table(title=title, title_justify="left")
     table.add_column("")
     table.add_column("ms", justify="right")
     if items is not None:
-        table.add_column("a second", justify="right")
+        table.add_column("per second", justify="right")
     table.add_column(f"times faster than {reference}", justify="right")
     for name, value in seconds.items():
         rate = [] if items is None else [f"{items / value:,.0f}"]

@@ -21,7 +21,7 @@ from narrowgauge.text.scores import Scores
 
 
 def float_parameters(run: Path) -> int:
-    """Numbers of a run's float model, thresholds left out."""
+    """Number of parameters of a run's float model, without thresholds."""
     model = load_run(run, "float").model
     return sum(p.numel() for name, p in model.named_parameters() if not name.endswith("log2_t"))
 
@@ -32,7 +32,9 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="as for narrowgauge eval")
     parser.add_argument("--dense", required=True, type=Path, metavar="RUN", help="the dense float run")
     parser.add_argument("--run", required=True, type=Path, metavar="RUN", help="the tensor-train run")
-    parser.add_argument("--build", required=True, type=Path, metavar="BUILD", help="its export")
+    parser.add_argument(
+        "--build", required=True, type=Path, metavar="BUILD", help="the build of the tensor-train run"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
     args = parser.parse_args()
 

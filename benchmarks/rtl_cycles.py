@@ -1,8 +1,8 @@
-"""Cycles of the RTL, counted by its own registers, against the cost model; and how fast its simulation is.
+"""Cycles of the RTL, from its own counters, compared with the cost model; and the speed of its simulation.
 
 `python benchmarks/rtl_cycles.py` needs Verilator; the models are those of `bench_engine.py`, N = 16. Encoder layers run
-alone, on whatever lies in the memories: cycles do not depend on numbers. Results of whole programs are compared with
-the simulator's.
+separately, on arbitrary memory content, because cycles do not depend on it. Results of whole programs are compared
+with those of the simulator.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Case:
     """A program to measure.
 
     Attributes:
-        name: what it is.
-        program, image, stream, inputs: as the compiler gives them.
-        whole: whether its results mean anything.
+        name: name in the table.
+        program, image, stream, inputs: from the compiler.
+        whole: whether its results are meaningful.
     """
 
     name: str
@@ -58,7 +58,7 @@ def whole(name: str, graph: Graph, sentences: int = 1, weight_words: int | None 
 
 
 def encoder(name: str, graph: Graph, sentences: int = 1) -> Case:
-    """The encoder layers, and the LOADs of index words that every RUN must have."""
+    """The encoder layers, and the LOADs of index words, which every RUN needs."""
     image = Image(LANES)
     longest = graph.metadata.max_length
     low = lower(graph, image, longest, sentences)
@@ -68,7 +68,7 @@ def encoder(name: str, graph: Graph, sentences: int = 1) -> Case:
 
 
 def main() -> None:
-    """Prints one row a program and length."""
+    """Prints one row per program and length."""
     paper = frozen(sized(preset("paper-2enc-hw").model))
     bert = frozen(sized(replace(preset("bert-base").model, layers=1)))
     cases = [
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def measure(case: Case) -> list[tuple[str, ...]]:
-    """The cells of a program's rows, one row a length."""
+    """The cells of a program's rows, one row per length."""
     parameters = roomy(case.program.parameters)
     rtl, simulator = RtlEngine(parameters), ProgramSimulator(parameters)
     for engine in (rtl, simulator):
@@ -103,7 +103,7 @@ def measure(case: Case) -> list[tuple[str, ...]]:
         results = rtl.run(packet, lengths)
         seconds = time.perf_counter() - started
         if case.whole and results != simulator.run(packet, lengths):
-            raise SystemExit("the RTL's results are not those of the simulator")
+            raise SystemExit("the results of the RTL and of the simulator differ")
         cycles = rtl.counters["CYCLES"]
         rows.append(
             (

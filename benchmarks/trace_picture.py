@@ -1,4 +1,4 @@
-"""The picture of a run: when array and vector unit are at work, by the cost model.
+"""Draws the activity of array and vector unit during a run, by the cost model.
 
 `python benchmarks/trace_picture.py BUILD --tokens 32 --out docs/images/overlap.svg` needs matplotlib (extra `plots`).
 """
@@ -28,7 +28,7 @@ KINDS = {
     "LayerNorm": ("norm",),
     "heads": ("",),
 }
-"""What is drawn in one colour: parts of layer names; the first that fits."""
+"""Layers drawn in one color, by parts of their names; the first match counts."""
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     args = parser.parse_args()
     build = read_engine(args.build)
     line = simulate(build.program, [args.tokens] * build.program.sentences)
-    # The same picture gives the same file.
+    # For reproducible files.
     mpl.rcParams["svg.hashsalt"] = "narrowgauge"
     figure, axes = plt.subplots(2, 1, figsize=(12, 4.6), layout="constrained")
     draw(axes[0], build, line, (0, line.cycles))
@@ -48,7 +48,7 @@ def main() -> None:
         f"{args.tokens} tokens, N = {line.lanes}: {line.cycles:,} cycles, array busy {line.utilization:.1%}"
     )
     draw(axes[1], build, line, busiest(line, line.cycles // 8))
-    axes[1].set_title("the eighth of it in which the vector unit has most to do")
+    axes[1].set_title("the eighth of it in which the vector unit is busiest")
     axes[1].set_xlabel("cycles, by the cost model")
     handles = [Rectangle((0, 0), 1, 1, color=f"C{k}") for k in range(len(KINDS))]
     figure.legend(handles, list(KINDS), loc="outside lower center", ncols=len(KINDS) // 2)
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def busiest(line: Timeline, width: int) -> tuple[int, int]:
-    """The span of `width` cycles with the most work of the vector unit."""
+    """The span of `width` cycles in which the vector unit is busiest."""
     vector = [event for event in line.events if event.unit is Unit.VECTOR]
 
     def work(start: int) -> int:
@@ -68,7 +68,7 @@ def busiest(line: Timeline, width: int) -> tuple[int, int]:
 
 
 def draw(axis: Axes, build: EngineBuild, line: Timeline, span: tuple[int, int]) -> None:
-    """One bar an instruction."""
+    """One bar per instruction."""
     for event in line.events:
         if event.skipped or event.end < span[0] or event.start > span[1]:
             continue
@@ -81,7 +81,7 @@ def draw(axis: Axes, build: EngineBuild, line: Timeline, span: tuple[int, int]) 
 
 
 def kind(layer: str, unit: Unit) -> int:
-    """The number of a layer's kind."""
+    """The index of a layer's kind."""
     for number, parts in enumerate(KINDS.values()):
         if any(part in layer for part in parts) and not (unit is Unit.VECTOR and number < 5):
             return number

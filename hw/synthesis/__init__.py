@@ -1,1 +1,1 @@
-"""What the engine costs on silicon: open synthesis, boards and their capacity, scripts for the vendor's tools."""
+"""FPGA resources of the engine: open-source synthesis, boards and their capacities, scripts for the vendor's tools."""

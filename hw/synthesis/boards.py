@@ -1,7 +1,7 @@
-"""Boards that the engine is meant for: the part, what it has, and an engine that fits it.
+"""Supported boards: the part, its capacities, and an engine that fits it.
 
-Capacities are those of the whole device, as the vendor's data sheets give them; on a card with a shell (Alveo) or
-beside other logic less is left.
+Capacities are those of the whole device, from the vendor's data sheets. A card's shell (Alveo) and other logic reduce
+them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ class Board:
     """A board.
 
     Attributes:
-        name: what `--board` takes.
-        title: as the vendor calls it.
-        part: as Vivado calls it.
-        family: of yosys' `synth_xilinx`: "xc7" for 7-series, "xcup" for UltraScale+.
-        lut, ff, dsp, bram36, uram: what the device has; a block RAM of 36 Kb counts 1, one of 18 Kb a half.
+        name: the argument of `--board`.
+        title: the vendor's name of the board.
+        part: the part name in Vivado.
+        family: the family for yosys' `synth_xilinx`: "xc7" for 7-series, "xcup" for UltraScale+.
+        lut, ff, dsp, bram36, uram: capacities; a block RAM of 36 Kb counts 1, one of 18 Kb counts 0.5.
         source: the data sheet of these figures.
-        engine: one that the board has room for; a model is compiled for it, and needs no synthesis of its own.
-        silicon: what that engine is made of.
-        period: of the clock in ns that the vendor's tools are asked for.
+        engine: an engine that fits the board. Models are compiled for it, without a new synthesis.
+        silicon: the silicon options of that engine.
+        period: target clock period in ns for the vendor's tools.
     """
 
     name: str
@@ -107,10 +107,10 @@ BOARDS = (
 
 
 def find_board(name: str) -> Board:
-    """The board of a name, whatever its capitals.
+    """The board with this name, ignoring case.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such board.
     """
     for board in BOARDS:
         if board.name == name.lower():

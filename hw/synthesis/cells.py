@@ -1,4 +1,4 @@
-"""What each primitive of the Xilinx families costs: LUTs, flip-flops, DSPs, block RAMs, UltraRAMs."""
+"""The cost of each primitive of the Xilinx families: LUTs, flip-flops, DSPs, block RAMs, UltraRAMs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True)
 class Cost:
-    """Resources. Not all of a LUT need be used: a pair of small functions that could share one counts two.
+    """Resources. Two small functions that could share a LUT count as two.
 
     Attributes:
-        lut: look-up tables of six inputs, those that are memories or shift registers included.
+        lut: look-up tables of six inputs, including those used as memories or shift registers.
         ff: flip-flops.
         dsp: DSP48E1 or DSP48E2.
-        bram18: block RAMs of 18 Kb; one of 36 Kb counts two.
+        bram18: block RAMs of 18 Kb; one of 36 Kb counts as two.
         uram: UltraRAMs.
-        latch: latches, of which a synchronous design has none.
+        latch: latches; a synchronous design has none.
     """
 
     lut: int = 0
@@ -62,7 +62,7 @@ _LUTS = {
     "RAM32X16DR8": 8,
     "RAM64X8SW": 8,
 }
-"""LUTs of memories and shift registers in LUTs (UG953, UG974); an inverter is a LUT until something absorbs it."""
+"""LUTs of memories and shift registers in LUTs (UG953, UG974); an inverter is a LUT unless it is absorbed."""
 
 _KINDS: tuple[tuple[str, Cost], ...] = (
     (r"LUT[1-6]", Cost(lut=1)),
@@ -72,16 +72,16 @@ _KINDS: tuple[tuple[str, Cost], ...] = (
     (r"RAMB36E[12]", Cost(bram18=2)),
     (r"RAMB18E[12]", Cost(bram18=1)),
     (r"URAM288(_BASE)?", Cost(uram=1)),
-    # Part of the slices that the LUTs are in, constants, clock buffers, and names of what was there.
+    # No cost: parts of the slices of the LUTs, constants, clock buffers, and names of removed cells.
     (r"CARRY[48]|MUXF[789]|GND|VCC|BUFG|\$scopeinfo", Cost()),
 )
 
 
 def cost_of(cells: Mapping[str, int]) -> Cost:
-    """The sum over cells, given how many there are of each type.
+    """The total cost of cells, given the number of each type.
 
     Raises:
-        ValueError: the cost of a type is not known.
+        ValueError: the cost of a type is unknown.
     """
     total = Cost()
     for name, count in cells.items():
@@ -90,7 +90,7 @@ def cost_of(cells: Mapping[str, int]) -> Cost:
         else:
             found = [cost for pattern, cost in _KINDS if re.fullmatch(pattern, name)]
             if not found:
-                raise ValueError(f"the cost of the cell {name} is not known")
+                raise ValueError(f"the cost of the cell {name} is unknown")
             (cost,) = found
         total += cost * count
     return total

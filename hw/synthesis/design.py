@@ -1,7 +1,7 @@
-"""The elaborated design: modules as yosys' text format (RTLIL) gives them, equal ones found.
+"""The elaborated design in yosys' text format (RTLIL), with identical modules merged.
 
-The front end makes a module of each instance, with its parameters put in. Two modules that differ in nothing but
-names that were made up are one here, so that each is synthesized once, and not at all where it is as in an earlier run.
+The front end creates one module per instance, with the values of its parameters. Modules that differ only in generated
+names are merged here, so that each is synthesized once, or not at all if its result is cached.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Module:
     """A module of the design.
 
     Attributes:
-        name: its type in the source and a digest of what it is, the modules inside included.
+        name: its type in the source, and a digest of its content, including the modules inside.
         body: its lines between `module` and `end`.
-        inner: instances in it: name and module's name.
-        digest: of its own lines alone: what its own cells depend on.
+        inner: the instances in it: name, and name of the module.
+        digest: digest of its own lines, which determine its own cells.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Module:
         return f"module \\{self.name}\n{self.body}end\n"
 
     def shell(self) -> str:
-        """The module with its ports and nothing inside, in RTLIL."""
+        """The module as a black box with its ports, in RTLIL."""
         ports = "".join(f"{line}\n" for line in _PORT.findall(self.body))
         return f"attribute \\blackbox 1\nmodule \\{self.name}\n{ports}end\n"
 
@@ -55,14 +55,14 @@ class Design:
 
     Attributes:
         top: name of the top module.
-        modules: all that it needs, and itself.
+        modules: the top module and all modules below it.
     """
 
     top: str
     modules: dict[str, Module]
 
     def instances(self, name: str | None = None, path: str = "") -> Iterator[tuple[str, Module]]:
-        """Path and module of all instances in a module, itself first under the path given."""
+        """Path and module of all instances in a module, starting with the module itself at the given path."""
         module = self.modules[name or self.top]
         yield path, module
         for instance, inner in module.inner:
@@ -70,7 +70,7 @@ class Design:
 
 
 def read_design(rtlil: str, top: str) -> Design:
-    """The design in a text that `write_rtlil` wrote.
+    """Reads a design written by `write_rtlil`.
 
     Args:
         rtlil: the text.
@@ -81,11 +81,11 @@ def read_design(rtlil: str, top: str) -> Design:
     names: dict[str, str] = {}
 
     def visit(old: str) -> str:
-        """Adds a module, after what is in it, and returns its new name."""
+        """Adds a module, after the modules in it, and returns its new name."""
         if old not in names:
             own = _renumbered(bodies[old])
             inner = [(match[2], visit(f"\\{match[1]}")) for match in _CELL.finditer(bodies[old])]
-            # The own lines, with the types but not the content of what is inside.
+            # The module's own lines, with the types but not the content of the modules inside.
             plain = _CELL.sub(lambda match: f"  cell \\{match[1].split('$')[0]} \\{match[2]}", own)
             kind = old[1:].split("$")[0]
             identity = hashlib.sha256(

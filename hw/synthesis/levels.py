@@ -1,8 +1,8 @@
 """The longest combinational path of a netlist, in LUT levels: a proxy for timing, without any delay.
 
 A path begins and ends at flip-flops, block RAMs, DSPs, shift registers and ports. Along it, a LUT counts one level,
-and so does the asynchronous read of a memory in LUTs; carry chains and wide multiplexers count none, but the carry
-cells that the path passes are told beside. What a DSP or block RAM without its registers would add is not seen.
+and so does the asynchronous read of a memory in LUTs; carry chains and wide multiplexers count none, but
+the carry cells on the path are reported separately. The delay of a DSP or block RAM without registers is ignored.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Levels:
 
 
 def longest_path(module: Mapping[str, Any]) -> Levels:
-    """The longest path in a module, as yosys' `write_json` gives it: by LUTs, then by carry cells.
+    """The longest path in a module from yosys' `write_json`, by LUTs, then by carry cells.
 
     Raises:
         ValueError: the module has a combinational loop.
@@ -51,7 +51,7 @@ def longest_path(module: Mapping[str, Any]) -> Levels:
 
 
 def _arcs(kind: str, ports: Mapping[str, list[Any]]) -> Iterator[tuple[Any, Any, int, int]]:
-    """Pairs of an output and an input that reaches it within the cycle, with the LUTs and carry cells between."""
+    """Combinational paths from an input to an output of a cell, with the LUTs and carry cells on them."""
     if re.fullmatch(r"LUT[1-6]|INV", kind):
         (output,) = ports["O"]
         for name in ports.keys() - {"O"}:
@@ -78,7 +78,7 @@ def _arcs(kind: str, ports: Mapping[str, list[Any]]) -> Iterator[tuple[Any, Any,
 
 
 def _reads(ports: Mapping[str, list[Any]]) -> Iterator[tuple[str, str]]:
-    """The data port, which need not be connected, and the address port of each read of a memory in LUTs."""
+    """The data port, which may be unconnected, and the address port of each read of a memory in LUTs."""
     for name in ports:
         if name.startswith("ADDR"):
             yield f"DO{name.removeprefix('ADDR')}", name

@@ -14,22 +14,22 @@ from .sources import TOP, top_parameters
 from .yosys import FAMILIES, Figures, Progress, elaborate, find_yosys, synthesize, synthesize_flat
 
 RESOURCES = ("lut", "ff", "dsp", "bram36", "uram")
-"""What a board has a number of."""
+"""The resources of a board."""
 
 OPENED = ("ng_core", "ng_memories", "ng_program")
-"""Modules whose instances are rows of the report, like those of the top module."""
+"""Modules whose instances are listed in the report, like those of the top module."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """An instance in the engine, or several that are the same.
+    """An instance in the engine, or several identical ones.
 
     Attributes:
-        name: of the instance, with its path; of the first, where there are several.
-        module: its type.
-        count: how many there are.
-        cost: by family, of one of them with all that is in it.
-        levels: by family, the longest path in it; paths end at the borders of modules.
+        name: path of the instance, or of the first of several.
+        module: type of the module.
+        count: number of instances.
+        cost: cost of one instance with everything inside, by family.
+        levels: longest path in it, by family; paths end at module boundaries.
     """
 
     name: str
@@ -41,14 +41,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Utilization:
-    """What an engine takes.
+    """The resources of an engine.
 
     Attributes:
-        parameters: of the top module, by family.
-        yosys: the version.
-        rows: the instances in the top module and in those of `OPENED`, and what these have themselves.
-        total: by family, the sum of the rows.
-        flat: by family, the engine synthesized as one; empty where that was not asked for.
+        parameters: parameters of the top module, by family.
+        yosys: version of yosys.
+        rows: the instances in the top module and in the modules of `OPENED`, and the own logic of these modules.
+        total: sum of the rows, by family.
+        flat: cost of the engine synthesized as one module, by family; empty if not requested.
     """
 
     parameters: Mapping[str, Mapping[str, int]]
@@ -58,10 +58,10 @@ class Utilization:
     flat: Mapping[str, Cost]
 
     def used(self, board: Board) -> Mapping[str, float]:
-        """What the engine takes of each resource of a board.
+        """The amount of each resource of a board that the engine uses.
 
         On 7-series everything is from the synthesis for xc7. On UltraScale+ DSPs and memories are from xcup, but
-        LUTs and flip-flops from xc7: for xcup yosys packs no accumulator into a DSP and so counts what is not there.
+        LUTs and flip-flops from xc7: for xcup yosys packs no accumulator into a DSP and counts extra logic.
 
         Raises:
             KeyError: the engine was not synthesized for a family that this needs.
@@ -76,7 +76,7 @@ class Utilization:
         }
 
     def fits(self, board: Board) -> bool:
-        """Whether the board has enough of everything."""
+        """Whether the engine fits the board."""
         return all(used <= getattr(board, name) for name, used in self.used(board).items())
 
 
@@ -91,14 +91,14 @@ def measure(
     """Synthesizes an engine.
 
     Args:
-        parameters: of the engine.
-        families: that it is synthesized for.
-        more: by family, further parameters of the top module.
-        flatten: whether it is also synthesized as one.
-        progress: is told what is being done.
+        parameters: parameters of the engine.
+        families: the families to synthesize for.
+        more: additional parameters of the top module, by family.
+        flatten: whether to synthesize the engine also as one module.
+        progress: called with a description of each step.
 
     Raises:
-        UserError: there is no yosys.
+        UserError: yosys is missing.
     """
     generics = {
         family: top_parameters(parameters) | dict((more or {}).get(family, {})) for family in families
@@ -118,7 +118,7 @@ def measure(
 
 
 def _rows(designs: Mapping[str, Design], figures: Mapping[str, Mapping[str, Figures]]) -> tuple[Row, ...]:
-    """The top module itself, then the instances in it, those that are the same in all families together."""
+    """The top module itself, then the instances in it; those that are identical in all families are merged."""
     inside = {family: dict(_instances(design, design.top, "")) for family, design in designs.items()}
     groups: dict[tuple[str | None, ...], list[str]] = {}
     for name in dict.fromkeys(name for names in inside.values() for name in names):
@@ -137,7 +137,7 @@ def _rows(designs: Mapping[str, Design], figures: Mapping[str, Mapping[str, Figu
 
 
 def _is_open(design: Design, module: str) -> bool:
-    """Whether the instances in a module are rows of their own."""
+    """Whether the instances in a module have separate rows."""
     return module == design.top or design.modules[module].type in OPENED
 
 
@@ -150,7 +150,7 @@ def _instances(design: Design, module: str, path: str) -> Iterator[tuple[str, st
 
 
 def _parts(design: Design, module: str | None) -> list[str]:
-    """Names of the modules that a row counts, as often as they are there; none of no module."""
+    """Names of the modules that a row covers, repeated for each instance; empty for no module."""
     if module is None or _is_open(design, module):
         return [module] if module else []
     return [part.name for _, part in design.instances(module)]

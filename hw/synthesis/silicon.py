@@ -1,4 +1,4 @@
-"""What silicon an engine is made of: choices of `hw/rtl` that change no integer and no cycle."""
+"""Silicon options of an engine: choices of `hw/rtl` that change no integer and no cycle."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..isa import Memory, Parameters
 
 @dataclass(frozen=True)
 class Silicon:
-    """Choices beside `Parameters`: a program knows nothing of them.
+    """Options in addition to `Parameters` that do not affect programs.
 
     Attributes:
-        pack_dsp: a DSP multiplies for two rows of the array, and the sums are in LUTs; otherwise a DSP multiplies and
-            adds for one.
-        lut_columns: columns of the array, of N, that are made without DSPs.
+        pack_dsp: a DSP multiplies for two rows of the array, with the sums in LUTs; otherwise a DSP multiplies and
+            adds for one row.
+        lut_columns: number of columns of the array without DSPs.
         ultra: memories in UltraRAM (UltraScale+ only).
         luts: memories in distributed RAM.
 
@@ -29,22 +29,22 @@ class Silicon:
 
     def __post_init__(self) -> None:
         if self.lut_columns < 0:
-            raise ValueError(f"an array has no {self.lut_columns} columns")
+            raise ValueError(f"lut_columns must be at least 0, got {self.lut_columns}")
         for memory in self.ultra & self.luts:
             raise ValueError(f"{memory.name} memory is UltraRAM or distributed RAM, not both")
 
     def without_ultra(self) -> Silicon:
-        """The same in a family that has no UltraRAM."""
+        """The same for a family without UltraRAM."""
         return replace(self, ultra=frozenset())
 
     def generics(self, parameters: Parameters) -> dict[str, int]:
-        """The parameters of `ng_engine` that say so.
+        """The corresponding parameters of `ng_engine`.
 
         Raises:
             ValueError: the array has fewer columns than `lut_columns`.
         """
         if self.lut_columns > parameters.lanes:
-            raise ValueError(f"{self.lut_columns} of {parameters.lanes} columns can't be made without DSPs")
+            raise ValueError(f"lut_columns must be at most {parameters.lanes}, got {self.lut_columns}")
         return {
             "PackDsp": int(self.pack_dsp),
             "LutColumns": self.lut_columns,
@@ -54,4 +54,4 @@ class Silicon:
 
 
 PLAIN = Silicon()
-"""What the engine is made of where nothing is said."""
+"""The default silicon options."""

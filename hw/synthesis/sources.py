@@ -1,4 +1,4 @@
-"""The engine's RTL as tools want it: files in order, the top module, its parameters."""
+"""The engine's RTL for tools: files in order, the top module, its parameters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RTL = Path(__file__).parents[1] / "rtl"
 TOP = "ng_engine"
 
 WRAPPER = RTL / "narrowgauge.v"
-"""The top module for a block design: plain Verilog, with the vendor's names of ports."""
+"""The top module for a block design: plain Verilog, with the vendor's port names."""
 
 
 def sources() -> list[Path]:

