@@ -19,13 +19,12 @@ from enum import IntEnum
 from functools import cache
 from typing import Any, TypeVar
 
-from ...fixedpoint import ACC_BITS
+from ...fixedpoint import ACC_BITS, MAX_NORM_SIZE
 from .memories import (
     ADDRESS_BITS,
     INDEX_COLUMNS,
     INSTRUCTION_BITS,
     LANES,
-    MAX_FEATURES,
     MAX_LENGTH,
     NARROW_BITS,
     SENTENCES,
@@ -316,8 +315,8 @@ class LayerNorm:
     wait_array: int = _wait("array")
     wait_vector: int = _wait("vector unit")
     wait_stream: int = _wait("stream unit")
-    size: int = _range(1, MAX_FEATURES, "features that the statistic covers", 1)
-    count: int = _range(1, MAX_FEATURES, "features to normalize", 1)
+    size: int = _range(1, MAX_NORM_SIZE, "features that the statistic covers", 1)
+    count: int = _range(1, MAX_NORM_SIZE, "features to normalize", 1)
     source: int = _bits(ADDRESS_BITS, "address in WIDE; one word per feature")
     target: int = _bits(ADDRESS_BITS, "address in VECTOR; one word per feature")
     norm_base: int = _bits(ADDRESS_BITS, "address of gamma and beta in NORM")

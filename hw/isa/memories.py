@@ -7,7 +7,7 @@ import reprlib
 from dataclasses import dataclass
 from enum import IntEnum
 
-from ...fixedpoint import ACC_BITS
+from ...fixedpoint import ACC_BITS, EXP_MAX, GAMMA_BITS, MAX_NORM_SIZE
 
 BEAT_BYTES = 8
 """Bytes per beat of the input and output streams, for every number of lanes."""
@@ -20,9 +20,6 @@ SENTENCES = 2
 
 MAX_LENGTH = 512
 """Maximum number of tokens in a sentence."""
-
-MAX_FEATURES = 1024
-"""Maximum number of features that a statistic covers."""
 
 INDEX_COLUMNS = 8
 """Index columns per token, 16 bits each: digits of token ids, segments."""
@@ -54,16 +51,16 @@ SLOT_BITS = 6
 WAIT_BITS = 13
 """Address width of PROGRAM, and so of the number of retired instructions that an instruction waits for."""
 
-STAT_SUM_BITS = (MAX_FEATURES << (WIDE_BITS - 1)).bit_length()
-"""Bits of a lane's sum in STAT: `MAX_FEATURES` signed values of `WIDE_BITS` bits."""
+STAT_SUM_BITS = (MAX_NORM_SIZE << (WIDE_BITS - 1)).bit_length()
+"""Bits of a lane's sum in STAT: `MAX_NORM_SIZE` signed values of `WIDE_BITS` bits."""
 
-STAT_SQUARE_BITS = (MAX_FEATURES << (2 * WIDE_BITS - 2)).bit_length()
+STAT_SQUARE_BITS = (MAX_NORM_SIZE << (2 * WIDE_BITS - 2)).bit_length()
 """Bits of a lane's sum of squares in STAT."""
 
 STAT_MAX_BITS = NARROW_BITS
 """Bits of a lane's maximum in STAT."""
 
-STAT_COUNT_BITS = MAX_FEATURES.bit_length()
+STAT_COUNT_BITS = MAX_NORM_SIZE.bit_length()
 """Bits of the number of words that a statistic covers."""
 
 
@@ -156,11 +153,11 @@ MEMORIES: dict[Memory, MemoryKind] = {
     Memory.BIAS: MemoryKind(0, ACC_BITS, 1 << ADDRESS_BITS, "LOAD", "CONTRACT", "biases, one word per row"),
     Memory.NORM: MemoryKind(
         0,
-        44,
+        ACC_BITS + GAMMA_BITS,
         1 << ADDRESS_BITS,
         "LOAD",
         "LAYERNORM",
-        "beta (bits 31:0) and gamma (bits 43:32), one word per feature",
+        f"beta (bits {ACC_BITS - 1}:0) and gamma (bits {ACC_BITS + GAMMA_BITS - 1}:{ACC_BITS}), one word per feature",
     ),
     Memory.TABLE: MemoryKind(
         0,
@@ -171,7 +168,12 @@ MEMORIES: dict[Memory, MemoryKind] = {
         f"function tables, {TABLE_WORDS} words each",
     ),
     Memory.EXP: MemoryKind(
-        0, 15, TABLE_WORDS * TABLES, "LOAD", "SOFTMAX", f"exponential tables, {TABLE_WORDS} words each"
+        0,
+        EXP_MAX.bit_length(),
+        TABLE_WORDS * TABLES,
+        "LOAD",
+        "SOFTMAX",
+        f"exponential tables, {TABLE_WORDS} words each",
     ),
     Memory.INDEX: MemoryKind(
         0,

@@ -8,6 +8,7 @@ from typing import Any
 
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from ...fixedpoint import MAX_NORM_SIZE
 from ...hw import isa
 from ...hw.isa import Error, LayerNorm, Softmax, Stat
 from .common import bench, generator, lanes, pack, start, value
@@ -275,7 +276,7 @@ async def instructions(dut: Any) -> None:
         if at % 40 == 17:
             task = random_softmax(m, rng, isa.MAX_LENGTH, 1 if at == 17 else None)
         elif at % 40 == 37:
-            task = random_layer_norm(m, rng, rng.randint(isa.MAX_LENGTH + 1, 1024))
+            task = random_layer_norm(m, rng, rng.randint(isa.MAX_LENGTH + 1, MAX_NORM_SIZE))
         elif again and rng.random() < 0.4:
             # Another part of the same features, perhaps of other sums, perhaps of those of another slot.
             old = again.i
@@ -346,7 +347,7 @@ async def faults(dut: Any) -> None:
         if rng.random() < 0.5:
             task = random_softmax(m, rng, length)
         else:
-            task = random_layer_norm(m, rng, rng.randint(isa.MAX_LENGTH, 1024) if long else 0)
+            task = random_layer_norm(m, rng, rng.randint(isa.MAX_LENGTH, MAX_NORM_SIZE) if long else 0)
         i: Any = task.i
         statistic = task.statistic
         assert statistic is not None
@@ -379,7 +380,7 @@ async def faults(dut: Any) -> None:
         if rng.random() < 0.2:
             statistic.kind = rng.choice(tuple(Stat))
         if rng.random() < 0.2:
-            bit = rng.choice((1 << rng.randrange(isa.STAT_COUNT_BITS), 1024))
+            bit = rng.choice((1 << rng.randrange(isa.STAT_COUNT_BITS), MAX_NORM_SIZE))
             statistic.count = rng.choice(
                 (statistic.count + 1, 0, statistic.count ^ bit, statistic.count ^ bit)
             )

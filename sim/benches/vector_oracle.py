@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
+from ...fixedpoint import MAX_NORM_SIZE
 from ...hw import isa
 from ...hw.isa import Error, LayerNorm, Softmax, Stat
 from .common import pack
@@ -247,7 +248,8 @@ def column(rng: random.Random, size: int, count: int) -> tuple[int, int, list[in
 
 def random_layer_norm(m: Memories, rng: random.Random, count: int = 0) -> Task:
     """An instruction, and what it needs: statistics of small, large and equal numbers."""
-    size = rng.choice((1, 2, 3, 16, 255, 1023, 1024, 1024, rng.randint(1, 1024)))
+    most = MAX_NORM_SIZE
+    size = rng.choice((1, 2, 3, 16, 255, most - 1, most, most, rng.randint(1, most)))
     count = count or rng.choice((1, 2, 9, 30))
     columns = [column(rng, size, count) for _ in range(m.n)]
     # Either results of which most bits count, or any.
