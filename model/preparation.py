@@ -84,7 +84,7 @@ def prepare(config: RunConfig, source: str, out: Path, resume: bool) -> Preparat
                     "another folder."
                 )
             config = replace(config, tokenizer=stored.tokenizer)
-    corpus.tell_what_was_held_out()
+    corpus.log_held_out_splits()
     splits = {
         name: encode_split(corpus.split(name), tokenizer, labels, config.model.max_length)
         for name in SPLITS
@@ -95,7 +95,7 @@ def prepare(config: RunConfig, source: str, out: Path, resume: bool) -> Preparat
         "source": source,
         "sentences": {name: len(split) for name, split in splits.items()},
         "truncated": {name: split.truncated for name, split in splits.items()},
-        "held_out": list(corpus.made),
+        "held_out": list(corpus.held_out),
         "sha256": _digest(corpus),
     }
     return Preparation(start, config, tokenizer, labels, splits, data)

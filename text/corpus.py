@@ -73,7 +73,7 @@ class Corpus:
         name: the name of the file or folder.
         train, dev, test: the examples of each split.
         splitter: the rule that split their sentences into words.
-        made: names of the splits that the source lacks and that were held out of the training sentences.
+        held_out: names of the splits that the source lacks and that were held out of the training sentences.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Corpus:
     dev: tuple[Example, ...]
     test: tuple[Example, ...]
     splitter: Splitter
-    made: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
 
     @property
     def has_slots(self) -> bool:
@@ -93,14 +93,14 @@ class Corpus:
         """Whether the training examples are pairs of sentences."""
         return any(example.pair is not None for example in self.train)
 
-    def tell_what_was_held_out(self) -> None:
+    def log_held_out_splits(self) -> None:
         """Logs the number of training sentences that were held out for other splits, if any."""
-        if self.made:
-            total = len(self.train) + sum(len(getattr(self, split)) for split in self.made)
-            parts = " and ".join(f"{len(getattr(self, split)):,} as {split}" for split in self.made)
+        if self.held_out:
+            total = len(self.train) + sum(len(getattr(self, split)) for split in self.held_out)
+            parts = " and ".join(f"{len(getattr(self, split)):,} as {split}" for split in self.held_out)
             LOG.info(
-                f"{printable(self.name)} has no {' and no '.join(self.made)} split: of {total:,} sentences, {parts} "
-                f"were held out (seed {SPLIT_SEED})."
+                f"{printable(self.name)} has no {' and no '.join(self.held_out)} split: of {total:,} sentences, "
+                f"{parts} were held out (seed {SPLIT_SEED})."
             )
 
     def split(self, name: str) -> tuple[Example, ...]:

@@ -86,8 +86,8 @@ def load_split(
             sentences.
     """
     corpus = load(source, splitter)
-    if split == "train" or split in corpus.made:
-        corpus.tell_what_was_held_out()
+    if split == "train" or split in corpus.held_out:
+        corpus.log_held_out_splits()
     examples = corpus.split(split)[:limit]
     if not pairs and any(example.pair is not None for example in examples):
         raise UserError(
@@ -110,13 +110,13 @@ def _voice(splitter: Splitter) -> Corpus:
 
 def _corpus(name: str, splits: Mapping[str, Sequence[Example]], splitter: Splitter) -> Corpus:
     train, dev, test = (tuple(splits.get(split, ())) for split in SPLITS)
-    made: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
     if train and "dev" not in splits:
         train, dev = _hold_out(train, len(train) // 10)
-        made = ("dev",)
+        held_out = ("dev",)
     if not train:
         raise UserError(f"The train split of {name} is empty; give it at least one example.")
-    return Corpus(name, train, dev, test, splitter, made)
+    return Corpus(name, train, dev, test, splitter, held_out)
 
 
 def _ranked(examples: Sequence[Example]) -> list[int]:

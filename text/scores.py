@@ -96,18 +96,18 @@ def spans(tags: Sequence[str]) -> list[Span]:
     Args:
         tags: one per word: "O", or "B-", "I-", "E-" or "S-" and the type (IOB2, IOB1 or IOBES).
     """
-    found: list[Span] = []
+    complete: list[Span] = []
     start = 0
     before, type_before = OUTSIDE, "_"
     for position, tag in enumerate([*tags, OUTSIDE]):
         prefix, type_ = tag[:1] or OUTSIDE, tag[1:].split("-", 1)[-1] or "_"
         changed = type_ != type_before
         if before in "ES" or (before in "BI" and prefix in "BSO") or (before != OUTSIDE and changed):
-            found.append((type_before, start, position - 1))
+            complete.append((type_before, start, position - 1))
         if prefix in "BS" or (before in "ESO" and prefix in "EI") or (prefix != OUTSIDE and changed):
             start = position
         before, type_before = prefix, type_
-    return found
+    return complete
 
 
 def span_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:

@@ -231,12 +231,12 @@ class WordPieceTokenizer(Tokenizer):
         """
         super().__init__(splitter)
         if not isinstance(definition, Mapping):
-            raise UserError("The tokenizer definition must be a JSON object; give a tokenizer.json.")
+            raise UserError("The tokenizer must be a JSON object; give a tokenizer.json.")
         self._encoder = WordPiece(definition)
         ids = [self._encoder.ids.get(special) for special in SPECIALS]
         if None in ids or ids[PAD] != 0:
             raise UserError(
-                "The tokenizer must define [PAD] as id 0, [UNK], [CLS] and [SEP]; choose another one."
+                "The tokenizer must have the tokens [PAD], with id 0, [UNK], [CLS] and [SEP]; choose another one."
             )
         _, self.unk_id, self.cls_id, self.sep_id = cast("list[int]", ids)
 
@@ -280,15 +280,15 @@ def tokenizer_from_json(value: Mapping[str, Any]) -> Tokenizer:
     if splitter is None:
         raise _damaged("its rule for words is not supported")
     if kind == "word":
-        made: Tokenizer = _word_tokenizer(value, splitter)
+        tokenizer: Tokenizer = _word_tokenizer(value, splitter)
     elif kind == "wordpiece" and isinstance(value.get("tokenizer"), Mapping):
-        made = WordPieceTokenizer(value["tokenizer"], splitter=splitter)
+        tokenizer = WordPieceTokenizer(value["tokenizer"], splitter=splitter)
     else:
         raise _damaged("its kind is not supported")
-    for key, entry in made.record().items():
+    for key, entry in tokenizer.record().items():
         if value.get(key) != entry:
             raise _damaged(f"its {key!r} does not match this version of narrowgauge")
-    return made
+    return tokenizer
 
 
 def _word_tokenizer(value: Mapping[str, Any], splitter: Splitter) -> WordTokenizer:

@@ -1,8 +1,8 @@
-"""WordPiece: words in pieces, as a tokenizer.json describes it. Plain Python, equal to the library `tokenizers`.
+"""WordPiece encoding as defined by a tokenizer.json: plain Python, equal to the library `tokenizers`.
 
-A definition has a normalizer, a pre-tokenizer, a vocabulary and added tokens. Text is cut at the added tokens,
-normalized, cut into words by the pre-tokenizer, and each word into the longest pieces of the vocabulary, from
-left to right.
+A definition has a normalizer, a pre-tokenizer, a vocabulary and added tokens. A text is split at the added tokens
+and normalized. The pre-tokenizer splits it into words, and each word is split into the longest pieces in the
+vocabulary, from left to right.
 
 Limits: the kinds of parts in `PARTS`. Truncation, padding, templates and decoders of the definition are ignored.
 """
@@ -51,15 +51,15 @@ _REQUIRED = object()
 
 @dataclass(frozen=True)
 class AddedToken:
-    """A token that is recognized anywhere in a text, before the text is cut into words.
+    """A token that is matched anywhere in a text, before the text is split into words.
 
     Attributes:
-        id: its token id; that of the vocabulary if the vocabulary has it.
-        content: its text.
-        single_word: whether it must not have a character of a word before or after it.
-        lstrip, rstrip: whether it takes the white space before or after it.
-        normalized: whether it is recognized in normalized text, in its normalized form.
-        special: recorded; without effect on encoding.
+        id: the token id; the same as in the vocabulary if that contains the token.
+        content: the text of the token.
+        single_word: whether a match next to a word character is ignored.
+        lstrip, rstrip: whether a match includes the white space before or after it.
+        normalized: whether the normalized content is matched in normalized text.
+        special: recorded; no effect on encoding.
     """
 
     id: int
@@ -75,8 +75,9 @@ class WordPiece:
     """The encoder of one definition.
 
     Attributes:
-        tokens: the text of each token, by its id.
-        unk_id: the id of a word that the vocabulary has no pieces for.
+        ids: the id of each token.
+        tokens: the text of each token, in the order of the ids.
+        unk_id: the id of a word that cannot be split into pieces of the vocabulary.
     """
 
     def __init__(self, definition: Mapping[str, Any]) -> None:
@@ -87,13 +88,13 @@ class WordPiece:
         """
         version = definition.get("version", "1.0")
         if version != "1.0":
-            raise UserError(f'The version of the tokenizer must be "1.0", got {_shown(version)}.')
+            raise UserError(f'The tokenizer\'s version must be "1.0", got {_shown(version)}.')
         try:
             self._normalizer, self._normalize = _normalizer(definition.get("normalizer"))
             self._pre_tokenizer, self._cut = _pre_tokenizer(definition.get("pre_tokenizer"))
         except RecursionError:
             raise UserError(
-                "The normalizer or the pre_tokenizer of the tokenizer is nested too deeply; choose another one."
+                "The tokenizer's normalizer or pre_tokenizer is nested too deeply; choose another tokenizer."
             ) from None
         model = _Part.of_kind(definition.get("model"), "model")
         self._unk_token = model.text("unk_token")
@@ -105,11 +106,13 @@ class WordPiece:
 
         ids = {**self._vocabulary, **{token.content: token.id for token in self._added}}
         if sorted(ids.values()) != list(range(len(ids))):
-            raise UserError("The ids of the tokenizer must be 0, 1, 2 and on, each once; choose another one.")
+            raise UserError(
+                f"The tokenizer's ids must be 0 to {len(ids) - 1}, each once; choose another tokenizer."
+            )
         if self._unk_token not in self._vocabulary:
             raise UserError(
-                f"The unk_token {_shown(self._unk_token)} of the tokenizer must be in its vocabulary; "
-                "choose another one."
+                f"The tokenizer's vocabulary must contain its unk_token {_shown(self._unk_token)}; "
+                "choose another tokenizer."
             )
         self.ids: Mapping[str, int] = ids
         self.tokens = tuple(sorted(ids, key=ids.__getitem__))
@@ -120,7 +123,7 @@ class WordPiece:
         self._at_raw, self._at_normalized = _Splitter(raw), _Splitter(normalized)
 
     def definition(self) -> dict[str, Any]:
-        """The content of a tokenizer.json, in the order and with the entries that the library writes."""
+        """The content of a tokenizer.json, with the entries and in the order of those that the library writes."""
         return {
             "version": "1.0",
             "truncation": None,
@@ -140,7 +143,7 @@ class WordPiece:
         }
 
     def encode(self, text: str) -> list[int]:
-        """The token ids of a text; none if the normalizer and the pre-tokenizer leave nothing of it."""
+        """The token ids of a text; none if the normalizer or the pre-tokenizer removes all of it."""
         ids: list[int] = []
         for part in self._at_raw.split(text):
             if isinstance(part, AddedToken):
@@ -154,12 +157,12 @@ class WordPiece:
         return ids
 
     def join(self, ids: Iterable[int]) -> str:
-        """The text of tokens: words apart by one space, pieces joined."""
+        """The text of tokens: words separated by one space, pieces joined."""
         text = " ".join(self.tokens[index] for index in ids)
         return text.replace(f" {self._prefix}", "") if self._prefix else text
 
     def _pieces(self, word: str) -> list[int]:
-        """The pieces of a word, each the longest that the vocabulary has."""
+        """The ids of a word's pieces, each the longest one in the vocabulary."""
         if len(word) > self._longest_word:
             return [self.unk_id]
         ids: list[int] = []
@@ -178,7 +181,7 @@ class WordPiece:
 
 
 class _Splitter:
-    """Cuts a text at added tokens: leftmost, and there the longest."""
+    """Splits a text at added tokens. Of several matches, the leftmost counts, and of these the longest."""
 
     def __init__(self, tokens: Mapping[str, AddedToken]) -> None:
         self._tokens = tokens
@@ -186,7 +189,7 @@ class _Splitter:
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if tokens else None
 
     def split(self, text: str) -> Iterator[str | AddedToken]:
-        """The added tokens of `text`, and what is between them."""
+        """The added tokens in `text` and the text between them, in order."""
         at = 0
         for match in self._pattern.finditer(text) if self._pattern else ():
             token = self._tokens[match[0]]
@@ -207,11 +210,11 @@ class _Splitter:
 
 
 class _Part:
-    """The options of one part of a definition: each is taken once, and one that remains is refused."""
+    """The options of one part of a definition. `take` removes an option; `end` refuses those that remain."""
 
     def __init__(self, value: object, name: str) -> None:
         if not isinstance(value, Mapping):
-            raise UserError(f"The {name} of the tokenizer must be a JSON object, got {_shown(value)}.")
+            raise UserError(f"The tokenizer's {name} must be a JSON object, got {_shown(value)}.")
         self.name = name
         self.kind = ""
         self._options = dict(value)
@@ -222,24 +225,21 @@ class _Part:
         part = cls(value, name)
         kind = part._options.pop("type", None)
         if kind not in PARTS[name]:
-            raise UserError(
-                f"The {name} {_shown(kind)} of the tokenizer is not supported; it must be one of "
-                f"{', '.join(PARTS[name])}."
-            )
+            raise UserError(f"The tokenizer's {name} must be {' or '.join(PARTS[name])}, got {_shown(kind)}.")
         part.kind = part.name = kind
         return part
 
     def take(self, option: str, default: object = _REQUIRED) -> Any:
         if option not in self._options and default is _REQUIRED:
             raise UserError(
-                f"The {self.name} of the tokenizer has no option '{option}'; give a complete one."
+                f"The tokenizer's {self.name} must have the option '{option}'; choose another tokenizer."
             )
         return self._options.pop(option, default)
 
     def choice(self, option: str, values: Sequence[object], default: object = _REQUIRED) -> Any:
         value = self.take(option, default)
         if not any(value is one or (isinstance(one, str) and value == one) for one in values):
-            raise self._wrong(option, f"one of {', '.join(map(_shown, values))}", value)
+            raise self._wrong(option, " or ".join(map(_shown, values)), value)
         return value
 
     def flag(self, option: str) -> bool:
@@ -248,7 +248,7 @@ class _Part:
     def text(self, option: str) -> str:
         value = self.take(option)
         if not isinstance(value, str) or not _is_text(value):
-            raise self._wrong(option, "a text", value)
+            raise self._wrong(option, "a string of Unicode characters", value)
         return value
 
     def size(self, option: str) -> int:
@@ -266,18 +266,17 @@ class _Part:
     def end(self) -> None:
         for option, value in self._options.items():
             raise UserError(
-                f"The option {_shown(option)} of the {self.name} of the tokenizer is not supported, "
-                f"got {_shown(value)}."
+                f"The option {_shown(option)} of the tokenizer's {self.name} is not supported, got {_shown(value)}."
             )
 
     def _wrong(self, option: str, expected: str, value: object) -> UserError:
         return UserError(
-            f"The option '{option}' of the {self.name} of the tokenizer must be {expected}, got {_shown(value)}."
+            f"The option '{option}' of the tokenizer's {self.name} must be {expected}, got {_shown(value)}."
         )
 
 
 def _normalizer(value: object) -> tuple[dict[str, Any] | None, Normalizer]:
-    """The canonical definition of a normalizer, and the function it stands for."""
+    """The canonical definition of a normalizer, and its function."""
     if value is None:
         return None, str
     part = _Part.of_kind(value, "normalizer")
@@ -330,7 +329,7 @@ def _without(removed: CharacterSet, text: str) -> str:
 
 
 def _pre_tokenizer(value: object) -> tuple[dict[str, Any] | None, PreTokenizer]:
-    """The canonical definition of a pre-tokenizer, and the function it stands for."""
+    """The canonical definition of a pre-tokenizer, and its function."""
     if value is None:
         return None, _whole
     part = _Part.of_kind(value, "pre_tokenizer")
@@ -375,10 +374,10 @@ def _words_and_symbols(text: str) -> list[str]:
 
 
 def _at_punctuation(behavior: str, text: str) -> list[str]:
-    """Pieces of a text, cut at punctuation characters."""
+    """Splits a text at punctuation characters."""
     if behavior == "Contiguous":
         return ["".join(run) for _, run in groupby(text, PUNCTUATION.__contains__)]
-    # Punctuation characters one by one, the text between them in one.
+    # Each punctuation character is a part; so is the text between two of them.
     parts: list[tuple[str, bool]] = []
     for mark, run in groupby(text, PUNCTUATION.__contains__):
         parts += [(one, mark) for one in (run if mark else ("".join(run),))]
@@ -386,7 +385,7 @@ def _at_punctuation(behavior: str, text: str) -> list[str]:
         return [part for part, _ in parts]
     if behavior == "Removed":
         return [part for part, mark in parts if not mark]
-    # Of several punctuation characters in a row, the one next to the text is merged with it.
+    # Of consecutive punctuation characters, only the one next to the text is merged with it.
     backwards = behavior == "MergedWithNext"
     merged: list[str] = []
     after_mark = False
@@ -401,16 +400,16 @@ def _at_punctuation(behavior: str, text: str) -> list[str]:
 
 def _vocabulary(value: object) -> dict[str, int]:
     if not isinstance(value, Mapping) or not all(type(index) is int for index in value.values()):
-        raise UserError("The vocabulary of the tokenizer must be a JSON object with an id for each token.")
+        raise UserError("The tokenizer's vocabulary must be a JSON object with an integer for each token.")
     if not value or not _is_text("".join(value)):
-        raise UserError("The vocabulary of the tokenizer must have tokens, each of them valid Unicode text.")
+        raise UserError("The tokenizer's vocabulary must have tokens, each a string of Unicode characters.")
     return dict(value)
 
 
 def _added_tokens(value: object, vocabulary: Mapping[str, int]) -> tuple[AddedToken, ...]:
-    """The added tokens by their ids; those that the vocabulary lacks have ids that follow it."""
+    """The added tokens in the order of their ids; those not in the vocabulary have the ids after its last one."""
     if not isinstance(value, list):
-        raise UserError(f"The added_tokens of the tokenizer must be a list, got {_shown(value)}.")
+        raise UserError(f"The tokenizer's added_tokens must be a list, got {_shown(value)}.")
     tokens: dict[str, AddedToken] = {}
     next_id = len(vocabulary)
     for entry in value:
@@ -419,11 +418,13 @@ def _added_tokens(value: object, vocabulary: Mapping[str, int]) -> tuple[AddedTo
         token = AddedToken(part.size("id"), part.text("content"), **{flag: part.flag(flag) for flag in flags})
         part.end()
         if not token.content or token.content in tokens:
-            raise UserError(f"The added token {_shown(token.content)} of the tokenizer must be there once.")
+            raise UserError(
+                f"The tokenizer's added tokens must differ and not be empty, got {_shown(token.content)}."
+            )
         expected = vocabulary.get(token.content, next_id)
         if token.id != expected:
             raise UserError(
-                f"The added token {_shown(token.content)} of the tokenizer must have the id {expected}, got {token.id}."
+                f"The tokenizer's added token {_shown(token.content)} must have the id {expected}, got {token.id}."
             )
         next_id += token.content not in vocabulary
         tokens[token.content] = token
@@ -431,22 +432,22 @@ def _added_tokens(value: object, vocabulary: Mapping[str, int]) -> tuple[AddedTo
 
 
 def _by_normalized(tokens: Iterable[AddedToken], function: Normalizer) -> dict[str, AddedToken]:
-    """Added tokens by the text in which they are recognized, for those recognized in normalized text."""
-    found: dict[str, AddedToken] = {}
+    """The added tokens that are matched in normalized text, by their normalized content."""
+    by_content: dict[str, AddedToken] = {}
     for token in tokens:
         if token.normalized:
             text = function(token.content)
-            if not text or text in found:
+            if not text or text in by_content:
                 raise UserError(
-                    f"The added token {_shown(token.content)} of the tokenizer is normalized to {_shown(text)}, which "
-                    "must be text of its own; choose another one."
+                    "The normalized contents of the tokenizer's added tokens must differ and not be empty, got "
+                    f"{_shown(text)} from {_shown(token.content)}."
                 )
-            found[text] = token
-    return found
+            by_content[text] = token
+    return by_content
 
 
 def _is_text(text: str) -> bool:
-    """Whether `text` has no surrogate, which JSON can hold and no encoding of Unicode can."""
+    """Whether `text` has no surrogates, which JSON can escape and UTF-8 cannot encode."""
     return not any("\ud800" <= one <= "\udfff" for one in text)
 
 

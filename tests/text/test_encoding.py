@@ -184,7 +184,7 @@ def test_word_piece_from_an_existing_file_with_other_ids(tmp_path):
 def test_word_piece_refused(tmp_path):
     pytest.importorskip("tokenizers")
     for content, match in (
-        ("{}", "The model of the tokenizer must be a JSON object"),
+        ("{}", "The tokenizer's model must be a JSON object"),
         ("[", "not valid JSON"),
         ("[]", "JSON object"),
     ):
@@ -194,7 +194,7 @@ def test_word_piece_refused(tmp_path):
             WordPieceTokenizer.from_file(path, splitter="whitespace")
     definition = word_piece([Example(("a",), "x")], min_count=1).to_json()["tokenizer"]
     definition["model"]["vocab"] = {"[UNK]": 0, "[PAD]": 1, "[CLS]": 2, "[SEP]": 3}
-    with pytest.raises(UserError, match="as id 0"):
+    with pytest.raises(UserError, match="with id 0"):
         WordPieceTokenizer(definition, splitter="whitespace")
 
 

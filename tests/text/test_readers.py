@@ -120,7 +120,7 @@ def test_every_name_of_the_dev_split_is_read(tmp_path, name, suffix):
         sequences(tmp_path, train=SNIPS_LIKE, **{name: one})
     corpus = load(str(tmp_path))
     assert [example.words for example in corpus.dev] == [("stop",)]
-    assert len(corpus.train) == (20 if suffix else 3) and corpus.made == ()
+    assert len(corpus.train) == (20 if suffix else 3) and corpus.held_out == ()
 
 
 @pytest.mark.parametrize("other", ["valid", "validation", "dev.tsv", "validation.csv"])

@@ -130,13 +130,13 @@ def _utterance(
 def _expand(pattern: str, rng: random.Random) -> str:
     """A value of `pattern`: alternatives chosen and parts filled in, until none remains."""
     while "{" in pattern or "(" in pattern:
-        pattern = _REFERENCE.sub(lambda found: _pick(PARTS[found[1]], rng), _resolve(pattern, rng))
+        pattern = _REFERENCE.sub(lambda match: _pick(PARTS[match[1]], rng), _resolve(pattern, rng))
     return pattern
 
 
 def _resolve(pattern: str, rng: random.Random) -> str:
     """`pattern` with one alternative of each "(a|b)" chosen, and single spaces."""
-    return " ".join(_CHOICE.sub(lambda found: _pick(found[1].split("|"), rng), pattern).split())
+    return " ".join(_CHOICE.sub(lambda match: _pick(match[1].split("|"), rng), pattern).split())
 
 
 def _pick(options: Sequence[T], rng: random.Random) -> T:
