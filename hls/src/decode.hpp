@@ -4,7 +4,7 @@
 // conditions between fields:
 // - CONTRACT: `bits` must be 2 to 8 unless `c_space` is WIDE.
 // - CONTRACT: `bits` must be 8 unless `has_table` is 0.
-// - CONTRACT: `n0`, `n1` and `n2` must be 1, and `n0_source` and `n2_source` must be CONST unless `keep` is 0.
+// - CONTRACT: unless `keep` is 0, `n0`, `n1` and `n2` must be 1 and `n0_source` and `n2_source` must be CONST.
 #ifndef NG_DECODE_HPP
 #define NG_DECODE_HPP
 

@@ -519,9 +519,9 @@ def rule_text(kind: type[Instruction], rule: Rule, names: Iterable[str], quote: 
     for name in names:
         lo, hi = (by_name[name].text(value) for value in rule.limits[name])
         groups.setdefault(lo if lo == hi else f"{lo} to {hi}", []).append(f"{quote}{name}{quote}")
-    needs = (f"{_listed(group)} must be {limits}" for limits, group in groups.items())
-    exception = f"{quote}{rule.field}{quote} is {by_name[rule.field].text(rule.value)}"
-    return f"{', and '.join(needs)} unless {exception}"
+    needs = [f"{_listed(group)} must be {limits}" for limits, group in groups.items()]
+    exception = f"unless {quote}{rule.field}{quote} is {by_name[rule.field].text(rule.value)}"
+    return f"{needs[0]} {exception}" if len(needs) == 1 else f"{exception}, {' and '.join(needs)}"
 
 
 def _listed(names: list[str]) -> str:
