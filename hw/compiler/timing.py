@@ -48,7 +48,7 @@ WRITE = 5
 """Cycles from the last drained word to its retirement: bias, residual, shift, table, write."""
 
 WAKE = 1
-"""Cycles from a retirement to the first cycle in which other units see it."""
+"""Cycles from a retirement to the first cycle in which another instruction sees it."""
 
 SKIP = 1
 """Cycles of a skipped instruction."""
