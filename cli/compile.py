@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
-from .common import Commands, Parser, add_command, positive_int, refuse_options, write_report
+from .common import LANES, Commands, Parser, add_command, positive_int, refuse_options, write_report
 
 if TYPE_CHECKING:
     from ..hw.compiler.timing import Timeline
@@ -48,7 +48,7 @@ def add_engine_options(parser: Parser) -> None:
     parser.add_argument(
         "--lanes",
         type=int,
-        choices=(8, 16, 32),
+        choices=LANES,
         help="N of the engine, where none is given (default: 16)",
     )
     parser.add_argument(

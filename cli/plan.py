@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from .common import Commands, add_command, console, write_report
+from .common import LANES, Commands, add_command, console, write_report
 
 
 def add_parser(commands: Commands) -> None:
@@ -15,9 +15,7 @@ def add_parser(commands: Commands) -> None:
         commands, "plan", run, "cycles and weight words of both plans of each tensor-train layer"
     )
     parser.add_argument("build", type=Path, metavar="BUILD", help="folder of a build")
-    parser.add_argument(
-        "--lanes", type=int, choices=(8, 16, 32), default=16, help="N of the engine (default: 16)"
-    )
+    parser.add_argument("--lanes", type=int, choices=LANES, default=16, help="N of the engine (default: 16)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -108,10 +108,8 @@ class SlangYosys:
 
     def find(self) -> str | None:
         """See `Probe.find`."""
-        for command in toolchain.native_yosys():
-            if toolchain.reads_slang(command):
-                return next(iter(_VERSION.findall(toolchain.output_of([*command, "-V"]))), "")
-        return None
+        yosys = toolchain.native_yosys()
+        return None if yosys is None else next(iter(_VERSION.findall(yosys.version)), "")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
-from .common import Commands, add_command, console, positive_float, refuse_options, write_report
+from .common import LANES, Commands, add_command, console, positive_float, refuse_options, write_report
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,7 +42,7 @@ def add_parser(commands: Commands) -> None:
         help="folder of a build, whose engine is used (default: the board's engine, or the default depths)",
     )
     parser.add_argument(
-        "--n", type=int, choices=(8, 16, 32), help="lanes, without BUILD (default: the board's engine, or 16)"
+        "--lanes", type=int, choices=LANES, help="lanes, without BUILD (default: the board's engine, or 16)"
     )
     parser.add_argument(
         "--engine", type=Path, metavar="FILE", help="JSON file with the lanes and depths of the engine"
@@ -136,16 +136,16 @@ def _parameters(args: argparse.Namespace, board: Board | None) -> Parameters:
     from ..hw.host.folder import read_engine, read_parameters
     from ..hw.isa import Parameters
 
-    given = [name for name in ("build", "n", "engine") if getattr(args, name) is not None]
+    given = [name for name in ("build", "lanes", "engine") if getattr(args, name) is not None]
     if len(given) > 1:
-        raise UserError("the engine comes from one of BUILD, --engine and --n; omit the others.")
+        raise UserError("the engine comes from one of BUILD, --engine and --lanes; omit the others.")
     if args.build is not None:
         return read_engine(args.build).engine
     if args.engine is not None:
         return read_parameters(args.engine)
-    if board is not None and args.n is None:
+    if board is not None and args.lanes is None:
         return board.engine
-    return Parameters(lanes=args.n or 16)
+    return Parameters(lanes=args.lanes or 16)
 
 
 def _more(args: argparse.Namespace, parameters: Parameters, silicon: Silicon, family: str) -> dict[str, int]:

@@ -162,7 +162,7 @@ class _Proof:
             )
 
     def add(self, name: str, terms: Iterable[tuple[_Interval, int]]) -> None:
-        """The interval form of `fixedpoint.align_sum`, requantized to `name`."""
+        """Checks an exact sum of aligned terms, each (interval, fraction bits), and requantizes it to `name`."""
         terms = list(terms)
         frac = max(term_frac for _, term_frac in terms)
         total = _Interval(np.zeros(1), np.zeros(1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import field, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ..errors import UserError, printable, validation_problem
-from ..files import parse_json, readable_file, write_atomic
+from ..files import parse_json, readable_file
 from ..fixedpoint import MAX_NORM_SIZE
 from ..graph import LinearKind, Plan
 
@@ -318,13 +317,3 @@ def read_config(path: Path) -> RunConfig:
     if isinstance(value, dict) and value.keys() == {"format_version", "config"}:
         value = value["config"]
     return from_dict(value, str(path))
-
-
-def write_config(config: RunConfig, path: Path) -> None:
-    """Writes a configuration as TOML (`.toml`) or JSON (any other suffix); `read_config` reads it back unchanged."""
-    if path.suffix == ".toml":
-        import tomli_w
-
-        write_atomic(path, tomli_w.dumps(to_dict(config)))
-    else:
-        write_atomic(path, json.dumps(to_dict(config), indent=2) + "\n")

@@ -144,14 +144,12 @@ class TrainResult:
         config: with the sizes of the data.
         history: all epochs.
         scores: of the best weights, by stage, then by split: "dev" and "test", where they have sentences.
-        seconds_per_epoch: mean over the epochs trained in this call, by stage.
     """
 
     out: Path
     config: RunConfig
     history: tuple[EpochRecord, ...]
     scores: dict[Stage, dict[str, Scores]]
-    seconds_per_epoch: dict[Stage, float]
 
 
 def train(options: TrainOptions) -> TrainResult:
@@ -193,7 +191,6 @@ class _Training:
         self.optimizer = make_optimizer(self.model, self.training, "float")
         self.history: list[EpochRecord] = []
         self.best = -1.0
-        self.seconds: dict[Stage, list[float]] = {}
         others = {
             role: None if path is None else sha256(weights_file(path, "float"))
             for role, path in (("teacher", options.teacher), ("start", start))
@@ -388,7 +385,6 @@ class _Training:
             write_tensors(weights_file(self.out, stage), self.model.state_dict(), state)
         self._save(record)
         seconds = time.perf_counter() - start
-        self.seconds.setdefault(stage, []).append(seconds)
         mark = " *" if best else ""
         told = "" if scores is None else f"  dev {scores}"
         self._tell(f"{title}  loss {loss:.4f}{told}  {seconds:.1f} s{mark}")
@@ -512,8 +508,7 @@ class _Training:
                     with self.console.status(f"{stage}: scoring {name}"):
                         scores[stage][name] = evaluate_model(self.model, self.splits[name], self.labels)
                     self._tell(f"{stage:9} {name:4}  {scores[stage][name]}")
-        seconds = {stage: sum(times) / len(times) for stage, times in self.seconds.items()}
-        result = TrainResult(self.out, self.config, tuple(self.history), scores, seconds)
+        result = TrainResult(self.out, self.config, tuple(self.history), scores)
         write_record(self.out / METRICS, {"scores": asdict(result)["scores"]})
         return result
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ...toolchain import find_yosys
 from ..isa import Parameters
 from .boards import Board
 from .cells import Cost, cost_of
 from .design import Design
 from .levels import Levels
 from .sources import TOP, top_parameters
-from .yosys import FAMILIES, Figures, Progress, elaborate, find_yosys, synthesize, synthesize_flat
-
-RESOURCES = ("lut", "ff", "dsp", "bram36", "uram")
-"""The resources of a board."""
+from .yosys import FAMILIES, Figures, Progress, elaborate, synthesize, synthesize_flat
 
 OPENED = ("ng_core", "ng_memories", "ng_program")
 """Modules whose instances are listed in the report, like those of the top module."""

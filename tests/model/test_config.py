@@ -22,11 +22,12 @@ from narrowgauge.model.config import (
     from_dict,
     read_config,
     to_dict,
-    write_config,
 )
 from narrowgauge.model.config_reference import EXAMPLE, PAGE, meanings, render
 from narrowgauge.model.presets import PRESETS, preset
 from narrowgauge.model.transformer import Transformer
+
+from ..support.configs import write_config
 
 
 @pytest.mark.parametrize("name", PRESETS)

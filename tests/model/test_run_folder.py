@@ -22,10 +22,10 @@ import narrowgauge.model.training as training_module
 from narrowgauge.cli import main
 from narrowgauge.errors import UserError
 from narrowgauge.model.checkpoint import LAST, load_run, read_tensors, write_tensors
-from narrowgauge.model.config import write_config
 from narrowgauge.model.finite import NotFiniteError
 from narrowgauge.model.training import TrainResult, train
 
+from ..support.configs import write_config
 from ..support.corpora import write_splits, write_verbs
 from ..support.mutations import assert_one_sentence, mutated_bytes
 from .test_training import CONFIG, MODEL, changed, options

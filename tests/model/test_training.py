@@ -28,7 +28,6 @@ from narrowgauge.model.config import (
     ModelConfig,
     RunConfig,
     TrainingConfig,
-    write_config,
 )
 from narrowgauge.model.evaluate import evaluate, evaluate_model, predict
 from narrowgauge.model.losses import cross_entropy
@@ -38,6 +37,7 @@ from narrowgauge.model.training import EpochRecord, TrainOptions, TrainResult, t
 from narrowgauge.text import IGNORED, UNKNOWN, batches, encode_split, load
 from narrowgauge.text.scores import Scores
 
+from ..support.configs import write_config
 from ..support.corpora import write_verbs
 
 EPOCHS, QAT_EPOCHS = 2, 2

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from narrowgauge.errors import UserError
-from narrowgauge.sim.formal.prove import prove, source, tools
+from narrowgauge.sim.formal.prove import prove, source
+from narrowgauge.toolchain import find_smtbmc
 
 try:
-    tools()
+    find_smtbmc()
 except UserError as _missing:
     pytest.skip(str(_missing), allow_module_level=True)
 

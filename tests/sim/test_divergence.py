@@ -18,7 +18,7 @@ import narrowgauge.model.training as training_module
 from narrowgauge.cli import main
 from narrowgauge.errors import UserError
 from narrowgauge.model.checkpoint import LAST, STAGES, load_run, read_tensors, weights_file, write_tensors
-from narrowgauge.model.config import RunConfig, TrainingConfig, to_dict, write_config
+from narrowgauge.model.config import RunConfig, TrainingConfig, to_dict
 from narrowgauge.model.evaluate import evaluate
 from narrowgauge.model.export import check_exportable
 from narrowgauge.model.finite import NotFiniteError, first_not_finite
@@ -27,6 +27,7 @@ from narrowgauge.model.quantizer import MAX_LOG2, Mode, Quantizer
 from narrowgauge.model.training import EpochRecord, train
 
 from ..model.test_training import CONFIG, changed, options
+from ..support.configs import write_config
 from ..support.corpora import write_splits, write_verbs
 from ..support.models import random_config, random_model
 from ..support.mutations import assert_one_sentence

@@ -16,7 +16,6 @@ from narrowgauge.fixedpoint import (
     NORM_BITS,
     NORM_FRAC,
     Format,
-    align_sum,
     layer_norm,
     requantize,
     shift_round,
@@ -41,6 +40,16 @@ from narrowgauge.graph import (
 from narrowgauge.graph.level import Sentence
 
 IntArray = npt.NDArray[Any]
+
+
+def align_sum(terms: list[tuple[IntArray, int]]) -> tuple[IntArray, int]:
+    """The exact sum of integers with different fraction bits: (sum, its fraction bits).
+
+    Each term is shifted left to the largest fraction count among them, so there is no rounding.
+    """
+    frac = max(term_frac for _, term_frac in terms)
+    total = sum(np.asarray(q, np.int64) << (frac - term_frac) for q, term_frac in terms)
+    return np.asarray(total, np.int64), frac
 
 
 def run_oracle(

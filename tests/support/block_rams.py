@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..isa import MEMORIES, Memory, Parameters
+from narrowgauge.hw.isa import MEMORIES, Memory, Parameters
 
 _SHAPES = ((512, 72), (1024, 36), (2048, 18), (4096, 9), (8192, 4), (16384, 2), (32768, 1))
 """Words and bits of a block RAM of 36 Kb with one write port and one read port (UG473, UG573)."""
