@@ -164,7 +164,7 @@ def test_word_piece_round_trip_and_same_vocabulary_again(tmp_path):
 
 
 def test_word_piece_from_an_existing_file_with_other_ids(tmp_path):
-    """Vocabulary, specials and template as BERT's files have them."""
+    """A file with the vocabulary, specials and template of BERT."""
     tokenizers = pytest.importorskip("tokenizers")
     vocabulary = {"[PAD]": 0, "play": 1, "##s": 2, "[UNK]": 3, "[CLS]": 4, "[SEP]": 5, "!": 6}
     backend = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocabulary, unk_token="[UNK]"))
@@ -257,7 +257,7 @@ VALUES: tuple[Any, ...] = (
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Where JSON holds something, the first 20 entries of each level."""
+    """The paths of the entries of a JSON value, at most 20 per level."""
     entries = (
         value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     )
@@ -290,7 +290,7 @@ def test_a_changed_tokenizer_is_sound_or_refused(tokenizer, seed):
 
 
 def test_long_words_are_unknown_and_long_sentences_quick(tokenizer):
-    """Normalizing takes time with the square of a word's combining marks: 16 s for 60,000."""
+    """Normalization takes quadratic time in the combining marks of a word: 16 s for 60,000."""
     marks = "a" + "\u0301\u0316" * 30_000
     longest = LONGEST_WORD
     many = " ".join(f"{at:06}" + "\u0301\u0316" * (longest // 2 - 3) for at in range(1_000_000 // longest))
@@ -309,8 +309,8 @@ def test_long_words_are_unknown_and_long_sentences_quick(tokenizer):
 
 
 @given(first=sentences, second=st.none() | sentences, max_len=st.integers(4, 12))
-def test_what_lies_behind_the_cut_is_not_looked_at(tokenizer, first, second, max_len):
-    """The result is that of cutting all tokens."""
+def test_truncated_words_have_no_effect(tokenizer, first, second, max_len):
+    """Encoding stops at the maximum length with the result of encoding everything."""
     cut, whole = tokenizer.encode(first, second, max_len), tokenizer.encode(first, second)
     assert cut.truncated == (len(whole.ids) > max_len)
     longer = tokenizer.encode([*first, *first * 20], second and [*second, *second * 20], max_len)

@@ -1,4 +1,4 @@
-"""Data sets from files: what is read, and the sentence for everything that is wrong."""
+"""Data sets in files: what is read, and the error message for invalid input."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sequences(folder: Path, **splits: dict[str, str]) -> Path:
 
 
 def refused(source: object, *parts: str) -> None:
-    """`source` is refused in one sentence that has all `parts`."""
+    """Loading `source` raises one sentence that contains all `parts`."""
     with pytest.raises(UserError) as caught:
         load(str(source))
     sentence = str(caught.value)

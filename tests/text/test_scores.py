@@ -21,7 +21,7 @@ PLAIN = st.sampled_from(["O", "O", "B-a", "I-a", "B-b", "I-b", "I-c"])
 
 
 def taggings(tags: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[list[list[str]], list[list[str]]]]:
-    """Gold and predicted tags of some sentences of equal lengths."""
+    """Expected and predicted tags of the same sentences."""
     sentence = st.lists(st.tuples(tags, tags), min_size=1, max_size=9)
     return st.lists(sentence, min_size=1, max_size=6).map(
         lambda rows: ([[a for a, _ in row] for row in rows], [[b for _, b in row] for row in rows])
@@ -62,7 +62,7 @@ def test_f1_of_different_lengths_is_refused() -> None:
 
 @st.composite
 def predictions(draw: st.DrawFn) -> tuple[list[Example], list[str], list[tuple[str, ...]]]:
-    """Examples with gold that may be unheard of, predicted labels, and tags that may be cut off."""
+    """Examples whose labels may be unknown, predicted labels, and tags that may be truncated."""
     examples, labels, slots = [], [], []
     for _ in range(draw(st.integers(1, 8))):
         tags = draw(st.lists(st.one_of(PLAIN, st.just("B-never")), min_size=1, max_size=8))

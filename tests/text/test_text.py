@@ -1,4 +1,4 @@
-"""One sentence, read in one way: what `run` makes of a text is what `eval` makes of the line in the data."""
+"""`run` and `eval` read the same text as the same token ids."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ odd = st.text(
 
 @dataclass(frozen=True)
 class Source:
-    """Data, and its test sentences as they stand in the file."""
+    """A data set, and its test sentences as written in the file."""
 
     name: str
     texts: Sequence[tuple[str, str | None]]
@@ -84,7 +84,7 @@ def table(folder: Path, texts: Sequence[tuple[str, ...]], suffix: str) -> Source
 
 
 def public(folder: Path) -> Source:
-    """A public data set, its test sentences read by other means than narrowgauge's."""
+    """A public data set; its test sentences are read without narrowgauge."""
     if (folder / "test.csv").exists():
         with (folder / "test.csv").open(newline="", encoding="utf-8") as stream:
             return Source(str(folder), [(row["text"], None) for row in csv.DictReader(stream)])
@@ -113,7 +113,7 @@ def frontends(corpus: Corpus) -> list[Frontend]:
 
 
 def same(frontend: Frontend, source: Source) -> int:
-    """Compares all test sentences; the number of them."""
+    """Compares all test sentences; returns their number."""
     data = frontend.read(source.name, "test", None)
     assert len(data) == len(source.texts)
     for at, (text, second) in enumerate(source.texts):
@@ -177,7 +177,7 @@ def test_odd_characters_are_read_as_a_user_types_them(
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"])) | odd, splitter=st.sampled_from(SPLITTERS))
 def test_words_are_cut_once(text: str, splitter: Splitter) -> None:
-    """What is cut, joined by spaces and cut again gives the same words; only white space is lost."""
+    """Splitting the joined words again gives the same words; only white space is lost."""
     words = split_words(text, splitter)
     assert split_words(" ".join(words), splitter) == words
     assert all(words)

@@ -1,4 +1,4 @@
-"""The built-in corpus: sizes, hold-out of templates and values, valid tags, same sentences every time."""
+"""The built-in corpus: sizes, separation of templates and values, valid tags, reproducibility."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_templates_and_values_are_held_out(splits):
 
 
 def test_provenance_is_what_the_sentence_holds(splits):
-    """Every sentence is its template with the values put in, between an opening and a closing phrase."""
+    """Each sentence is its template with values inserted, between an opening and a closing phrase."""
     for items in splits.values():
         for item in items:
             text = item.template
@@ -102,7 +102,7 @@ def test_templates_and_patterns_name_what_exists():
 
 
 def test_same_seed_same_sentences_in_another_process():
-    """Also under another seed of the hash of strings."""
+    """The same sentences with another hash seed of strings."""
     code = (
         "import hashlib; from narrowgauge.text.voice.corpus import generate; "
         "print(hashlib.sha256(repr(generate(7)).encode()).hexdigest())"

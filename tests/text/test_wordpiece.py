@@ -1,4 +1,4 @@
-"""The WordPiece encoder is equal to the library that defines its format, `tokenizers`."""
+"""The WordPiece encoder gives the ids of `tokenizers`, the library that defines the format."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..support.characters import module
 tokenizers = pytest.importorskip("tokenizers")
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789éßıσςжあ日한क'-.!"
-"""Characters that the vocabularies have as pieces, first in a word and inside."""
+"""Characters that are pieces of every vocabulary, both at the start of a word and inside it."""
 
 
 def bert(**options: object) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def added(content: str, index: int = 0, **options: bool) -> dict[str, Any]:
 
 
 def vocabulary(prefix: str) -> dict[str, int]:
-    """Specials, letters, and pieces of the voice corpus: the ids of a WordPiece vocabulary."""
+    """A WordPiece vocabulary: specials, letters, and pieces of words of the voice corpus."""
     words = sorted({word for example in load("voice").train[:300] for word in example.words})
     pieces = [word[:cut] for word in words for cut in (2, 4)] + [
         prefix + word[cut:] for word in words for cut in (2, 4) if word[cut:]
@@ -139,7 +139,7 @@ SCRIPTS = (
     (0x0, 0xD800),
     (0xE000, 0x110000),
 )
-"""Ranges of code points that words are drawn from: scripts, marks, controls, emoji, and all of Unicode."""
+"""Ranges of code points for random words: scripts, marks, control characters, emoji, and all of Unicode."""
 
 MIXED = "aZé\u0301\u0316\u0345 \t\n\u00a0\u200b\u3000.!-'’σΣςİıßǅ日\u3099が한\u11a8\U0001f469\u200d\ufeff\x00\x7f\ufffd"
 
@@ -150,7 +150,7 @@ def characters(rng: random.Random, count: int) -> str:
 
 
 def random_words(seed: int) -> Iterator[str]:
-    """Words, without end: of the voice corpus, of one script or several, long ones, and added tokens inside text."""
+    """An endless series of words: from the voice corpus, of one or several scripts, long, and with added tokens."""
     rng = random.Random(seed)
     corpus = sorted({word for example in load("voice").train for word in example.words})
     contents = [entry["content"] for entry in ADDED]
@@ -180,7 +180,7 @@ def random_words(seed: int) -> Iterator[str]:
 
 
 def compare(names: list[str], count: int, seed: int) -> int:
-    """Compares the ids of `count` words, each with the next of the definitions in turn; the number of them."""
+    """Compares the ids of `count` words, with each definition in turn; returns the number of comparisons."""
     pairs = [
         (WordPiece(DEFINITIONS[name]), tokenizers.Tokenizer.from_str(json.dumps(DEFINITIONS[name])))
         for name in names
@@ -217,7 +217,7 @@ PRE_TOKENIZERS = tuple(
 
 
 def compare_characters(low: int, high: int) -> int:
-    """Normalizes and cuts rows of the characters from `low` to `high`; the number of them."""
+    """Compares normalization and splitting of the characters in [low, high); returns their number."""
     rows = [[*range(start, min(start + 61, high))] for start in range(low, high, 61)]
     texts = ["".join(chr(code) for code in row if not 0xD800 <= code < 0xE000) for row in rows]
     for normalizer in NORMALIZERS:
@@ -266,7 +266,7 @@ def test_a_definition_is_recorded_as_the_library_writes_it(name: str) -> None:
 
 
 def test_defaults_of_a_definition() -> None:
-    """Options that may be missing, as the library fills them in."""
+    """Missing options have the defaults of the library."""
     partial = definition(bert(), {"type": "Punctuation"})
     del partial["normalizer"]["strip_accents"], partial["version"], partial["added_tokens"]
     library = tokenizers.Tokenizer.from_str(json.dumps(partial))
@@ -372,9 +372,27 @@ def test_deep_nesting_is_refused() -> None:
         WordPiece({**definition(), "normalizer": normalizer})
 
 
-def test_encoding_imports_numpy_alone() -> None:
-    """The library is there for training: what reads a text does not import it."""
-    code = (
-        "import sys, narrowgauge.text, narrowgauge.text.tokenizer as t; sys.exit('tokenizers' in sys.modules)"
+ALONE = """
+import json, sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in {*sys.stdlib_module_names, "numpy", "narrowgauge"}:
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Refuse())
+from narrowgauge.text import WordPieceTokenizer, load
+tokenizer = WordPieceTokenizer(json.load(sys.stdin), splitter="whitespace")
+print(*tokenizer.encode(load("voice").test[0].words).ids)
+"""
+
+
+def test_encoding_needs_numpy_alone() -> None:
+    """In a process that refuses to import any other package."""
+    text = json.dumps(DEFINITIONS["bert"])
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], input=text, capture_output=True, text=True, check=False
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert done.returncode == 0, done.stderr
+    tokenizer = WordPieceTokenizer(DEFINITIONS["bert"], splitter="whitespace")
+    assert [*map(int, done.stdout.split())] == tokenizer.encode(load("voice").test[0].words).ids.tolist()
