@@ -71,7 +71,7 @@ def add_engine_options(parser: Parser) -> None:
         "--weight-words",
         type=_words,
         metavar="W",
-        help="most words of WEIGHT memory; weights that find no room are streamed in with every sentence",
+        help="most words of WEIGHT memory; weights that do not fit are streamed in every run",
     )
     parser.add_argument(
         "--sentences",
@@ -177,7 +177,7 @@ def engine_report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
     )
     if made.stream:
         print(
-            f"Constants that find no room, stream.bin, {len(made.stream):,} bytes, are streamed in with every run."
+            f"The constants that do not fit, stream.bin, {len(made.stream):,} bytes, are streamed in every run."
         )
     each = ", ".join(f"{length}: {c['cycles']:,} ({c['array_busy']:.1%})" for length, c in cycles.items())
     print(f"Cycles by tokens, by the cost model (array busy): {each}.")

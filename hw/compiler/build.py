@@ -1,4 +1,4 @@
-"""A build's folder and the compiler: a new folder, the program of its model, and whether the two belong together."""
+"""The folder of a build: creates it, compiles its model, and checks that its program belongs to its model."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ from .frontend import frontend_of
 CONTENT = frozenset(
     {MODEL_FILE, MANIFEST_FILE, PROGRAM_FILE, IMAGE_FILE, STREAM_FILE, ENGINE_FILE, HLS_FOLDER}
 )
-"""Names of all that a build's folder holds."""
+"""The names of everything in the folder of a build."""
 
 
 @contextmanager
 def new_build(path: Path) -> Iterator[Path]:
-    """A folder to write a build into, which takes the place of `path` as a whole at the end, see `replaced_folder`.
+    """A new folder to write a build into, which replaces `path` as a whole at the end; see `replaced_folder`.
 
-    Its manifest then names every file in it. Of an older build there, what is no part of a build is kept.
+    At the end the manifest is rewritten to list every file in it. Files in `path` that do not belong to a build are
+    kept.
 
     Args:
-        path: a build, an empty folder, or one that is yet to be.
+        path: a build, an empty folder, or a folder that does not exist.
 
     Raises:
         UserError: `path` holds something else, or another process is writing to it.
     """
     with replaced_folder(path, "export or compile", CONTENT) as folder:
-        # Temporary files are what an earlier narrowgauge left in a folder when it was stopped.
+        # Temporary files are left by an earlier command that was interrupted.
         if not has_manifest(path) and any(
             entry.name in CONTENT or not is_ours(entry.name, CONTENT) for entry in path.iterdir()
         ):
@@ -60,13 +61,13 @@ def compile_build(
     weight_words: int | None = None,
     into: Path | None = None,
 ) -> EngineBuild:
-    """Compiles the model of a build and writes the engine's files.
+    """Compiles the model of a build and writes the files of the compiled model.
 
     Args:
         folder: of the build.
         lanes, sentences, max_length, engine, weight_words: see `compile_graph`.
-        tight: without `engine`, for the smallest engine that runs the model: memory is saved before time.
-        into: the folder to write to; None for that of the build. The model is copied to another one.
+        tight: without `engine`, for the smallest engine that runs the model: memory is saved at the cost of time.
+        into: the folder to write to; None for that of the build. The model is copied into another folder.
 
     Raises:
         UserError: the build can't be read, or the model does not fit.
@@ -93,25 +94,15 @@ def recompile(folder: Path, graph: Graph) -> tuple[str, ...]:
 
     Args:
         folder: of the build.
-        graph: that `read_build` gave for it.
+        graph: of the build, from `read_build`.
 
     Returns:
-        The files that hold something else, the program's first; `engine.json` is compared by what it says, not by how
-        it is laid out.
+        The files that differ, the program's first. `engine.json` is compared by value, not by layout.
 
     Raises:
-        UserError: the build can't be read, or its options are not those of a program for its model.
+        UserError: the build can't be read, or its model can't be compiled with these options.
     """
-    options = read_engine(folder).options
-    compiled = compile_graph(
-        graph,
-        lanes=options.lanes,
-        sentences=options.sentences,
-        max_length=options.max_length,
-        engine=options.engine,
-        tight=options.tight,
-        weight_words=options.weight_words,
-    )
+    compiled = compile_graph(graph, **vars(read_engine(folder).options))
     wanted = engine_files(replace(compiled, model=FileEntry.of(model_bytes(graph)).sha256))
     return tuple(
         name for name, content in wanted.items() if not _same(name, (folder / name).read_bytes(), content)
@@ -126,7 +117,7 @@ def checked_frontend(folder: Path, graph: Graph) -> Frontend:
 
     Args:
         folder: of the build.
-        graph: that `read_build` gave for it.
+        graph: of the build, from `read_build`.
 
     Raises:
         UserError: the build has no vocabulary or labels, or its program is that of another model.
@@ -148,5 +139,5 @@ def checked_frontend(folder: Path, graph: Graph) -> Frontend:
 
 
 def _same(name: str, content: bytes, wanted: bytes) -> bool:
-    """Whether two contents of a file say the same."""
+    """Whether two contents of a file are equal; `engine.json` is compared by value."""
     return content == wanted or (name == ENGINE_FILE and json.loads(content) == json.loads(wanted))

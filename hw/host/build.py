@@ -1,4 +1,4 @@
-"""A model for an engine: what the compiler gives, and what a build's folder holds."""
+"""A compiled model: what the compiler returns, and what the folder of a build holds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HLS_FOLDER = "hls"
 
 @dataclass(frozen=True)
 class Options:
-    """What a model was compiled for: with these, `compile_graph` gives the same program again.
+    """The options of `compile_graph` that a model was compiled with; the same options give the same program.
 
     Attributes:
         lanes, sentences, max_length, engine, tight, weight_words: see `compile_graph`.
@@ -36,20 +36,20 @@ class Options:
 
 @dataclass(frozen=True)
 class EngineBuild:
-    """A compiled model, with all that a host needs to run it.
+    """A compiled model, with everything that a host needs to run it.
 
     Attributes:
-        options: what it was compiled for.
-        program: its instructions.
-        image: what INIT loads: the constants that stay in the engine, in beats.
-        stream: what every RUN loads after its index words: the constants that find no room, in beats.
+        options: of the compiler.
+        program: the instructions.
+        image: the packet of INIT: the constants that stay in the engine.
+        stream: the end of the packet of every RUN, after the index words: the constants that do not fit.
         views: where each value of the graph is written.
-        inputs: what the host sends of each token.
-        outputs: what the host receives, in the order of the STOREs.
-        layers: by unit, the layer that each instruction belongs to.
-        peak: what lies in each memory when it is fullest: buffers and their words.
+        inputs: the index columns of a token.
+        outputs: the beats that the host receives, in the order of the STOREs.
+        layers: for each unit, the layer of each of its instructions.
+        peak: for each memory, the buffers in it when it is fullest, and their words.
         frontend: text to token ids, and logits to names; None for a graph without vocabulary or labels.
-        model: SHA-256 of the `model.onnx` that it was compiled from, in hexadecimal; "" before it is in a folder.
+        model: SHA-256 of the `model.onnx` that it was compiled from, in hexadecimal; "" until it is written.
     """
 
     options: Options
@@ -66,14 +66,14 @@ class EngineBuild:
 
     @property
     def engine(self) -> Parameters:
-        """The engine that it is for: the one that was given to the compiler, or one that the program fits."""
+        """The engine that it was compiled for: the one in the options, or else one that the program fits."""
         return self.options.engine or engine_for(self.program, self.options.tight)
 
 
 def engine_for(program: Program, tight: bool = False) -> Parameters:
-    """An engine that a program fits, with depths that are powers of two, from 16 words on: room for other models.
+    """An engine that a program fits.
 
-    A `tight` one has the next multiples of 16 instead.
+    Its depths are powers of two, at least 16, which leaves room for other models; with `tight`, multiples of 16.
     """
     needs = program.parameters
 

@@ -1,7 +1,7 @@
-"""The engine's files in a build's folder: `program.bin`, `weights.bin`, `stream.bin`, and `engine.json`.
+"""The files of a compiled model in the folder of a build: `program.bin`, `weights.bin`, `stream.bin`, `engine.json`.
 
-Reading them needs numpy only. `model.onnx`, which they are compiled from, is not read: that they belong to it is for
-`hw.compiler.build.check_model` to say.
+Reading them needs numpy only. `model.onnx`, from which they are compiled, is not read: `hw.compiler.build` checks that
+they belong to it.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from .record import RecordError, build_to_json, parse_build, parse_parameters
 
 
 def write_engine(folder: Path, build: EngineBuild) -> None:
-    """Writes the files, `engine.json` last: it has the checksums of the others."""
+    """Writes the files; `engine.json`, which holds the checksums of the others, is last."""
     for name, content in engine_files(build).items():
         write_atomic(folder / name, content)
 
 
 def engine_files(build: EngineBuild) -> dict[str, bytes]:
-    """The contents of the files by their names, `engine.json` last."""
+    """The contents of the files by name, `engine.json` last."""
     files = {PROGRAM_FILE: to_bytes(build.program), IMAGE_FILE: build.image, STREAM_FILE: build.stream}
     record = json.dumps(build_to_json(build, files), indent=2)
     return files | {ENGINE_FILE: f"{record}\n".encode("ascii")}
 
 
 def read_engine(folder: Path) -> EngineBuild:
-    """Reads what `write_engine` wrote.
+    """Reads the files that `write_engine` wrote.
 
     Raises:
         UserError: a file is missing, damaged or of another version.
@@ -54,7 +54,7 @@ def has_engine(folder: Path) -> bool:
 
 
 def read_parameters(path: Path) -> Parameters:
-    """The parameters of an engine from a JSON file: fields of `isa.Parameters`, those left out as they are there.
+    """The parameters of an engine from a JSON file: fields of `isa.Parameters`, which may be omitted.
 
     Raises:
         UserError: the file can't be read or describes no engine.
@@ -70,10 +70,10 @@ def read_parameters(path: Path) -> Parameters:
 
 
 def _read(path: Path, entry: FileEntry) -> bytes:
-    """The content of a file of that size and checksum; nothing else is opened.
+    """The content of a file, which is opened only if it is a regular file of the right size.
 
     Raises:
-        UserError: there is no such file.
+        UserError: the file is missing, or its size or checksum differs.
     """
     try:
         status = path.stat()

@@ -31,14 +31,14 @@ class IndexColumn:
 
 @dataclass(frozen=True)
 class Output:
-    """What one STORE sends, unless it is skipped: one feature per word, one token per lane.
+    """The beats of one STORE, unless it is skipped: one feature per word, one token per lane.
 
     Attributes:
-        task: key of the answer, one of `Graph.outputs`.
+        task: the key of `Graph.outputs`, for instance "label".
         value: name of the logits in the graph.
         sentence, block: of the STORE.
-        words: features.
-        per_token: whether each token has an answer; otherwise the answer is lane 0.
+        words: number of features.
+        per_token: whether each token has its logits; otherwise lane 0 has those of the sentence.
     """
 
     task: str
@@ -52,7 +52,7 @@ class Output:
 def run_packet(
     columns: Sequence[IndexColumn], sentences: Sequence[tuple[IntArray, IntArray | None]], stream: bytes
 ) -> bytes:
-    """The packet of a RUN: the index words of each sentence, then the constants that find no room in the engine.
+    """The packet of a RUN: the index words of each sentence, then the constants that do not fit into the engine.
 
     Args:
         columns: see `pack_indices`.
@@ -66,7 +66,7 @@ def run_packet(
 
 
 def id_limits(columns: Iterable[IndexColumn]) -> dict[str, int]:
-    """By source, the number of ids that its columns tell apart: ids from 0 up to it are in range."""
+    """The exclusive upper limit of the ids of each source: the number of ids that its columns distinguish."""
     limits: dict[str, int] = {}
     for column in columns:
         limits[column.source] = max(limits.get(column.source, 0), column.divisor * column.modulus)
@@ -82,7 +82,7 @@ def pack_indices(columns: Sequence[IndexColumn], tokens: IntArray, segments: Int
         segments: segment ids, shape (T,), or None if no column reads them.
 
     Raises:
-        UserError: a column reads segments and there are none, or an id is out of the range of its columns.
+        UserError: a column reads segments and `segments` is None or too short, or an id is out of range.
     """
     words = np.zeros((len(tokens), INDEX_COLUMNS), "<u2")
     sources = {"tokens": tokens, "segments": segments}
@@ -96,8 +96,8 @@ def pack_indices(columns: Sequence[IndexColumn], tokens: IntArray, segments: Int
         if ids.min(initial=0) < 0 or ids.max(initial=0) >= limit:
             wrong = next(i for i in ids.tolist() if not 0 <= i < limit)
             raise UserError(
-                f"{wrong} is not among the {source} of the model, 0 to {limit - 1}; "
-                "use the vocabulary that it was trained with."
+                f"the {source.removesuffix('s')} ids of the model are 0 to {limit - 1}, got {wrong}; use the "
+                "vocabulary that it was trained with."
             )
     for number, column in enumerate(columns):
         ids = sources[column.source]
@@ -109,22 +109,22 @@ def pack_indices(columns: Sequence[IndexColumn], tokens: IntArray, segments: Int
 def unpack_outputs(
     outputs: Sequence[Output], lanes: int, lengths: Sequence[int], beats: bytes
 ) -> list[dict[str, IntArray]]:
-    """The logits in what a RUN sent: for each sentence a matrix (tokens, features) or a row (features,) by task.
+    """The logits of each sentence of a RUN, by task: int16, of shape (tokens, features) or (features,).
 
     Args:
-        outputs: the STOREs in their order in the list `stream`.
+        outputs: of the build, in the order of the STOREs in the list `stream`.
         lanes: N.
         lengths: tokens of each sentence of the run.
         beats: the output stream.
 
     Raises:
-        UserError: the stream is shorter or longer than these outputs are.
+        UserError: the output stream does not have the length of these outputs.
     """
     sent = [o for o in outputs if o.sentence < len(lengths) and o.block * lanes < lengths[o.sentence]]
     size = sum(output.words for output in sent) * lanes * _LOGIT_BYTES
     if len(beats) != size:
         raise UserError(
-            f"the engine sent {len(beats)} bytes instead of {size}; load the program of this build."
+            f"expected {size} bytes from the engine, got {len(beats)}; load the program of this build."
         )
     logits = np.frombuffer(beats, "<i2").astype(np.int16)
     blocks: list[dict[str, dict[int, IntArray]]] = [{} for _ in lengths]
@@ -136,6 +136,6 @@ def unpack_outputs(
         part = part[:tokens] if output.per_token else part[0]
         blocks[output.sentence].setdefault(output.task, {})[output.block] = part
     return [
-        {task: np.concatenate([parts[b] for b in sorted(parts)]) for task, parts in found.items()}
-        for found in blocks
+        {task: np.concatenate([parts[b] for b in sorted(parts)]) for task, parts in tasks.items()}
+        for tasks in blocks
     ]

@@ -1,7 +1,7 @@
-"""`engine.json`: a compiled model but for the bytes of its program and constants, strictly read.
+"""`engine.json`: a compiled model except for the bytes of its program and constants.
 
-A record that does not fit its program is refused. Reading needs numpy alone, like all code that runs on a board: so no
-schema library is used here.
+It is read strictly: a record that does not fit its program is refused. Reading must need numpy only, like all code that
+runs on a board, so no schema library is used.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FORMAT = "narrowgauge-engine"
 FORMAT_VERSION = 4
 
 _FILES = (PROGRAM_FILE, IMAGE_FILE, STREAM_FILE)
-"""The files that a record lists, no more and no less."""
+"""The files that a record must list."""
 
 _T = TypeVar("_T")
 
@@ -50,10 +50,10 @@ _PARTS = (
     "options", "engine", "frontend", "inputs", "outputs", "layers", "peak", "model", "files", "views",
 )  # fmt: skip
 _NAME = 256
-"""Letters of the longest name of a value or a buffer."""
+"""Most characters in the name of a value or a buffer."""
 
 _INDEX = 1 << 24
-"""Largest index, or step of one, in a value: no model has that many features."""
+"""Largest index in a value, and largest step of one; no model has that many features."""
 
 _BYTES = 1 << 40
 _MOST_AXES = 4
@@ -63,15 +63,15 @@ _MOST_DIMS = 3
 _REPR = reprlib.Repr()
 _REPR.maxlevel = _REPR.maxdict = _REPR.maxlist = 2
 _shown = _REPR.repr
-"""A value that is refused, cut to what fits a sentence."""
+"""A refused value, shortened to fit into a message."""
 
 
 class RecordError(ValueError):
-    """What is wrong with a record, for the reader."""
+    """A record is not valid; the message says why."""
 
 
 def build_to_json(build: EngineBuild, files: Mapping[str, bytes]) -> dict[str, Any]:
-    """The content of `engine.json`, in JSON's types, with the checksum of all the rest.
+    """The content of `engine.json` in JSON's types, with the checksum of its other fields.
 
     Args:
         build: a compiled model.
@@ -99,11 +99,11 @@ def parse_build(value: Any, read: Callable[[str, FileEntry], bytes]) -> EngineBu
 
     Args:
         value: from JSON.
-        read: gives the content of a file, by its name, if it has that size and checksum.
+        read: returns the content of a file, by its name, if the file has that size and checksum.
 
     Raises:
         RecordError: a field is missing, unknown, of another type or out of its range, the checksum is wrong, or the
-            parts do not fit each other.
+            fields do not fit each other or the program.
     """
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise RecordError("it does not describe a program")
@@ -112,7 +112,7 @@ def parse_build(value: Any, read: Callable[[str, FileEntry], bytes]) -> EngineBu
             raise RecordError(f"{key} must be {_HEAD[key]}, got {_shown(value.get(key))}")
     _keys(value, (*_HEAD, _CHECKSUM, *_PARTS), "engine.json")
     if checksum({key: part for key, part in value.items() if key != _CHECKSUM}) != value[_CHECKSUM]:
-        raise RecordError("its checksum is not that of its content")
+        raise RecordError("its checksum does not match its content")
 
     def part(name: str, parse: Callable[[Any], _T]) -> _T:
         return _within(name, parse, value[name])
@@ -140,7 +140,7 @@ def parse_build(value: Any, read: Callable[[str, FileEntry], bytes]) -> EngineBu
 
 
 def _check_build(build: EngineBuild) -> None:
-    """Checks that a record can be that of a program: what the views show is what its instructions write.
+    """Checks that a record fits its program: the views, for instance, must be of what the instructions write.
 
     Raises:
         RecordError: it is not.
@@ -169,7 +169,7 @@ def _check_build(build: EngineBuild) -> None:
 
 
 def _check_outputs(build: EngineBuild) -> None:
-    """Checks that the outputs are what the program stores, and have the sizes that the front end has names for.
+    """Checks that the outputs are those that the program stores, and that vocabulary and labels fit their sizes.
 
     Raises:
         RecordError: they are not.
@@ -191,7 +191,9 @@ def _check_outputs(build: EngineBuild) -> None:
     if {task: (output.words, output.per_token) for task, output in tasks.items()} != {
         task: kind for task, kind in named.items() if kind[0]
     }:
-        raise RecordError("labels must name the features of the outputs label and slots")
+        raise RecordError(
+            "labels must name the features of the outputs label and slots, one name per feature"
+        )
     size, limit = build.frontend.tokenizer.vocab_size, id_limits(build.inputs).get("tokens", 0)
     if size > limit:
         raise RecordError(f"tokenizer must have at most {limit} tokens, got {size}")
@@ -202,10 +204,10 @@ def parse_parameters(value: Any, *, partial: bool = False) -> Parameters:
 
     Args:
         value: from JSON.
-        partial: whether fields may be left out; they are those of the default engine.
+        partial: whether fields may be omitted; the default engine's are used for these.
 
     Raises:
-        RecordError: there is no such engine.
+        RecordError: they are not the parameters of an engine.
     """
     names = tuple(field.name for field in fields(Parameters))
     _keys(value, names, "an engine", partial)
@@ -216,7 +218,7 @@ def parse_parameters(value: Any, *, partial: bool = False) -> Parameters:
 
 
 def checksum(content: Mapping[str, Any]) -> str:
-    """The SHA-256 of a record without its checksum, however the JSON is laid out.
+    """The SHA-256 of a record without its checksum, independent of the layout of the JSON text.
 
     Raises:
         RecordError: it is nested too deeply.
@@ -260,7 +262,7 @@ def _flag(value: Any, name: str) -> bool:
 
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= _NAME:
-        raise RecordError(f"a name must have 1 to {_NAME} letters, got {_shown(value)}")
+        raise RecordError(f"a name must have 1 to {_NAME} characters, got {_shown(value)}")
     return value
 
 

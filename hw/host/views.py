@@ -16,10 +16,10 @@ class Axis:
     """One loop over a view.
 
     Attributes:
-        count: how often.
-        address: words from one turn to the next.
-        lane: lanes from one turn to the next.
-        steps: steps of the value's index, one number a dimension of the value.
+        count: number of iterations.
+        address: words from one iteration to the next.
+        lane: lanes from one iteration to the next.
+        steps: steps of the value's index, one per dimension of the value.
     """
 
     count: int
@@ -30,17 +30,17 @@ class Axis:
 
 @dataclass(frozen=True)
 class View:
-    """A part of a value, as one instruction writes it.
+    """The part of a value that one instruction writes.
 
     Attributes:
-        value: name in the graph.
-        unit, number: the instruction, by its place in the list of its unit.
-        sentence: that it belongs to.
-        memory: where it is written.
+        value: its name in the graph.
+        unit, number: the instruction, by its position in the list of its unit.
+        sentence: the number of the sentence in the run.
+        memory: the memory that is written.
         base: address of the word with the index `origin`.
-        origin: index in the value, one number a dimension.
-        axes: loops whose product covers the part.
-        before_table: whether the value is what the instruction had before its table.
+        origin: index in the value, one number per dimension.
+        axes: nested loops that cover the part.
+        before_table: whether the value is the instruction's result before its table is applied.
     """
 
     value: str
@@ -54,9 +54,12 @@ class View:
     before_table: bool = False
 
     def places(self, dims: tuple[int, ...]) -> tuple[tuple[IntArray, ...], IntArray, IntArray]:
-        """What of a value of the shape `dims` lies where: (index a dimension, addresses, lanes), flat, equally long.
+        """Where each element of the part is, for a value of the shape `dims`.
 
-        What the view has beyond `dims`, tokens past a sentence's length for instance, is left out.
+        Elements beyond `dims`, for instance tokens past the length of a sentence, are omitted.
+
+        Returns:
+            (indices in the value, one array per dimension; addresses; lanes), flat arrays of the same length.
         """
         counts = [axis.count for axis in self.axes]
         grids = np.indices(counts, sparse=True) if counts else []
@@ -76,10 +79,10 @@ class View:
 
 
 def never_held(graph: Graph) -> frozenset[str]:
-    """Values of a graph that no engine holds, whatever a program says of itself.
+    """Values of a graph that no engine holds in memory, independently of the program.
 
-    These are the products of constants, which are made with the image, and the rows of dense embeddings, which are
-    added as they are read.
+    These are the products of constants, which the compiler computes, and the rows of dense embeddings, which are added
+    as they are read.
     """
     rows = (node.output for node in graph.nodes if isinstance(node, Embedding))
     return frozenset((*graph.merged(), *rows))

@@ -778,9 +778,9 @@ def test_indices_are_digits_of_ids(ids: list[tuple[int, int]], digits: list[tupl
 @pytest.mark.parametrize(
     ("tokens", "segments", "message"),
     [
-        ([3, 60, 2], [0, 0, 0], "60 is not among the tokens of the model, 0 to 59"),
-        ([3, -1, 2], [0, 0, 0], "-1 is not among the tokens"),
-        ([3, 1, 2], [0, 2, 0], "2 is not among the segments of the model, 0 to 1"),
+        ([3, 60, 2], [0, 0, 0], "the token ids of the model are 0 to 59, got 60"),
+        ([3, -1, 2], [0, 0, 0], "the token ids of the model are 0 to 59, got -1"),
+        ([3, 1, 2], [0, 2, 0], "the segment ids of the model are 0 to 1, got 2"),
         ([3, 1, 2], [0, 1], "expected 3 segment ids, one per token, got 2"),
         ([3, 1, 2], None, "expected 3 segment ids, one per token, got none"),
     ],

@@ -392,7 +392,7 @@ def test_an_edit_without_its_sum_is_found(copy: SmallBuild, capsys: Capsys) -> N
     record["outputs"].reverse()
     path.write_text(json.dumps(record))
     found = verified(copy, "program", capsys)
-    assert found.status == 2 and "checksum is not that of its content" in found.err
+    assert found.status == 2 and "checksum does not match its content" in found.err
 
 
 @pytest.mark.parametrize(
