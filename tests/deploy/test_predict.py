@@ -102,10 +102,10 @@ def test_sentences_are_cut_at_the_length_of_the_program(
     answers = narrowgauge.predict(small.folder, asked)
     cut = sum(len(str(text).split()) > 5 for text in asked)
     assert 5 < cut < 20
-    assert f"{cut} of 20 sentences are longer than the 6 tokens" in caplog.text
+    assert f"{cut} of 20 sentences are longer than the model's 6 tokens" in caplog.text
     assert max(len(answer.words) for answer in answers) == 5
     assert answers == predict_by_model(small.folder, asked)
-    with pytest.raises(UserError, match="longer than the 6 tokens"):
+    with pytest.raises(UserError, match="longer than the model's 6 tokens"):
         narrowgauge.predict(small.folder, asked, strict=True)
 
 

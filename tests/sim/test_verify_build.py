@@ -457,9 +457,9 @@ def test_what_stands_in_place_of_a_file_is_not_opened(copy: SmallBuild, name: st
         ('{"lanes": 8.0}', "lanes must be a whole number, got 8.0"),
         ('{"weight_depth": 8192.5}', "weight_depth must be a whole number, got 8192.5"),
         ('{"kv_depth": true}', "kv_depth must be a whole number, got True"),
-        ('{"index_depth": 3}', "INDEX memory is divided"),
+        ('{"index_depth": 3}', "index_depth must be even, got 3"),
         ('{"depth": 3}', "has no field 'depth'"),
-        ('{"wide_depth": 10000000000}', "WIDE memory has 1 to"),
+        ('{"wide_depth": 10000000000}', "wide_depth must be 1 to 1048576"),
     ],
 )
 def test_an_engine_file_is_read_strictly(
