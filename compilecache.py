@@ -91,11 +91,11 @@ def _owned(folder: Path) -> Path:
         OSError: it belongs to another user, is not a folder, or cannot be created or written to.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         raise PermissionError(f"{folder} is not a folder of this user")
-    if found.st_mode & 0o022:
-        folder.chmod(stat.S_IMODE(found.st_mode) & ~0o022)
+    if status.st_mode & 0o022:
+        folder.chmod(stat.S_IMODE(status.st_mode) & ~0o022)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(f"{folder} cannot be written")
     return folder
@@ -182,10 +182,10 @@ def _make(target: Path, make: Callable[[Path], None]) -> None:
             raise UserError(
                 f"{error.tool} could not compile {target.stem} ({_reason(error)}); its output is in {log}."
             ) from None
-        made = Path(work, target.name)
+        output = Path(work, target.name)
         checksum = Path(work, "sha256")
-        checksum.write_text(sha256(made), encoding="utf-8")
-        for file, place in ((checksum, _checksum_file(target)), (made, target)):
+        checksum.write_text(sha256(output), encoding="utf-8")
+        for file, place in ((checksum, _checksum_file(target)), (output, target)):
             file.chmod(0o700)
             file.replace(place)
 
@@ -209,8 +209,8 @@ def _is_whole(target: Path) -> bool:
             (target, stat.S_ISREG),
             (_checksum_file(target), stat.S_ISREG),
         ):
-            found = path.lstat()
-            if not is_kind(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            status = path.lstat()
+            if not is_kind(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
                 return False
         return _checksum_file(target).read_text(encoding="utf-8") == sha256(target)
     except (OSError, ValueError):

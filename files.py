@@ -263,11 +263,13 @@ def readable_file(path: Path, most: int) -> Path:
         UserError: it is of another kind, or larger.
         OSError: it does not exist or cannot be accessed.
     """
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         raise UserError(f"{path} is {_kind(path)}; give a regular file.")
-    if found.st_size > most:
-        raise UserError(f"{path} must have at most {most:,} bytes, got {found.st_size:,}; give another file.")
+    if status.st_size > most:
+        raise UserError(
+            f"{path} must have at most {most:,} bytes, got {status.st_size:,}; give another file."
+        )
     return path
 
 
@@ -297,12 +299,12 @@ def locked_folder(path: Path, user: str, *, wait: bool = False) -> Iterator[None
         UserError: another process, or another call in this one, holds the lock.
         OSError: the folder cannot be created or opened.
     """
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    created = [folder for folder in (path, *path.parents) if not folder.exists()]
     handle = _open_locked(path, user, wait)
     try:
         yield
     finally:
-        for folder in made:
+        for folder in created:
             try:
                 folder.rmdir()
             except OSError:

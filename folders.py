@@ -52,7 +52,7 @@ def replaced_folder(path: Path, user: str, ours: Collection[str]) -> Iterator[Pa
         for left in _left(target, _NEW, _OLD):
             _clear(left, target, ours)
         new = _next_to(target, _NEW)
-        made = new.stat()
+        created = new.stat()
         with locked_folder(new, user):
             try:
                 yield new
@@ -65,7 +65,7 @@ def replaced_folder(path: Path, user: str, ours: Collection[str]) -> Iterator[Pa
                 old = _swap(new, target)
             except BaseException:
                 # An interrupt may arrive after the exchange.
-                if new.exists() and os.path.samestat(new.stat(), made):
+                if new.exists() and os.path.samestat(new.stat(), created):
                     shutil.rmtree(new, ignore_errors=True)
                 raise
             synchronize(target.parent)
@@ -80,14 +80,14 @@ def _next_to(target: Path, kind: str) -> Path:
 def _left(target: Path, *kinds: str) -> list[Path]:
     """Leftovers of stopped processes of this user next to `target`: folders without a lock."""
     prefixes = tuple(f".{target.name}.{kind}-" for kind in kinds)
-    found = []
+    leftovers = []
     for path in sorted(target.parent.iterdir()) if target.parent.is_dir() else []:
         if not path.name.startswith(prefixes):
             continue
         status = path.lstat()
         if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not _is_locked(path):
-            found.append(path)
-    return found
+            leftovers.append(path)
+    return leftovers
 
 
 def _is_locked(folder: Path) -> bool:

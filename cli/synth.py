@@ -98,17 +98,17 @@ def run(args: argparse.Namespace) -> int:
         return _write_project(args, board or find_board("pynq-z2"), parameters)
     boards = [b for b in BOARDS if board in (None, b) and args.family in (None, b.family)]
     silicon = PLAIN if board is None else board.silicon
-    found = _measure(args, parameters, silicon, boards)
-    write_report(args, _report(found, boards))
+    used = _measure(args, parameters, silicon, boards)
+    write_report(args, _report(used, boards))
     output = console()
-    output.print(_modules(found))
-    output.print(_fits(found, boards))
+    output.print(_modules(used))
+    output.print(_fits(used, boards))
     print(
-        f"By {found.yosys}, each module by itself; no vendor tool was used. On UltraScale+ boards DSP, BRAM and URAM "
+        f"By {used.yosys}, each module by itself; no vendor tool was used. On UltraScale+ boards DSP, BRAM and URAM "
         "are of xcup, LUT and FF of xc7.\nLevels are LUTs on the longest path in a module and, after +, carry "
         "cells on it: a proxy for timing, no delay."
     )
-    return 0 if board is None or found.fits(board) else 1
+    return 0 if board is None or used.fits(board) else 1
 
 
 def _period(text: str) -> float:
@@ -121,14 +121,14 @@ def _period(text: str) -> float:
 
 def _setting(text: str) -> tuple[str | None, str, int]:
     """An argument type: a parameter of the top module."""
-    found = _SET.fullmatch(text)
-    if found is None:
+    match = _SET.fullmatch(text)
+    if match is None:
         raise argparse.ArgumentTypeError(
             f"must be NAME=VALUE or FAMILY:NAME=VALUE with a whole number, got '{text}'"
         )
-    if len(found[3]) > 10 or int(found[3]) > _MOST_SETTING:
-        raise argparse.ArgumentTypeError(f"a parameter must be from 0 to {_MOST_SETTING}, got {found[3]}")
-    return found[1], found[2], int(found[3])
+    if len(match[3]) > 10 or int(match[3]) > _MOST_SETTING:
+        raise argparse.ArgumentTypeError(f"a parameter must be from 0 to {_MOST_SETTING}, got {match[3]}")
+    return match[1], match[2], int(match[3])
 
 
 def _parameters(args: argparse.Namespace, board: Board | None) -> Parameters:
@@ -186,11 +186,11 @@ def _write_project(args: argparse.Namespace, board: Board, parameters: Parameter
     return 0
 
 
-def _modules(found: Utilization) -> Table:
+def _modules(used: Utilization) -> Table:
     """Resources by module."""
     from rich.table import Column, Table
 
-    families = list(found.total)
+    families = list(used.total)
     heads = ["instance", "module"]
     numbers = [
         f"{name} {family}"
@@ -198,7 +198,7 @@ def _modules(found: Utilization) -> Table:
         for name in ("LUT", "FF", "DSP", "BRAM36", *(["URAM"] if family == "xcup" else []), "levels")
     ]
     table = Table(*heads, *(Column(name, justify="right") for name in numbers))
-    for row in found.rows:
+    for row in used.rows:
         cells = []
         for family in families:
             cost, levels = row.cost[family] * row.count, row.levels[family]
@@ -206,7 +206,7 @@ def _modules(found: Utilization) -> Table:
         name = row.name if row.count == 1 else f"{row.name} and {row.count - 1} more"
         table.add_row(name, row.module, *cells)
     table.add_section()
-    for title, costs in (("sum", found.total), ("as one", found.flat)):
+    for title, costs in (("sum", used.total), ("as one", used.flat)):
         if costs:
             table.add_row(title, "", *(text for f in families for text in (*_counts(costs[f], f), "")))
     return table
@@ -217,7 +217,7 @@ def _counts(cost: Any, family: str) -> list[str]:
     return [f"{getattr(cost, name):,g}" if name == "bram36" else f"{getattr(cost, name):,}" for name in names]
 
 
-def _fits(found: Utilization, boards: list[Board]) -> Table:
+def _fits(utilization: Utilization, boards: list[Board]) -> Table:
     """The share of the resources of each board."""
     from rich.table import Column, Table
 
@@ -226,7 +226,7 @@ def _fits(found: Utilization, boards: list[Board]) -> Table:
     for board in boards:
         cells = []
         lacking = []
-        for name, used in found.used(board).items():
+        for name, used in utilization.used(board).items():
             most = getattr(board, name)
             share = f" ({used / most:.0%})" if most else ""
             cells.append(
@@ -240,11 +240,11 @@ def _fits(found: Utilization, boards: list[Board]) -> Table:
     return table
 
 
-def _report(found: Utilization, boards: list[Board]) -> Mapping[str, Any]:
+def _report(utilization: Utilization, boards: list[Board]) -> Mapping[str, Any]:
     """All figures, for JSON."""
     return {
-        "yosys": found.yosys,
-        "parameters": found.parameters,
+        "yosys": utilization.yosys,
+        "parameters": utilization.parameters,
         "modules": [
             {
                 "instance": row.name,
@@ -253,12 +253,17 @@ def _report(found: Utilization, boards: list[Board]) -> Mapping[str, Any]:
                 "each": {f: asdict(cost) | {"bram36": cost.bram36} for f, cost in row.cost.items()},
                 "levels": {f: asdict(levels) for f, levels in row.levels.items()},
             }
-            for row in found.rows
+            for row in utilization.rows
         ],
-        "total": {f: asdict(cost) | {"bram36": cost.bram36} for f, cost in found.total.items()},
-        "as_one": {f: asdict(cost) | {"bram36": cost.bram36} for f, cost in found.flat.items()},
+        "total": {f: asdict(cost) | {"bram36": cost.bram36} for f, cost in utilization.total.items()},
+        "as_one": {f: asdict(cost) | {"bram36": cost.bram36} for f, cost in utilization.flat.items()},
         "boards": [
-            {"name": board.name, "part": board.part, "used": found.used(board), "fits": found.fits(board)}
+            {
+                "name": board.name,
+                "part": board.part,
+                "used": utilization.used(board),
+                "fits": utilization.fits(board),
+            }
             for board in boards
         ],
     }

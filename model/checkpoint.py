@@ -236,12 +236,12 @@ def check_tensors(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -
         UserError: they do not.
     """
     for name, expected in model.state_dict().items():
-        found = tensors.get(name)
-        if found is None:
+        tensor = tensors.get(name)
+        if tensor is None:
             raise UserError(f"{path} has no tensor {name}; it belongs to another configuration.")
-        if found.shape != expected.shape or found.dtype != expected.dtype:
+        if tensor.shape != expected.shape or tensor.dtype != expected.dtype:
             raise UserError(
-                f"{path}: {name}: expected {_kind(expected)}, got {_kind(found)}; the file belongs to "
+                f"{path}: {name}: expected {_kind(expected)}, got {_kind(tensor)}; the file belongs to "
                 "another configuration."
             )
     extra = sorted(set(tensors) - set(model.state_dict()))
@@ -261,9 +261,9 @@ def _kind(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {printable(str(tuple(tensor.shape)), 40)}"
 
 
-def _check_version(path: Path, found: object) -> None:
-    if str(found) != str(FORMAT_VERSION):
-        version = "none" if found is None else printable(str(found), 20)
+def _check_version(path: Path, stored: object) -> None:
+    if str(stored) != str(FORMAT_VERSION):
+        version = "none" if stored is None else printable(str(stored), 20)
         raise UserError(
             f"{path}: expected format version {FORMAT_VERSION}, got {version}; train again, or use the "
             "version of narrowgauge that wrote it."

@@ -97,7 +97,7 @@ def meanings(table: type[Any]) -> dict[str, str]:
 
 
 def _table(title: str, table: type[Any]) -> str:
-    told, _, _ = (inspect.getdoc(table) or "").partition("\n\nAttributes:")
+    description, _, _ = (inspect.getdoc(table) or "").partition("\n\nAttributes:")
     values = TypeAdapter(table).json_schema()["properties"]
     texts = meanings(table)
     rows = [
@@ -105,7 +105,7 @@ def _table(title: str, table: type[Any]) -> str:
         for entry in fields(table)
     ]
     head = "| key | value | default | meaning |\n| -- | -- | -- | -- |"
-    paragraphs = (textwrap.fill(paragraph, 100) for paragraph in told.split("\n\n"))
+    paragraphs = (textwrap.fill(paragraph, 100) for paragraph in description.split("\n\n"))
     return "\n".join((f"## {title}\n", "\n\n".join(paragraphs) + "\n", head, *rows, ""))
 
 

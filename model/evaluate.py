@@ -54,8 +54,8 @@ def evaluate_model(
     model: Transformer, split: EncodedSplit, labels: Labels, batch_size: int = EVAL_BATCH
 ) -> Scores:
     """The scores of `model`, in the current mode of its quantizers, on the examples of `split`."""
-    found = predict(model, split, labels, batch_size)
-    return score_predictions(found.labels, found.slots, split.examples, labels.intents)
+    predictions = predict(model, split, labels, batch_size)
+    return score_predictions(predictions.labels, predictions.slots, split.examples, labels.intents)
 
 
 def evaluate(

@@ -40,5 +40,5 @@ def soft_cross_entropy(logits: Tensor, teacher: Tensor, temperature: float) -> T
         temperature: divisor of both; the squared factor preserves the size of the gradients.
     """
     target = F.log_softmax(teacher / temperature, dim=-1)
-    found = F.log_softmax(logits / temperature, dim=-1)
-    return F.kl_div(found, target, reduction="batchmean", log_target=True) * temperature**2
+    predicted = F.log_softmax(logits / temperature, dim=-1)
+    return F.kl_div(predicted, target, reduction="batchmean", log_target=True) * temperature**2

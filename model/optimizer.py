@@ -64,7 +64,7 @@ def restore_moments(optimizer: torch.optim.AdamW, tensors: Mapping[str, Tensor],
         UserError: the state does not fit the optimizer.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    found: dict[int, dict[str, Tensor]] = {}
+    states: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if not name.startswith("optimizer."):
             continue
@@ -80,10 +80,10 @@ def restore_moments(optimizer: torch.optim.AdamW, tensors: Mapping[str, Tensor],
             raise UserError(f"{path}: {name} has the wrong shape or type; restore it or train again.")
         if match[2] != "exp_avg" and float(tensor.min()) < 0:
             raise UserError(f"{path}: {name} must not be negative; restore it or train again.")
-        found.setdefault(index, {})[match[2]] = like.copy_(tensor)
-    if any(len(state) != len(_MOMENTS) for state in found.values()):
+        states.setdefault(index, {})[match[2]] = like.copy_(tensor)
+    if any(len(state) != len(_MOMENTS) for state in states.values()):
         raise UserError(f"{path} has an incomplete state of AdamW; restore it or train again.")
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": found})
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
 
 
 def rate(step: int, steps: int, warmup: float) -> float:

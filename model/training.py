@@ -386,8 +386,8 @@ class _Training:
         self._save(record)
         seconds = time.perf_counter() - start
         mark = " *" if best else ""
-        told = "" if scores is None else f"  dev {scores}"
-        self._tell(f"{title}  loss {loss:.4f}{told}  {seconds:.1f} s{mark}")
+        dev = "" if scores is None else f"  dev {scores}"
+        self._tell(f"{title}  loss {loss:.4f}{dev}  {seconds:.1f} s{mark}")
         if obstacle is not None:
             self._tell(f"{title}  cannot be exported: {obstacle}")
         if self.on_epoch is not None:
@@ -463,14 +463,14 @@ class _Training:
 
     def _soft_loss(self, result: dict[str, Tensor], batch: Batch, teacher: Transformer) -> Tensor:
         with torch.no_grad():
-            wanted = outputs(teacher, batch)
-        if first_not_finite(wanted.items()) is not None:
+            targets = outputs(teacher, batch)
+        if first_not_finite(targets.items()) is not None:
             raise UserError("a logit of the teacher is not finite; give another teacher.")
         temperature = self.training.distill_temperature
-        loss = soft_cross_entropy(result["label"], wanted["label"], temperature)
+        loss = soft_cross_entropy(result["label"], targets["label"], temperature)
         if "slots" in result:
             words = torch.from_numpy(batch.slots != IGNORED)
-            soft = soft_cross_entropy(result["slots"][words], wanted["slots"][words], temperature)
+            soft = soft_cross_entropy(result["slots"][words], targets["slots"][words], temperature)
             loss = loss + self.training.slot_weight * soft
         return loss
 

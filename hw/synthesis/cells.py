@@ -88,9 +88,9 @@ def cost_of(cells: Mapping[str, int]) -> Cost:
         if name in _LUTS:
             cost = Cost(lut=_LUTS[name])
         else:
-            found = [cost for pattern, cost in _KINDS if re.fullmatch(pattern, name)]
-            if not found:
+            costs = [cost for pattern, cost in _KINDS if re.fullmatch(pattern, name)]
+            if not costs:
                 raise ValueError(f"the cost of the cell {name} is unknown")
-            (cost,) = found
+            (cost,) = costs
         total += cost * count
     return total

@@ -34,7 +34,7 @@ def longest_path(module: Mapping[str, Any]) -> Levels:
             # Constants are strings.
             if isinstance(target, int) and isinstance(source, int):
                 arcs.setdefault(target, []).append((source, lut, carry))
-    sorter = TopologicalSorter({target: [arc[0] for arc in found] for target, found in arcs.items()})
+    sorter = TopologicalSorter({target: [arc[0] for arc in incoming] for target, incoming in arcs.items()})
     lengths: dict[int, tuple[int, int]] = {}
     try:
         for bit in sorter.static_order():

@@ -96,10 +96,10 @@ def synthesize(design: Design, family: str, progress: Progress = lambda _: None)
         text = "".join(module.text() for module in chunk)
         text += "".join(design.modules[name].shell() for name in sorted(needed))
         types = ", ".join(sorted({module.type for module in chunk})[:3])
-        told = _prefixed(progress, f"{family}, part {number} of {len(chunks)} ({types})")
-        made = _map(text + _holder(chunk), _HOLDER, family, "", told)
+        report = _prefixed(progress, f"{family}, part {number} of {len(chunks)} ({types})")
+        figures = _map(text + _holder(chunk), _HOLDER, family, "", report)
         for module in chunk:
-            write_json(entries[module.name], asdict(made[module.name]))
+            write_json(entries[module.name], asdict(figures[module.name]))
     return {name: _read(entry) for name, entry in entries.items()}
 
 
@@ -212,8 +212,8 @@ def _run(yosys: Yosys, script: str, folder: Path, progress: Progress) -> None:
         try:
             for line in process.stdout:
                 last.append(line)
-                if found := _PASS.match(line):
-                    progress(found[1].lower())
+                if match := _PASS.match(line):
+                    progress(match[1].lower())
         except BaseException:
             process.kill()
             raise
