@@ -1,4 +1,4 @@
-"""Checks the wheel in a folder: it has each file of the package, and it works in an environment with numpy alone.
+"""Checks the wheel in a folder: it has each file of the package, and it can be imported with numpy alone.
 
 python .ci/check_wheel.py FOLDER
 """
@@ -15,20 +15,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 NOT_PACKAGED = {"tests", "benchmarks", "docs", "examples"}
-"""Folders of the repository that the package does not have."""
-
-SOURCES = {".py", ".sv", ".svh", ".v", ".vlt", ".cpp", ".hpp", ".h", ".j2", ".tcl", ".typed"}
-"""Endings of the files that a package may have."""
+"""Folders of the repository that are not part of the package."""
 
 
 def tracked() -> set[str]:
-    """The files that the package must have, relative to its root."""
+    """The tracked files that the package must have: all in its folders, and the modules of its root."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True)
     paths = [Path(line) for line in listed.stdout.splitlines()]
     return {
         str(path)
         for path in paths
-        if path.parts[0] not in NOT_PACKAGED and not path.parts[0].startswith(".") and path.suffix in SOURCES
+        if (len(path.parts) > 1 or path.suffix in (".py", ".typed"))
+        and path.parts[0] not in NOT_PACKAGED
+        and not path.parts[0].startswith(".")
     }
 
 
