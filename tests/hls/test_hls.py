@@ -46,7 +46,7 @@ TESTBENCH_TYPES = [TYPES[0], pytest.param(False, id="ap_int", marks=[needs_ap, p
 
 
 def outcome(engine: Engine, case: Case) -> Any:
-    """Everything that an engine makes of a case."""
+    """The outcome of a case, with every written word."""
     writes: list[Any] = []
 
     def on_write(unit: Unit, number: int, memory: Memory, at: Any, words: Any, before: Any) -> None:
@@ -116,7 +116,7 @@ EXTREMES = sorted(
 @pytest.mark.parametrize("native", TYPES)
 @pytest.mark.parametrize("width", [1, 3, 8, 9, 13, 16, 18, 26, 32, 33, 41, 52])
 def test_the_functions_that_drop_bits(native: bool, width: int, tmp_path: Path) -> None:
-    """Sums, products and shifts modulo a power of two, of numbers at the ends of their ranges."""
+    """Sums, products and shifts modulo a power of two, of numbers at the limits of their ranges."""
     numbers = [wrapped(v, 52) for v in EXTREMES]
     program = f"""
         #include <cstdio>

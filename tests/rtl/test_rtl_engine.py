@@ -64,7 +64,7 @@ def small() -> Iterator[RtlEngine]:
 
 
 def watched(words: dict[Any, Any]) -> OnWrite:
-    """An `on_write` that keeps the last word at each address of each instruction, and what it was before a table."""
+    """An `on_write` that keeps the last word at each address of each instruction, and the word before the table."""
 
     def on_write(unit: Any, number: int, memory: Any, addresses: Any, found: Any, before: Any) -> None:
         rows = words.setdefault((unit, number, memory), {})
@@ -76,7 +76,7 @@ def watched(words: dict[Any, Any]) -> OnWrite:
 
 
 def test_random_graphs() -> None:
-    """All words and results; and the counters against the cost model, where the streams do not stall."""
+    """All words and results are equal; the counters agree with the cost model if the streams do not stall."""
     engine = RtlEngine(LARGE)
     graphs = runs = words = 0
     for seed in range(12):
@@ -117,18 +117,18 @@ def test_random_graphs() -> None:
 
 
 def check_counters(found: dict[str, int], told: dict[str, int], steady: bool) -> None:
-    """The counters of a whole model, in which units do want the same port now and then.
+    """Checks the counters of a whole model, in which units sometimes access the same port.
 
     Args:
         found: by the RTL.
-        told: by the cost model, which knows of no port.
+        told: by the cost model, which ignores ports.
         steady: whether the streams never stalled.
     """
     assert found["ARRAY_BUSY"] == told["ARRAY_BUSY"]
     for unit in ("ARRAY", "VECTOR", "STREAM"):
         parts = (found.get(f"{unit}_{part}", 0) for part in ("BUSY", "WAIT", "DRAIN"))
         assert sum(parts) <= found["CYCLES"]
-    # A unit at work whose stream stalls, or that is refused a word of a memory, stays at work for so long.
+    # A unit stays busy while its stream stalls, or while it waits for a memory port.
     refused = {
         "VECTOR": found["VECTOR_BUSY"] - told["VECTOR_BUSY"],
         "STREAM": found["STREAM_BUSY"] - found["STREAM_STALL"] - told["STREAM_BUSY"],
@@ -144,7 +144,7 @@ def check_counters(found: dict[str, int], told: dict[str, int], steady: bool) ->
 
 
 def outcome(engine: Engine, case: Case, words: dict[Any, Any]) -> tuple[Any, ...]:
-    """What a case comes to: results, or the error and the instruction that it names."""
+    """The outcome of a case: results, or the error and the instruction that it names."""
     try:
         engine.load_program(case.program)
         engine.init(case.image)
@@ -159,14 +159,14 @@ def outcome(engine: Engine, case: Case, words: dict[Any, Any]) -> tuple[Any, ...
 
 
 def counts_of(case: Case) -> list[int]:
-    """How many instructions each list of the program has: those of INIT, then those of the units."""
+    """The number of instructions in each list of the program: INIT, then the units."""
     words = [name for name, _ in isa.HEADER]
     lows = (4 * words.index(f"{name}_count") for name in isa.LISTS)
     return [struct.unpack_from("<I", case.program, low)[0] for low in lows]
 
 
 def position(case: Case, unit: Unit, number: int) -> int:
-    """Where an instruction lies in the program's bytes."""
+    """The position of an instruction in the program's bytes."""
     return 4 * len(isa.HEADER) + 64 * (sum(counts_of(case)[: unit + 1]) + number)
 
 
@@ -177,12 +177,12 @@ def exchanged(case: Case, at: int, instruction: isa.Instruction) -> Case:
 
 
 def held_back(case: Case, unit: Unit, number: int) -> Case:
-    """The case with an instruction that waits for ever: what comes to an engine that does not meet its fault first."""
+    """The case with an instruction that waits forever: its outcome on an engine that meets another fault first."""
     return exchanged(case, position(case, unit, number), (Contract, Softmax, Store)[unit](wait_array=8191))
 
 
 def later_writers(case: Case, unit: Unit, number: int) -> Iterator[Case]:
-    """The cases in which what writes a statistic waits for its reader, and for more and more that comes after.
+    """The cases in which the writer of a statistic waits for its reader, and for each later instruction.
 
     The simulator executes the array's instructions as early as it can; an engine may come later to one that the
     reader does not wait for.
@@ -202,7 +202,7 @@ def later_writers(case: Case, unit: Unit, number: int) -> Iterator[Case]:
 
 
 def test_random_programs(small: RtlEngine) -> None:
-    """Sound programs and damaged ones, one after the other on one engine."""
+    """Sound and damaged programs, one after the other on one engine."""
     done = 0
     for seed in range(250):
         rng = random.Random(seed)
@@ -222,7 +222,7 @@ def test_random_programs(small: RtlEngine) -> None:
             assert found == expected, seed
             assert {k: v for k, v in want.items() if v} == got, seed
         elif expected[0] is Error.STAT:
-            # Strict mode does not tell a statistic that another instruction writes meanwhile.
+            # Strict mode does not detect a statistic that another instruction writes at the same time.
             others = [
                 outcome(ProgramSimulator(SMALL), other, {}) for other in later_writers(case, *expected[1:])
             ]
@@ -266,7 +266,7 @@ def test_biases_of_columns_are_not_read_before_their_tokens(small: RtlEngine) ->
 
 
 def test_a_command_can_be_stopped(small: RtlEngine) -> None:
-    """After CONTROL.clear in mid-run the next run is as good as any."""
+    """After CONTROL.clear during a run, the next run is correct."""
     rng = random.Random(5)
     while True:
         case = random_case(rng, washed=True)
@@ -285,7 +285,7 @@ def test_a_command_can_be_stopped(small: RtlEngine) -> None:
 
 
 def test_registers_written_while_a_run_is_under_way() -> None:
-    """They change neither its results nor one of its counters, and read back as they were written."""
+    """They change neither the results nor a counter, and read back as they were written."""
     engine = RtlEngine(LARGE)
     rng, bits = np.random.default_rng(8), random.Random(8)
     graph = random_graph(rng)
@@ -331,7 +331,7 @@ def test_waveforms(name: str, tmp_path: Path) -> None:
 
 
 def test_commands_in_any_order(small: RtlEngine) -> None:
-    """After an error or a clear each engine takes the commands that docs/isa.md, section 2, says, and no others."""
+    """After an error or a clear, each engine accepts exactly the commands that docs/isa.md, section 2, allows."""
     rng = random.Random(11)
     case = random_case(rng, washed=True)
     while outcome(ProgramSimulator(SMALL, strict=True), case, {})[0] != "done" or len(case.lengths) != 1:
@@ -376,7 +376,7 @@ def test_commands_in_any_order(small: RtlEngine) -> None:
 
 
 def test_a_program_without_instructions(small: RtlEngine) -> None:
-    """It loads, and what is sent after it is too much."""
+    """It loads, and a packet for INIT is too long."""
     program = to_bytes(Program(SMALL, 1, 1, (), (), (), (), 0))
     for engine in (ProgramSimulator(SMALL), small):
         engine.load_program(program)
@@ -387,7 +387,7 @@ def test_a_program_without_instructions(small: RtlEngine) -> None:
 
 
 def test_a_load_after_the_end_of_the_packet(small: RtlEngine) -> None:
-    """The first LOAD takes all that INIT sends."""
+    """The first LOAD consumes the whole packet of INIT."""
     loads = (Load(memory=Memory.BIAS, count=2), Load(memory=Memory.BIAS, base=2, count=0))
     program = to_bytes(Program(SMALL, 1, 1, loads, (), (), (), 0))
     for engine in (ProgramSimulator(SMALL), small):
@@ -399,7 +399,7 @@ def test_a_load_after_the_end_of_the_packet(small: RtlEngine) -> None:
 
 
 def test_registers(small: RtlEngine) -> None:
-    """What the engine says of itself."""
+    """The registers that describe the engine."""
     assert small.read("ID") == 0x4347544E
     assert small.read("LANES") == SMALL.lanes
     for memory in Memory:

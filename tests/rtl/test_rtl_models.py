@@ -59,7 +59,7 @@ def test_a_random_model_is_equal_on_the_rtl(seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("lanes", isa.LANES)
 def test_snips_sentences_are_equal_on_the_rtl(lanes: int, real_data: Path) -> None:
-    """Real sentences of all lengths, through a model of their sizes that has learned nothing.
+    """Real sentences of all lengths, through an untrained model of their sizes.
 
     At N = 8 its weights find no room in the engine: some come with every sentence.
     """

@@ -31,12 +31,12 @@ from ..support.models import random_config, random_model, random_sentences
 
 @cache
 def engine(lanes: int) -> Parameters:
-    """One engine a lane count, large enough for all of these models, so that its C++ is built once."""
+    """One engine per number of lanes, large enough for all of these models, so that its C++ is compiled once."""
     return Parameters(lanes=lanes)
 
 
 def crowded(graph: Graph, compiled: EngineBuild, per_run: int) -> EngineBuild:
-    """The program for an engine with too little room for constants, in each memory for which there can be one."""
+    """The program for an engine with too few words for constants, in each memory that can be loaded during a run."""
     needs = compiled.program.parameters
     room = engine(needs.lanes)
     for memory in STREAMABLE:
@@ -96,7 +96,7 @@ def test_a_wrong_weight_is_seen_at_the_level_that_has_it() -> None:
 
 
 def _changed(graph: Graph) -> Graph:
-    """The graph with the bias of the first logits moved by a step of theirs."""
+    """The graph with the bias of the first logits changed by one step of their format."""
     value = next(iter(graph.outputs.values()))
     node = next(n for n in graph.nodes if isinstance(n, Linear) and n.output == value)
     assert node.bias is not None

@@ -1,4 +1,4 @@
-"""An engine is one class: `verify` runs one that records what it is told, and notices one that is wrong.
+"""An engine is one class: `verify` runs one that records its commands, and detects one that is wrong.
 
 What all engines share of `hw/host/engine.py` is tested here too: their lifetime and the decoder of traces.
 """
@@ -96,7 +96,7 @@ def verified(build: SmallBuild, open_engine: Callable[[Parameters], Engine]) -> 
 
 
 def test_verify_runs_an_engine_of_ones_own(build: SmallBuild) -> None:
-    """It is equal, and the commands it was told are the program, the image and all sentences, once each."""
+    """It is equal, and the recorded commands are the program, the image and all sentences, once each."""
     engines: list[Recording] = []
 
     def recording(needs: Parameters) -> Recording:
@@ -203,11 +203,11 @@ def test_what_an_engine_holds_is_freed_once() -> None:
     assert freed[2:] == ["raised"]
 
 
-def test_a_trace_is_told_by_instruction() -> None:
+def test_a_trace_is_reported_by_instruction() -> None:
     """Records of several units in any order: every instruction once, its words in their order."""
     rng = np.random.default_rng(3)
-    told = sum(check_trace(rng, lanes) for lanes in LANES * 50)
-    assert told > 500
+    reported = sum(check_trace(rng, lanes) for lanes in LANES * 50)
+    assert reported > 500
 
 
 def check_trace(rng: np.random.Generator, lanes: int) -> int:

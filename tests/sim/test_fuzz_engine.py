@@ -1,4 +1,4 @@
-"""Random and damaged programs: every executor against the interpreter in `engine_oracle`.
+"""Random and damaged programs: every engine against the interpreter in `engine_oracle`.
 
 The same output, the same words, or the same error at the same instruction; and after an error the engine, cleared, runs
 a sound program as if nothing had been.
@@ -33,7 +33,7 @@ Words = dict[tuple[Unit, int], dict[tuple[Memory, int], list[int]]]
 
 @dataclass
 class Outcome:
-    """What came of a case: the results, or the command that failed, with its error and instruction."""
+    """The outcome of a case: the results, or the command that failed, with its error and instruction."""
 
     command: str = "done"
     error: Error | None = None
@@ -44,7 +44,7 @@ class Outcome:
 
 
 def judge(case: Case, oracle: Oracle) -> Outcome:
-    """What the document says.
+    """The outcome that docs/isa.md requires.
 
     Raises:
         TooLong: too much to be said of this case.
@@ -60,7 +60,7 @@ def judge(case: Case, oracle: Oracle) -> Outcome:
 
 
 def judge_run(case: Case, oracle: Oracle) -> Outcome:
-    """What the document says of one more RUN."""
+    """The outcome that docs/isa.md requires of another RUN."""
     try:
         output = oracle.run(case.packet, case.lengths)
     except ProgramError as error:
@@ -69,7 +69,7 @@ def judge_run(case: Case, oracle: Oracle) -> Outcome:
 
 
 def execute(case: Case, engine: Engine) -> Outcome:
-    """What an executor does; it is cleared after an error."""
+    """The outcome on an engine, which is cleared after an error."""
     command = "program"
     try:
         engine.load_program(case.program)
@@ -82,7 +82,7 @@ def execute(case: Case, engine: Engine) -> Outcome:
 
 
 def execute_run(case: Case, engine: Engine) -> Outcome:
-    """What an executor does in one more RUN."""
+    """The outcome of another RUN on an engine."""
     found = Outcome()
 
     def on_write(
@@ -129,7 +129,7 @@ def _hls(native: bool) -> Engine:
         pytest.skip(str(error))
 
 
-EXECUTORS = [simulator, hls_native]
+ENGINES = [simulator, hls_native]
 
 
 def random_cases(seed: int, count: int) -> Iterator[Case]:
@@ -143,7 +143,7 @@ def random_cases(seed: int, count: int) -> Iterator[Case]:
 
 
 def sound_case(seed: int) -> Case:
-    """A case that ends well, with the same results whatever the memories held before."""
+    """A case without an error, whose results do not depend on the earlier contents of memories."""
     for i in range(100):
         rng = random.Random(1_000_003 * seed + i)
         case = random_case(rng, washed=True)
@@ -181,20 +181,20 @@ def sweep(make: Callable[[], Engine], seed: int, count: int) -> None:
             assert execute(sound, engine) == good, f"after case {number} of {seed}"
 
 
-@pytest.mark.parametrize("make", EXECUTORS)
+@pytest.mark.parametrize("make", ENGINES)
 @pytest.mark.parametrize("seed", range(4))
 def test_random_and_damaged_programs(make: Callable[[], Engine], seed: int) -> None:
     sweep(make, seed, 100)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [*EXECUTORS, hls_ap_int])
+@pytest.mark.parametrize("make", [*ENGINES, hls_ap_int])
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_many_random_and_damaged_programs(make: Callable[[], Engine], seed: int) -> None:
     sweep(make, seed, 2000 if make is not hls_ap_int else 300)
 
 
-@pytest.mark.parametrize("make", EXECUTORS)
+@pytest.mark.parametrize("make", ENGINES)
 def test_a_run_after_an_error_needs_no_new_program(make: Callable[[], Engine]) -> None:
     rng = random.Random(5)
     case = sound_case(7)
@@ -212,7 +212,7 @@ def test_a_run_after_an_error_needs_no_new_program(make: Callable[[], Engine]) -
     assert {Error.LENGTH, Error.TRUNCATED, Error.OVERRUN} <= codes
 
 
-@pytest.mark.parametrize("make", EXECUTORS)
+@pytest.mark.parametrize("make", ENGINES)
 def test_commands_in_the_wrong_order(make: Callable[[], Engine]) -> None:
     case = sound_case(8)
     engine = make()
@@ -322,10 +322,10 @@ CORNERS = {
     "a skipped instruction that waits for ever": ".array\nCONTRACT block=63 wait_array=99\nCONTRACT wait_array=1",
     "a skipped instruction out of range": ".array\nCONTRACT block=63 a_base=4000000 stat=SUMS stat_slot=60",
 }
-"""Programs for what chance seldom meets: the text after `HEAD`."""
+"""Programs for rare cases: the text after `HEAD`."""
 
 
-@pytest.mark.parametrize("make", EXECUTORS)
+@pytest.mark.parametrize("make", ENGINES)
 @pytest.mark.parametrize("corner", CORNERS)
 def test_corners(make: Callable[[], Engine], corner: str) -> None:
     text = CORNERS[corner]
@@ -341,7 +341,7 @@ def test_corners(make: Callable[[], Engine], corner: str) -> None:
 
 
 def test_the_random_cases_meet_every_error_and_every_way_through() -> None:
-    """What the sweeps would not notice if the generator no longer made it."""
+    """The generator covers the cases that the sweeps rely on."""
     codes = set()
     changed = 0
     for case in random_cases(0, 400):

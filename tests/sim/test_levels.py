@@ -1,4 +1,4 @@
-"""Random trained-like models through all three levels at once: PyTorch, golden model, onnxruntime."""
+"""Random models at the levels above the compiler: PyTorch, golden model, onnxruntime."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..support.models import random_model, random_sentences
 
 
 def compare(seed: int, extremes: float) -> None:
-    """Every tensor of a random model is the same at all levels, or the exporter refuses the model."""
+    """Every tensor of a random model is equal at all levels, or the exporter refuses the model."""
     rng = np.random.default_rng(seed)
     model = random_model(rng, extremes=extremes)
     graph = freeze(model)
@@ -71,7 +71,7 @@ def test_a_build_read_back_is_the_model(tmp_path: Path) -> None:
 
 
 def test_most_random_models_can_be_proven() -> None:
-    """The sweep above is about models that are exported, not about refusals."""
+    """The sweep above must compare models, not only refuse them."""
     refused = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
