@@ -1,4 +1,4 @@
-"""What all tests share: the real data where it is there, and Hypothesis without deadlines."""
+"""Shared by all tests: the public data sets if available, and Hypothesis without deadlines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# How long an example takes says nothing about its correctness.
+# The duration of an example is irrelevant to its correctness.
 settings.register_profile("narrowgauge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("narrowgauge")
 
@@ -21,7 +21,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def real_data(root: Path) -> Path:
-    """The folder with the public data sets; tests that need it are skipped where it is absent."""
+    """The folder with the public data sets; tests that need it are skipped if it is missing."""
     folder = Path(os.environ.get("NARROWGAUGE_DATA", root.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no data sets in {folder}; NARROWGAUGE_DATA names another folder")

@@ -1,4 +1,4 @@
-"""What is compiled is compiled once, in a folder of ours, and loaded only if it is whole; missing tools are named."""
+"""Files are compiled once, in a private folder, and loaded only if undamaged; missing tools are named."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STRANGE = "a b;touch pwned;$(touch pwned)`touch pwned`'\"#&c"
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own."""
+    """A separate cache for the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "narrowgauge"
 
@@ -48,7 +48,7 @@ def script(folder: Path, name: str, body: str) -> Path:
 
 
 class Maker:
-    """Compiles a file of some content and counts how often."""
+    """Compiles a file with fixed content and counts the compilations."""
 
     def __init__(self, content: bytes = b"a library") -> None:
         self.content, self.times = content, 0
@@ -158,7 +158,7 @@ def test_a_failing_compiler_is_one_sentence_and_a_log(cache: Path) -> None:
         str(caught.value)
         == f"g++ could not compile x (x.cpp:3: error: no such thing); its output is in {log}."
     )
-    # The next try begins again, and leaves no log when it is well.
+    # The next try starts over, and leaves no log if it succeeds.
     assert Maker().content and compiled("test", "x.so", [], [], Maker()).is_file()
     assert not log.exists()
 
@@ -286,7 +286,7 @@ def verilator_in(path: Path, version: str = "Verilator 5.040 2025-08-30 rev v5.0
 
 @pytest.fixture
 def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the only commands that there are; no package Verilator."""
+    """A folder with the only available commands; the package Verilator is missing."""
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("sh", "env", "cat", "mkdir", "touch"):
@@ -335,7 +335,7 @@ def test_missing_tools_are_named(only: Path) -> None:
 def test_nothing_that_a_shell_would_take_apart_reaches_verilator(
     only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sources, the cache and the folder for temporary files all have such names."""
+    """Sources, cache and folder for temporary files with special characters in their paths."""
     strange = tmp_path / STRANGE
     shutil.copytree(verilate.RTL, strange / "rtl")
     (strange / "tmp").mkdir()
@@ -363,7 +363,7 @@ def test_the_rtl_builds_where_paths_are_strange(tmp_path: Path, monkeypatch: pyt
     shutil.copytree(verilate.RTL, strange / "rtl")
     (strange / "tmp").mkdir()
     monkeypatch.setattr(runner, "RTL", strange / "rtl")
-    # With the cache of the other tests, for the run-time library.
+    # Uses the cache of the other tests, for the run-time library.
     monkeypatch.setenv("XDG_CACHE_HOME", str(strange))
     monkeypatch.setenv("TMPDIR", str(strange / "tmp"))
     runner.run_bench("ng_skid", {"Width": 3})

@@ -27,7 +27,7 @@ def test_every_text_is_printable_and_short(text: str, longest: int) -> None:
 
 
 class Panic(BaseException):
-    """As a package in Rust raises it."""
+    """An exception as raised by a package in Rust."""
 
 
 @pytest.mark.parametrize(

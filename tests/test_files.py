@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and read back or refused in a sentence."""
+"""Files are written atomically, and read back or refused in one sentence."""
 
 from __future__ import annotations
 
@@ -380,7 +380,7 @@ def test_a_regular_file_below_dev_is_replaced() -> None:
 
 
 def test_what_is_standard_output_is_written_after_what_was_printed(tmp_path: Path) -> None:
-    """Under its name in /dev, and under that of the file that the shell opened for it."""
+    """By its name in /dev, and by the name of the file that the shell opened for it."""
     code = """
 import sys
 from pathlib import Path
@@ -410,7 +410,7 @@ def test_a_full_disk_is_told_with_the_name_that_was_given(tmp_path: Path) -> Non
 def test_a_file_in_a_folder_without_the_right_to_write_is_refused_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To replace a file takes the right to write to its folder, not to the file."""
+    """Replacing a file requires write permission for its folder, not for the file."""
     (tmp_path / "file").touch()
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
     for name in ("file", "new", "new/file"):

@@ -1,4 +1,4 @@
-"""The numeric contract against plain Python integers and exact fractions."""
+"""The numeric contract compared with plain Python integers and exact fractions."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_align_sum_is_exact(terms: list[tuple[int, int]]) -> None:
 
 @given(st.floats(-1e6, 1e6), formats)
 def test_quantize(x: float, fmt: Format) -> None:
-    # The half is added in float64: below 2^52 the sum is exact but for numbers next to a tie.
+    # The half is added in float64: below 2^52 the sum is exact except next to a tie.
     scaled = Fraction(x) * Fraction(2) ** fmt.frac
     found = int(quantize(x, fmt))
     assert fmt.lo <= found <= fmt.hi
@@ -207,7 +207,7 @@ def plain_layer_norm(
 
 
 def norm_inputs(rng: np.random.Generator, size: int) -> list[np.ndarray]:
-    """Tokens with an ordinary spread, with none, with the least, with the most, and with one outlier."""
+    """Tokens with typical, zero, minimum and maximum variance, and with one outlier."""
     lo, hi = -(2**15), 2**15 - 1
     level = int(rng.integers(lo + 1, hi))
     one_off = np.full(size, level)

@@ -1,4 +1,4 @@
-"""Imports run one way, only `model` imports torch, and every package is shipped."""
+"""Imports run in one direction, only `model` imports torch, and every package is distributed."""
 
 from __future__ import annotations
 

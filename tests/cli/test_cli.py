@@ -1,4 +1,4 @@
-"""The command line: quick help, one sentence for bad usage, reports, and messages of all kinds."""
+"""The command line: fast help, one sentence for invalid usage, reports, and all kinds of messages."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_bad_usage_is_one_line_and_exits_with_2(
 
 
 class Panic(BaseException):
-    """As pyo3 raises it where code in Rust panics."""
+    """An exception as raised by pyo3 for a panic in Rust code."""
 
     __module__ = "pyo3_runtime"
 
@@ -423,7 +423,7 @@ def test_help_that_finds_no_room_is_told() -> None:
     with Path("/dev/full").open("w") as stream:
         result = subprocess.run(
             [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONUNBUFFERED": ""},  # argparse itself drops what it can't print at once
+            env={**os.environ, "PYTHONUNBUFFERED": ""},  # argparse discards text that it cannot print
             stdout=stream,
             stderr=subprocess.PIPE,
             text=True,

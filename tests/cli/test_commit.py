@@ -1,4 +1,4 @@
-"""A build is replaced as a whole: whenever export or compile is stopped, the folder is the old one or the new one."""
+"""A build is replaced atomically: if export or compile is stopped, the folder is either the old or the new one."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ..support.builds import small_run
 from ..support.killed import STOPPED, Killer
 
 NOTES = "notes.txt"
-"""A file of the user's in a build."""
+"""A user's file in a build."""
 
 Sums = dict[str, str]
 
 
 def sums(folder: Path) -> Sums:
-    """Checksums of all files that are ours."""
+    """Checksums of all files of the build."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != NOTES)
     return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
 
@@ -56,7 +56,7 @@ class Scene:
 
 
 class Stage:
-    """Runs scenes in folders of their own."""
+    """Runs scenes in separate folders."""
 
     def __init__(self, root: Path, killer: Killer) -> None:
         self.root, self.killer = root, killer
@@ -87,7 +87,7 @@ class Stage:
         return self.scenes[name]
 
     def build(self, old: Path | None) -> tuple[Path, Path]:
-        """A folder and a copy of a build in it."""
+        """A folder with a copy of a build."""
         work = self.root / "work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
@@ -96,7 +96,7 @@ class Stage:
         return work, work / "build"
 
     def stopped(self, name: str, at: int, exchange: bool = True) -> str:
-        """Stops a command at an operation and says which build is there: "old", "new", or the old one "moved" away."""
+        """Stops a command at an operation; returns which build remains: "old", "new", or the old one "moved" away."""
         scene = self.scene(name)
         work, build = self.build(scene.old)
         (status,), _ = self.killer.run(work, scene.arguments(build), stop=at, exchange=exchange)
@@ -123,7 +123,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 def swap_of(scene: Scene) -> int:
-    """The number of the operation in which the folders change places."""
+    """The number of the operation that exchanges the folders."""
     (at,) = (at for at, event in enumerate(scene.operations) if event == "ctypes.dlsym")
     return at
 
@@ -150,7 +150,7 @@ def test_a_command_that_is_stopped_anywhere(stage: Stage, name: str, exchange: b
 
 
 def test_where_folders_cannot_be_exchanged_the_next_command_brings_the_old_one_back(stage: Stage) -> None:
-    # Without the exchange the operations are others from here on: a folder to move the old one to, two renames.
+    # Without the exchange, the following operations differ: a folder for the old one, and two renames.
     swap = swap_of(stage.scene("compile"))
     states = [stage.stopped("compile", at, exchange=False) for at in range(swap, swap + 4)]
     assert states == sorted(states, key=("old", "moved", "new").index)
@@ -166,7 +166,7 @@ def test_of_two_commands_at_once_one_is_refused_or_both_are_whole(stage: Stage) 
         read_build(build)
         read_engine(build)
         assert sums(build).keys() == one.after.keys()
-        # The two in order give a build of the other model for the other engine.
+        # One after the other, they give a build of the other model for the other engine.
         wanted = [one.after, other.after]
         assert statuses == [0, 0] or sums(build) == wanted[statuses.index(0)]
         assert [path.name for path in work.iterdir()] == ["build"]
@@ -260,7 +260,7 @@ OURS = ("a", "b")
 
 
 def write(path: Path, content: str, interrupt: type[BaseException] | None = None) -> None:
-    """Replaces a folder by one with the file `a`."""
+    """Replaces a folder with one that has the file `a`."""
     with replaced_folder(path, "test", OURS) as folder:
         (folder / "a").write_text(content)
         if interrupt is not None:

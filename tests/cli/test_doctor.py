@@ -1,4 +1,4 @@
-"""`narrowgauge doctor`: what it asks for is what the project asks for and what builds take."""
+"""`narrowgauge doctor` checks the requirements of the project and the tools that builds use."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_requirements_have_names_of_their_own_and_a_way_to_get_them() -> None:
 
 
 def test_doctor_tells_what_the_project_asks_for(root: Path) -> None:
-    """Every package of every extra, with its versions; `pip install -e .` again where this fails."""
+    """Every package of every extra, with its versions. If this fails, repeat `pip install -e .`."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = {"": project["dependencies"], **project["optional-dependencies"]}
     assert set(extras) - {""} <= set(STEPS) and set(BASE) < set(STEPS)
@@ -180,15 +180,15 @@ def test_doctor_works_with_the_standard_library_alone(root: Path, tmp_path: Path
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from narrowgauge.cli import main; sys.exit(main())"
 
     def doctor_says(*arguments: str) -> subprocess.CompletedProcess[str]:
-        # -S: no folder of installed packages is looked into.
+        # -S: without folders of installed packages.
         command = [sys.executable, "-S", "-c", code, "doctor", *arguments]
-        # A folder without .egg-info: an editable install leaves one in the root.
+        # A folder without .egg-info; an editable install leaves one in the root.
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     said = doctor_says()
     assert said.returncode == 1 and said.stderr == ""
     assert "pip install -e . in its folder" in said.stdout and "still needed: narrowgauge." in said.stdout
-    # Installed, and nothing else is.
+    # Only the package itself is installed.
     (tmp_path / "narrowgauge-1.dist-info").mkdir()
     lines = ["Metadata-Version: 2.1", "Name: narrowgauge", "Version: 1", "Requires-Python: >=3.10,<3.13"]
     lines += ["Requires-Dist: numpy>=1.26", 'Requires-Dist: torch>=2.6; extra == "train"']

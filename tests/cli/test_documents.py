@@ -1,4 +1,4 @@
-"""Every command that README and docs show: all of them parse, and those that take less than hours are run."""
+"""Every command in README and docs: all of them parse, and all except those that take hours are run."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ WORDS = {
     "FOLDER": "folder",
     "N": "16",
 }
-"""What stands for the reader's own names."""
+"""Values for the placeholders in commands."""
 
 PROGRAMS = ("narrowgauge", "make", "python", "pytest", "pip")
 
 TOOLS_OF_THE_READER = ("pip", "python -m venv")
-"""They would change the environment that the tests run in; `make test` itself runs them."""
+"""Commands that would change the environment of the tests; `make test` itself runs them."""
 
 
 def documents(root: Path) -> list[Path]:
@@ -56,7 +56,7 @@ def commands(path: Path) -> Iterator[str]:
 
 
 def words_of(command: str) -> list[str]:
-    """The words of a command, with the reader's names filled in."""
+    """The words of a command, with placeholders replaced."""
     return [
         "/".join(WORDS.get(part, part) for part in word.split("/"))
         for word in shlex.split(command, posix=True)
@@ -68,7 +68,7 @@ def everything(root: Path) -> list[tuple[str, str]]:
 
 
 def test_documents_have_commands(root: Path) -> None:
-    """The rules above find what they should: a document in another form would go unchecked."""
+    """The rules above find the commands; a document in another form would not be checked."""
     found = everything(root)
     assert len(found) > 60
     assert {program for _, command in found for program in [command.split()[0]]} == set(PROGRAMS)
@@ -77,14 +77,14 @@ def test_documents_have_commands(root: Path) -> None:
 
 
 def test_every_command_can_be_typed(root: Path) -> None:
-    """Sub-commands and options are there, make has the targets, scripts and tests exist."""
+    """Sub-commands, options, targets of make, scripts and tests exist."""
     parser = build_parser()
     for name, command in everything(root):
         program, *rest = words_of(command)
         where = f"{name}: {command}"
         if program == "narrowgauge":
             try:
-                # A sub-command alone is a name in a sentence.
+                # A sub-command without arguments is only a name in a sentence.
                 parser.parse_args(rest if len(rest) > 1 or rest == ["doctor"] else [*rest, "--help"])
             except SystemExit as stopped:
                 assert stopped.code == 0, where

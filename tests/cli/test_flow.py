@@ -72,7 +72,7 @@ def test_all_levels_are_equal_on_all_sentences(flow: Path, capsys: pytest.Captur
     assert report["equal"] and report["sentences"] == 30
     levels = report["levels"]
     assert [level["level"] for level in levels] == ["golden", "torch", "onnx", "program", "hls"]
-    # The engine never holds products of constants and rows of dense embeddings.
+    # The engine never stores products of constants and rows of dense embeddings.
     assert levels[0]["tensors"] == levels[1]["tensors"] == levels[2]["tensors"] > 30 * 25
     assert levels[3]["tensors"] == levels[4]["tensors"] > 30 * 20
     assert "equal at every level" in capsys.readouterr().out
@@ -191,7 +191,7 @@ def read_config_of(run: str | Path) -> dict[str, Any]:
 def test_what_does_not_say_how_words_are_cut_is_refused(
     flow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Runs and builds of a narrowgauge that cut words in one way in training and in another in `run`."""
+    """Runs and builds of a version that split words differently in training and in `run`."""
     graph = read_build(flow / "build")
     bare = {key: value for key, value in graph.metadata.tokenizer.items() if not key.startswith("word")}
     metadata = replace(graph.metadata, tokenizer=bare)
@@ -283,7 +283,7 @@ def test_a_model_s_name_is_text(flow: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 def refused(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command exits with 2 and one sentence on standard error that holds `words`."""
+    """Checks that the command exits with 2 and prints one sentence with `words` to standard error."""
     capsys.readouterr()
     assert main(arguments) == 2
     error = capsys.readouterr().err.strip()
@@ -379,7 +379,7 @@ def test_a_run_with_other_weights_is_not_equal(flow: Path, capsys: pytest.Captur
     torch_level = levels.pop("torch")
     assert set(levels) == {"golden", "onnx", "program", "hls"}
     assert all(level["first_difference"] is None for level in levels.values())
-    # The pooler's output is the first value that its bias reaches.
+    # The pooler's output is the first value that depends on its bias.
     difference = torch_level["first_difference"]
     assert (difference["value"], difference["sentence"]) == ("pooler.output", 0)
     assert f"{difference['got']} instead of {difference['expected']}" in out
@@ -465,7 +465,7 @@ def test_a_run_of_another_vocabulary_is_not_compared(flow: Path, capsys: pytest.
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """Writing more than `size` bytes to a file fails, as on a full disk: with an error that names no file."""
+    """Makes writing more than `size` bytes to a file fail as on a full disk, with an error that names no file."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

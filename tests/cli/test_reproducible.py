@@ -1,4 +1,4 @@
-"""The same training and export, in other processes, folders and hash orders, give the same files, byte for byte."""
+"""Repeated training and export, in other processes, folders and hash orders, give the same files, byte for byte."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..support.corpora import write_splits, write_verbs
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """All files below a folder, links and logs left out."""
+    """All files below a folder, except links and logs."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -40,7 +40,7 @@ for arguments in json.loads(sys.argv[1]):
 
 
 def train_and_export(folder: Path, tokenizer: str, hash_seed: str | None) -> None:
-    """Both commands, with data in the folder; in a process of their own where a seed of hashes is given."""
+    """Runs both commands, with data in the folder; in a separate process if a hash seed is given."""
     write_splits(folder / "data", write_verbs, 20, 6, 6)
     kind = replace(CONFIG.tokenizer, kind=tokenizer, vocab_size=60)  # type: ignore[arg-type]
     write_config(replace(changed(epochs=1, qat_epochs=1), tokenizer=kind), folder / "config.toml")
@@ -69,7 +69,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """All files of run and build, and of the run's record of the data all but where it lies."""
+    """All files of run and build; the run's record of the data without its path."""
     found = {**files(folder / "run"), **files(folder / "build")}
     data = json.loads(found["data.json"])
     assert data.pop("source") == str(folder / "data")
@@ -103,12 +103,12 @@ def test_a_build_knows_its_data_by_name_and_digest_and_its_scores_without_times(
     assert "seconds" not in json.dumps(dict(provenance))
     for name, written in files(first / "build").items():
         assert str(first).encode() not in written, name
-    # The log has the times.
+    # The log contains times.
     assert (first / "run" / LOG_FILE).read_text().count(" s") >= 2
 
 
 def test_the_test_sentences_of_an_export_are_those_of_the_training(first: Path, tmp_path: Path) -> None:
-    """The build does not say where they are, the run does; `compile` is told by --vectors."""
+    """The run has the path of the data, the build does not; `compile` needs --vectors."""
     exported = files(first / "build" / "hls")
     build = Path(shutil.copytree(first / "build", tmp_path / "build"))
     assert main(["compile", str(build)]) == 0

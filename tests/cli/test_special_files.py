@@ -1,4 +1,4 @@
-"""What is no regular file, or far too large, in place of any input: refused at once, by its kind or size."""
+"""Any input that is not a regular file, or is too large, is refused at once, by its kind or size."""
 
 from __future__ import annotations
 

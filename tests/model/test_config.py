@@ -1,4 +1,4 @@
-"""Configurations: presets, files, and what is refused."""
+"""Configurations: presets, files, and invalid ones."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_wrong_values_get_one_sentence(value: object, words: str) -> None:
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every key of a configuration that holds no table, with its value."""
+    """Every key of a configuration that is not a table, with its value."""
     for key, entry in value.items():
         if isinstance(entry, dict):
             yield from leaves(entry, (*path, key))
@@ -144,7 +144,7 @@ def test_every_key_refuses_values_of_another_type_or_out_of_range() -> None:
                 continue
             for key in path:
                 taken = taken[key]
-            # What is taken is what was given: nothing is converted, and it has the type of the default.
+            # Values are not converted, and have the type of the default.
             assert taken == wrong
             kinds = {type(good), int} if isinstance(good, float) else {type(good)}
             kinds |= {list} if path[-1] in ("rank", "bits") else set()

@@ -1,4 +1,4 @@
-"""Starting from a teacher's weights, and learning from its logits."""
+"""Initial weights and soft targets from a teacher."""
 
 from __future__ import annotations
 

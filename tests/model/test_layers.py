@@ -1,4 +1,4 @@
-"""Factorization, tensor-train layers and embeddings, in float against dense references."""
+"""Factorization, tensor-train layers and embeddings, compared in float with dense references."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quantizers: values against the contract, gradients against the paper's formulas written out by autograd."""
+"""Quantizers: values compared with the contract, gradients with the paper's formulas in autograd."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of runs that are damaged, foreign, in use, or of another run: told in a sentence, at the start."""
+"""Run folders that are damaged, foreign, in use, or of another run are refused in one sentence at the start."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def run(finished: TrainResult, tmp_path: Path) -> Path:
 
 
 def read_all(run: Path, data: str) -> None:
-    """Reads a folder in every way that a command does, up to the first step of training."""
+    """Reads a folder in every way that commands do, up to the first training step."""
     load_run(run)
     load_run(run, "float")
     training_module._Training(options(data, run, changed(epochs=1, qat_epochs=2), resume=True))._restore()
 
 
 def damaged(content: bytes, rng: random.Random) -> bytes:
-    """A file with one change, mostly near its beginning, where the descriptions are: often in a number."""
+    """A file with one change, mostly near its beginning, where the descriptions are, and often in a number."""
     head = len(content) if rng.random() < 0.3 else min(len(content), 1500)
     digits = [place for place in range(head) if chr(content[place]).isdigit()]
     if digits and rng.random() < 0.2:
@@ -67,7 +67,7 @@ def damaged(content: bytes, rng: random.Random) -> bytes:
 
 
 def fuzz(run: Path, data: str, cases: range) -> int:
-    """Damages a file of a run at a time; how many were refused."""
+    """Damages one file of a run at a time; returns how many were refused."""
     refused = 0
     whole = {name: (run / name).read_bytes() for name in (*CHECKPOINTS, *RECORDS)}
     for case in cases:
@@ -104,7 +104,7 @@ def header(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def set_tensor(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Path], None]:
-    """Changes the largest tensor, past the check on writing."""
+    """Changes the largest tensor, bypassing the check on writing."""
 
     def edit(path: Path) -> None:
         tensors, state = read_tensors(path)
@@ -284,7 +284,7 @@ def test_what_an_interrupted_start_left_is_no_obstacle(
     for name in names:
         (out / name).write_text("{")
     train(options(data, out, changed(epochs=1, qat_epochs=0)))
-    # Killed in the first epoch: a configuration and no checkpoint.
+    # Killed in the first epoch: a configuration without a checkpoint.
     for path in out.iterdir():
         if path.suffix == ".safetensors" or path.name == "history.json":
             path.unlink()

@@ -1,4 +1,4 @@
-"""The quantized PyTorch model in eval() gives the integers of the graph that it is frozen to."""
+"""The quantized PyTorch model in eval() gives the same integers as its frozen graph."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_every_value_of_a_random_model_equals_the_oracle(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_training_mode_computes_the_same_values(seed: int) -> None:
-    """Without dropout, float32 in training holds the same integers as float64 in eval: these models are small."""
+    """These models are small: without dropout, float32 in training gives the same integers as float64 in eval."""
     rng = np.random.default_rng(1000 + seed)
     model = random_model(rng)
     batch = pad(random_sentences(rng, model.config, 6))

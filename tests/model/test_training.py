@@ -1,4 +1,4 @@
-"""Training on tiny models: resuming to the bit, selection, thresholds, checkpoints, bad input."""
+"""Training on tiny models: bit-exact resumption, selection, thresholds, checkpoints, invalid input."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ CONFIG = RunConfig(name="tiny", model=MODEL, training=TRAINING)
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A directory of data; test ends in a sentence that is too long, of an unheard label and tags."""
+    """A data folder whose test split ends with a sentence that is too long and has an unknown label and tags."""
     folder = tmp_path_factory.mktemp("data") / "tiny"
     write_verbs(folder / "train", 1, 20)
     write_verbs(folder / "dev", 2, 10)
@@ -280,7 +280,7 @@ def test_selection(
 
 
 def thresholds(path: Path) -> tuple[dict[str, Tensor], bool]:
-    """The thresholds in the state of a training, and whether they are all frozen."""
+    """The thresholds in a training state, and whether they are all frozen."""
     tensors, _ = read_tensors(path)
     frozen = [bool(tensor) for name, tensor in tensors.items() if name.endswith(".frozen")]
     assert len(set(frozen)) == 1
@@ -385,7 +385,7 @@ def test_word_dropout_leaves_structure_alone(share: float, data: str, tmp_path: 
         assert ((seen == batch.ids) | (seen == unknown)).all()
         words += int((~structure).sum())
         dropped += int((seen != batch.ids).sum())
-    # Far from what 100 words could miss by chance; at 0 and 1 exactly.
+    # Far beyond random variation for 100 words; exact at 0 and 1.
     assert abs(dropped - share * words) <= (0 if share in (0.0, 1.0) else 0.2 * words)
 
 
