@@ -1,4 +1,4 @@
-"""ng_drain: the words of CONTRACT from accumulators to memories and statistics, against docs/isa.md in plain integers.
+"""ng_drain: the words of CONTRACT from accumulators to memories and statistics, against the oracle.
 
 The bench plays the feed, which begins a tile only where there is room, the array, which sums the next tile over the one
 that was not taken in time, and the memories of biases, residuals and tables.
@@ -6,6 +6,7 @@ that was not taken in time, and the memories of biases, residuals and tables.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import deque
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from ...hw import isa
 from ...hw.isa import Contract, Memory, Space, Stat
+from ..oracle import units as oracle
 from . import structs
 from .common import bench, generator, lanes, pack, start, value
 from .instructions import FAULT, changed, random_fields, word
@@ -22,12 +24,6 @@ from .instructions import FAULT, changed, random_fields, word
 JOB = structs.struct("job_t")
 LATENCY = 5
 """Cycles from the read of a tile's last operand to the cycle in which its sums are complete."""
-
-
-def wrap(number: int, bits: int = 32) -> int:
-    """The low bits of a number, signed."""
-    return (number + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
-
 
 Word = tuple[int, int, list[int], int, int, list[int]]
 
@@ -80,64 +76,33 @@ class Memories:
                 ]
         return self._words[key]
 
-    def drained(self, job: Job, c: Contract, counts: tuple[int, int, int], rows: int) -> None:
-        """Fills in what must come of a job's tiles: docs/isa.md, section 4."""
-        n0, n1, n2 = counts
-        tiles = iter(job.tiles)
-        words: list[list[int]] = []
-        for i0, i1, i2 in ((i0, i1, i2) for i0 in range(n0) for i1 in range(n1) for i2 in range(n2)):
-            acc = next(tiles)[0]
-            for w in range(min(self.n, rows - self.n * i2)):
-                offset = i0 * c.c_stride0 + i1 * c.c_stride1 + i2 * c.c_stride2 + w * c.c_stridew
-                v = [acc[j][w] if c.columns else acc[w][j] for j in range(self.n)]
-                outside = c.c_base + offset >= self.depths[Memory(c.c_space)]
-                if c.bias:
-                    at = [c.bias_base + (self.n * i1 + j if c.columns else offset) for j in range(self.n)]
-                    outside |= max(at) >= self.depths[Memory.BIAS]
-                    job.biases.update(at)
-                    v = [wrap(x + self.read(Memory.BIAS, a)[0]) for x, a in zip(v, at, strict=True)]
-                v = [wrap(x << c.acc_shift) for x in v]
-                if c.residual_space is not Space.NONE:
-                    memory = Memory(c.residual_space)
-                    outside |= c.residual_base + offset >= self.depths[memory]
-                    added = self.read(memory, c.residual_base + offset)
-                    job.residuals += 1
-                    v = [wrap(x + (r << c.residual_shift)) for x, r in zip(v, added, strict=True)]
-                if c.shift > 0:
-                    v = [wrap(x + (1 << c.shift - 1)) >> c.shift for x in v]
-                else:
-                    v = [wrap(x << -c.shift) for x in v]
-                low, high = (
-                    (0, (1 << c.bits) - 1) if c.is_unsigned else (-(1 << c.bits - 1), (1 << c.bits - 1) - 1)
-                )
-                before = q = [max(low, min(high, x)) for x in v]
-                if c.has_table:
-                    q = [self.table[256 * c.table_id + x % 256] for x in q]
-                if outside and job.fault is None:
-                    job.fault = len(job.writes)
-                bits = 16 if c.c_space is Space.WIDE else 8
-                words.append([wrap(x, bits) for x in q])
-                number, seen = job.fields["number"], [wrap(x, 16) for x in before]
-                job.writes.append((c.c_space, c.c_base + offset, words[-1], number, int(c.has_table), seen))
-        if c.stat is not Stat.NONE and not c.keep and c.stat_slot < self.depths[Memory.STAT]:
-            job.stat = c.stat_slot, self.statistic(c.stat, words)
+    def outcome(self, job: Job, c: Contract, counts: tuple[int, int, int], rows: int) -> None:
+        """Fills in what must come of a job's tiles, in the order of its loops."""
+        tiles = (tile for tile, is_drained in job.tiles if is_drained)
+        table = self.table[256 * c.table_id : 256 * c.table_id + 256] if c.has_table else None
+        outside = False
 
-    def statistic(self, kind: Stat, words: list[list[int]]) -> int:
-        """The bits of STAT: all numbers are kept whatever the kind."""
-        columns = [[q[lane] for q in words] for lane in range(self.n)]
-        bits = low = 0
-        for numbers, width in (
-            ([sum(column) for column in columns], isa.STAT_SUM_BITS),
-            ([sum(q * q for q in column) for column in columns], isa.STAT_SQUARE_BITS),
-            ([max((wrap(q, 8) for q in column), default=-128) for column in columns], isa.STAT_MAX_BITS),
-        ):
-            bits |= pack(numbers, width) << low
-            low += width * self.n
-        return (
-            bits
-            | min(len(words), (1 << isa.STAT_COUNT_BITS) - 1) << low
-            | int(kind) << low + isa.STAT_COUNT_BITS
-        )
+        def read(memory: Memory, address: int) -> list[int]:
+            nonlocal outside
+            outside |= address >= self.depths[memory]
+            if memory is Memory.BIAS:
+                job.biases.add(address)
+            else:
+                job.residuals += 1
+            return self.read(memory, address)
+
+        words: list[list[int]] = []
+        for i0, i1, i2 in itertools.product(*map(range, counts)):
+            for result in oracle.drained(c, (i0, i1, i2), next(tiles), rows, read, table):
+                address = c.c_base + result.offset
+                outside |= address >= self.depths[Memory(c.c_space)]
+                if outside and job.fault is None:
+                    job.fault = len(words)
+                words.append(result.lanes)
+                number, seen = job.fields["number"], [oracle.wrap(x, 16) for x in result.before]
+                job.writes.append((c.c_space, address, result.lanes, number, int(c.has_table), seen))
+        if c.stat is not Stat.NONE and not c.keep and c.stat_slot < self.depths[Memory.STAT]:
+            job.stat = c.stat_slot, oracle.gathered(c.stat, words, self.n).bits()
 
 
 def at_the_end(
@@ -218,10 +183,7 @@ def draw(
         top = 1 << (rng.choice((10, 20, 31)))
         acc = [[rng.choice((-top, top - 1, rng.randrange(-top, top))) for _ in range(n)] for _ in range(n)]
         job.tiles.append((acc, i2 < n2 and words))
-    drained = Job(fields, [tile for tile in job.tiles if tile[1]])
-    memories.drained(drained, c, (counts[0], counts[1], n2) if words else (0, 0, 0), rows)
-    job.writes, job.stat, job.fault, job.biases = drained.writes, drained.stat, drained.fault, drained.biases
-    job.residuals = drained.residuals
+    memories.outcome(job, c, (counts[0], counts[1], n2) if words else (0, 0, 0), rows)
     return job
 
 

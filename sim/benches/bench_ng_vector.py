@@ -1,4 +1,4 @@
-"""ng_vector: SOFTMAX and LAYERNORM of words with corners in them, against docs/isa.md in plain integers."""
+"""ng_vector: SOFTMAX and LAYERNORM of random words and corner cases, against the oracle."""
 
 from __future__ import annotations
 
@@ -10,16 +10,11 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from ...fixedpoint import MAX_NORM_SIZE
 from ...hw import isa
-from ...hw.isa import Error, LayerNorm, Softmax, Stat
+from ...hw.isa import Error, LayerNorm, Memory, Softmax, Stat
+from ..oracle.units import Statistic
 from .common import bench, generator, lanes, pack, start, value
 from .instructions import FAULT, NUMBER_BITS, changed, issue, no_issue, place, waiting
-from .vector_oracle import (
-    Memories,
-    Statistic,
-    Task,
-    random_layer_norm,
-    random_softmax,
-)
+from .vector_tasks import Memories, Task, random_layer_norm, random_softmax
 
 MOST = 3
 FIXED = 13
@@ -118,15 +113,17 @@ class Bench:
         self.refused += bool(value(dut.wide_re_o)) and not granted
         # In the cycles until a fault stops it the unit may read past a memory.
         stat = (
-            m.stat[value(dut.stat_addr_o) % m.depths["Stat"]].bits() if value(dut.stat_re_o) else self._stat
+            m.stat[value(dut.stat_addr_o) % m.depths[Memory.STAT]].bits()
+            if value(dut.stat_re_o)
+            else self._stat
         )
         score, wide, norm = self._score, self._wide, self._norm
         self._score = self._wide = self._norm = -1
         if value(dut.score_re_o):
-            self._score = pack(m.score[value(dut.score_addr_o) % m.depths["Score"]], 8)
+            self._score = pack(m.score[value(dut.score_addr_o) % m.depths[Memory.SCORE]], 8)
         if granted:
-            self._wide = pack(m.wide[value(dut.wide_addr_o) % m.depths["Wide"]], 16)
-            beta, gamma = m.norm[value(dut.norm_addr_o) % m.depths["Norm"]]
+            self._wide = pack(m.wide[value(dut.wide_addr_o) % m.depths[Memory.WIDE]], 16)
+            beta, gamma = m.norm[value(dut.norm_addr_o) % m.depths[Memory.NORM]]
             self._norm = (gamma & 0xFFF) << 32 | beta & 0xFFFFFFFF
         exp = rng.getrandbits(15 * m.n)
         if value(dut.exp_re_o):
@@ -253,9 +250,9 @@ class Bench:
     def words(self, task: Task) -> list[list[int]]:
         """What an instruction has to write."""
         i, m = task.i, self.memories
-        if m.fault(i, task.lengths[0]) is not Error.NONE:
+        if m.error(i, task.lengths[0]) is not Error.NONE:
             return []
-        return m.softmax(i, task.lengths[0]) if isinstance(i, Softmax) else m.layer_norm(i)
+        return m.words(i, task.lengths[0])
 
 
 @bench(300_000)
@@ -291,9 +288,9 @@ async def instructions(dut: Any) -> None:
             task.statistic = Statistic(
                 Stat.SUMS,
                 old.size,
-                other.largest,
                 kept.sums[1:] + kept.sums[:1],
                 kept.squares[1:] + kept.squares[:1],
+                other.largest,
             )
             if slot == old.stat_slot and rng.random() < 0.6:
                 task.statistic = None
@@ -354,11 +351,11 @@ async def faults(dut: Any) -> None:
         changes: dict[str, int] = {}
         n = length if isinstance(i, Softmax) else i.count
         depths = {
-            "source": m.depths["Score" if isinstance(i, Softmax) else "Wide"],
-            "target": m.depths["Vector"],
+            "source": m.depths[Memory.SCORE if isinstance(i, Softmax) else Memory.WIDE],
+            "target": m.depths[Memory.VECTOR],
         }
         if isinstance(i, LayerNorm):
-            depths["norm_base"] = m.depths["Norm"]
+            depths["norm_base"] = m.depths[Memory.NORM]
         most = (1 << isa.ADDRESS_BITS) - 1
         for name, depth in depths.items():
             if rng.random() < 0.2:
@@ -371,9 +368,9 @@ async def faults(dut: Any) -> None:
             name = rng.choice(list(depths))
             changes[name] = depths[name] - n + 1
         if rng.random() < 0.15:
-            changes["stat_slot"] = rng.choice((m.depths["Stat"] - 1, m.depths["Stat"], 32, 63))
+            changes["stat_slot"] = rng.choice((m.depths[Memory.STAT] - 1, m.depths[Memory.STAT], 32, 63))
         if isinstance(i, Softmax) and rng.random() < 0.2:
-            changes["exp_id"] = rng.choice((m.depths["Exp"] // 256, 31, 1 << rng.randrange(5)))
+            changes["exp_id"] = rng.choice((m.depths[Memory.EXP] // 256, 31, 1 << rng.randrange(5)))
         task.fill()
         task.fill = lambda: None
         task.i = i = waiting(rng, changed(i, **changes), MOST)
@@ -384,7 +381,7 @@ async def faults(dut: Any) -> None:
             statistic.count = rng.choice(
                 (statistic.count + 1, 0, statistic.count ^ bit, statistic.count ^ bit)
             )
-        if i.stat_slot >= m.depths["Stat"]:
+        if i.stat_slot >= m.depths[Memory.STAT]:
             task.statistic = None
         task.sound = rng.random() < 0.9
         if not long and rng.random() < 0.05:
@@ -396,7 +393,7 @@ async def faults(dut: Any) -> None:
             task.statistic = None
         wanted = Error.FIELD
         if task.sound:
-            wanted = Error.NONE if i.block else m.fault(i, length)
+            wanted = Error.NONE if i.block else m.error(i, length)
         assert await b.execute(task) is wanted, (i, statistic)
         seen.add((type(i), wanted))
     codes = (Error.NONE, Error.FIELD, Error.ADDRESS, Error.STAT)

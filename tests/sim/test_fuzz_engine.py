@@ -1,4 +1,4 @@
-"""Random and damaged programs: every engine against the interpreter in `engine_oracle`.
+"""Random and damaged programs: every engine against the interpreter in `sim.oracle`.
 
 The same output, the same words, or the same error at the same instruction; and after an error the engine, cleared, runs
 a sound program as if nothing had been.
@@ -24,8 +24,8 @@ from narrowgauge.hw.isa import Error, Memory, Unit
 from narrowgauge.hw.isa.assembler import assemble
 from narrowgauge.hw.isa.program import ProgramError, to_bytes
 from narrowgauge.sim.engine.simulator import ProgramSimulator
+from narrowgauge.sim.oracle.engine import Oracle, TooLong
 
-from ..support.engine_oracle import Oracle, TooLong
 from ..support.engine_programs import SMALL, Case, damaged, random_case
 
 Words = dict[tuple[Unit, int], dict[tuple[Memory, int], list[int]]]

@@ -1,7 +1,7 @@
 """An engine written from `docs/isa.md` alone: one lane, one word, one beat at a time, in Python's integers.
 
-It is the judge of the executors, so it shares nothing with them but names and encodings, and it is slow on purpose.
-Where the document leaves something open, the reading that is taken here says so with the word "open".
+Tests compare every executor with it. It shares nothing with them but names and encodings, and is slow on purpose. Where
+the document leaves something open, a comment that begins with "Open:" states the reading.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import random
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
-from narrowgauge.hw import isa
-from narrowgauge.hw.isa import (
+from ...hw import isa
+from ...hw.isa import (
     Contract,
     Count,
     Error,
@@ -30,7 +29,8 @@ from narrowgauge.hw.isa import (
     Store,
     Unit,
 )
-from narrowgauge.hw.isa.program import ProgramError
+from ...hw.isa.program import ProgramError
+from .units import Statistic, drained, gathered, layer_norm, softmax, vector_error, wrap
 
 STEPS = 6000
 """Words that a command may multiply or write before it is `TooLong`."""
@@ -38,35 +38,6 @@ STEPS = 6000
 
 class TooLong(Exception):  # noqa: N818 - it says nothing about an error of the program
     """A program that would take this interpreter too long; hardware would run it."""
-
-
-@dataclass
-class Statistic:
-    """A word of STAT."""
-
-    kind: int = 0
-    count: int = 0
-    sums: list[int] = field(default_factory=list)
-    squares: list[int] = field(default_factory=list)
-    largest: list[int] = field(default_factory=list)
-
-
-def wrap(value: int, bits: int) -> int:
-    """Two's complement with `bits` bits."""
-    value &= (1 << bits) - 1
-    return value - (1 << bits) if value >> (bits - 1) else value
-
-
-def shift_round(value: int, shift: int) -> int:
-    """The rounding shift of CONTRACT, modulo 2^32."""
-    if shift > 0:
-        return wrap(value + (1 << (shift - 1)), 32) >> shift
-    return wrap(value << -shift, 32)
-
-
-def saturate(value: int, bits: int, unsigned: bool) -> int:
-    lo, hi = (0, (1 << bits) - 1) if unsigned else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
-    return min(max(value, lo), hi)
 
 
 class Packet:
@@ -86,6 +57,7 @@ class Packet:
 
     @property
     def over(self) -> bool:
+        """Whether all beats were read."""
         return self.at >= len(self.data)
 
 
@@ -122,6 +94,7 @@ class Oracle:
     # Commands
 
     def load_program(self, packet: bytes) -> None:
+        """PROGRAM. Like `init` and `run` it raises ProgramError with the error that docs/isa.md states."""
         self.lists, self.has_image = None, False
         if len(packet) < 4 * len(isa.HEADER):
             raise ProgramError(Error.TRUNCATED, "the header is not complete")
@@ -158,6 +131,7 @@ class Oracle:
             at += 64 * count
 
     def init(self, packet: bytes) -> None:
+        """INIT, with the image and its CRC."""
         if self.lists is None:
             raise ProgramError(Error.COMMAND, "no program")
         self.has_image = False
@@ -168,6 +142,7 @@ class Oracle:
         self.has_image = True
 
     def run(self, packet: bytes, lengths: Sequence[int]) -> bytes:
+        """RUN; returns the bytes of the output stream."""
         if self.lists is None or not self.has_image:
             raise ProgramError(Error.COMMAND, "no image")
         longest = self.header["max_length"]
@@ -302,8 +277,14 @@ class _Command:
         if c.stat != Stat.NONE:
             self.statistic(c.stat_slot)
         resumed, self.kept = self.kept, None
-        drained: list[list[int]] = []
+        words: list[list[int]] = []
         mine: set[tuple[Memory, int]] = set()
+
+        def residual(memory: Memory, address: int) -> list[int]:
+            # Open: a residual that this CONTRACT has drained. Taken as not defined, like an operand.
+            self.engine.hazards += (memory, address) in mine
+            return self.read(memory, address)
+
         for i0, i1, i2 in _loops(n0, c.n1, n2):
             acc = resumed or [[0] * n for _ in range(n)]
             resumed = None
@@ -316,40 +297,15 @@ class _Command:
             if c.keep:
                 self.kept = acc
                 return
-            for w in range(min(n, rows - n * i2)):
-                offset = i0 * c.c_stride0 + i1 * c.c_stride1 + i2 * c.c_stride2 + w * c.c_stridew
-                v = [acc[j][w] if c.columns else acc[w][j] for j in range(n)]
-                if c.bias:
-                    at = [c.bias_base + (n * i1 + j if c.columns else offset) for j in range(n)]
-                    v = [wrap(v[j] + self.read(Memory.BIAS, at[j])[0], 32) for j in range(n)]
-                v = [wrap(x << c.acc_shift, 32) for x in v]
-                if c.residual_space != Space.NONE:
-                    memory = Memory(c.residual_space)
-                    r = self.read(memory, c.residual_base + offset)
-                    # Open: a residual that this CONTRACT has drained. Taken as not defined, like an operand.
-                    self.engine.hazards += (memory, c.residual_base + offset) in mine
-                    v = [wrap(v[j] + wrap(r[j] << c.residual_shift, 32), 32) for j in range(n)]
-                q = [saturate(shift_round(x, c.shift), c.bits, bool(c.is_unsigned)) for x in v]
-                target = Memory(c.c_space)
+            for word in drained(c, (i0, i1, i2), acc, rows, residual, table):
+                place = Memory(c.c_space), c.c_base + word.offset
                 if table is not None:
-                    place = target, c.c_base + offset
-                    self.engine.before.setdefault(self.at, {})[place] = [x % 256 for x in q]
-                    q = [wrap(table[x % 256], 8) for x in q]
-                self.write(target, c.c_base + offset, q)
-                mine.add((target, c.c_base + offset))
-                # Open: results with `is_unsigned`. Taken as the signed numbers that their readers see.
-                drained.append([wrap(x, isa.MEMORIES[target].lane_bits) for x in q])
+                    self.engine.before.setdefault(self.at, {})[place] = [x % 256 for x in word.before]
+                self.write(*place, word.lanes)
+                mine.add(place)
+                words.append(word.lanes)
         if c.stat != Stat.NONE:
-            self.engine.stat[c.stat_slot] = self.gather(c.stat, drained)
-
-    def gather(self, kind: Stat, drained: list[list[int]]) -> Statistic:
-        lanes = [[word[j] for word in drained] for j in range(self.n)]
-        found = Statistic(int(kind), min(2047, len(drained)))
-        found.sums = [wrap(sum(q), isa.STAT_SUM_BITS) for q in lanes]
-        found.squares = [sum(x * x for x in q) % (1 << isa.STAT_SQUARE_BITS) for q in lanes]
-        # Open: which of 16-bit numbers is the largest. Taken as that of their low 8 bits.
-        found.largest = [max([wrap(x, isa.STAT_MAX_BITS) for x in q], default=-128) for q in lanes]
-        return found
+            self.engine.stat[c.stat_slot] = gathered(c.stat, words, n)
 
     def operand(
         self,
@@ -391,46 +347,26 @@ class _Command:
     def softmax(self, i: Softmax) -> None:
         assert self.lengths is not None
         n = self.lengths[i.sentence]
-        stat = self.statistic(i.stat_slot)
-        table = self.table(Memory.EXP, i.exp_id)
-        if stat.kind != Stat.MAX or stat.count != n:
-            raise self.fault(Error.STAT)
+        self.check(i, n)
         scores = [self.read(Memory.SCORE, i.source + k) for k in range(n)]
-        p = [[0] * self.n for _ in range(n)]
-        for lane in range(self.n):
-            e = [table[(stat.largest[lane] - scores[k][lane]) % 256] for k in range(n)]
-            total = sum(e)
-            r = 2**17 - 1 if total == 0 else min(2**17 - 1, 2**30 // total)
-            for k in range(n):
-                p[k][lane] = min(255, (e[k] * r + 2**21) >> 22)
-        for k in range(n):
-            self.write(Memory.VECTOR, i.target + k, p[k])
+        table = self.table(Memory.EXP, i.exp_id)
+        for k, word in enumerate(softmax(scores, self.engine.stat[i.stat_slot].largest, table)):
+            self.write(Memory.VECTOR, i.target + k, word)
 
     def layer_norm(self, i: LayerNorm) -> None:
-        stat = self.statistic(i.stat_slot)
-        if stat.kind != Stat.SUMS or stat.count != i.size:
-            raise self.fault(Error.STAT)
-        results = [[0] * self.n for _ in range(i.count)]
+        assert self.lengths is not None
+        self.check(i, self.lengths[i.sentence])
         x = [self.read(Memory.WIDE, i.source + f) for f in range(i.count)]
         norm = [self.read(Memory.NORM, i.norm_base + f)[0] for f in range(i.count)]
-        for lane in range(self.n):
-            s1, s2 = stat.sums[lane], stat.squares[lane]
-            v = i.size * s2 - s1 * s1
-            assert 0 <= v < 2**50
-            t, r = 0, 0
-            if v:
-                t = (32 - v.bit_length()) // 2
-                root = math.isqrt(v << (2 * t) if t >= 0 else v >> (-2 * t))
-                r = (2**31 - 1) // root
-            for f in range(i.count):
-                d = wrap(i.size * x[f][lane] - s1, 27)
-                c = wrap(d << t if t >= 0 else (d + (1 << (-t - 1))) >> -t, 22)
-                n = saturate((c * r + 2**18) >> 19, 18, False) if v else 0
-                beta, gamma = wrap(norm[f], 32), wrap(norm[f] >> 32, 12)
-                y = wrap(n * gamma + beta, 32)
-                results[f][lane] = saturate(shift_round(y, i.shift), i.bits, False)
-        for f in range(i.count):
-            self.write(Memory.VECTOR, i.target + f, results[f])
+        factors = [(wrap(word, 32), wrap(word >> 32, 12)) for word in norm]
+        for f, word in enumerate(layer_norm(i, x, self.engine.stat[i.stat_slot], factors)):
+            self.write(Memory.VECTOR, i.target + f, word)
+
+    def check(self, i: Softmax | LayerNorm, length: int) -> None:
+        depths = {memory: len(words) for memory, words in self.engine.memory.items()}
+        error = vector_error(i, length, self.engine.stat, depths)
+        if error is not Error.NONE:
+            raise self.fault(error)
 
     # The stream unit
 

@@ -1,4 +1,4 @@
-"""The vector unit in plain integers after docs/isa.md: what its instructions give, and random ones with corners."""
+"""Random instructions of the vector unit, with what lies in its memories: corners of each operation are likely."""
 
 from __future__ import annotations
 
@@ -9,47 +9,8 @@ from math import isqrt
 from typing import Any
 
 from ...fixedpoint import MAX_NORM_SIZE
-from ...hw import isa
-from ...hw.isa import Error, LayerNorm, Softmax, Stat
-from .common import pack
-
-SUM, SQUARE, MAX, COUNT = isa.STAT_SUM_BITS, isa.STAT_SQUARE_BITS, isa.STAT_MAX_BITS, isa.STAT_COUNT_BITS
-
-
-def wrap(number: int, bits: int) -> int:
-    """The low bits of a number, signed."""
-    return (number + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
-
-
-def saturate(number: int, bits: int) -> int:
-    """Clips to a signed range."""
-    return max(-(1 << bits - 1), min((1 << bits - 1) - 1, number))
-
-
-def shift_round(number: int, shift: int) -> int:
-    """The shift of docs/isa.md, section 4, on 32 bits."""
-    if shift > 0:
-        return wrap(number + (1 << shift - 1), 32) >> shift
-    return wrap(number << -shift, 32)
-
-
-@dataclass
-class Statistic:
-    """A word of STAT, lane by lane."""
-
-    kind: Stat
-    count: int
-    largest: list[int]
-    sums: list[int]
-    squares: list[int]
-
-    def bits(self) -> int:
-        """As the memory holds it."""
-        found, low = 0, 0
-        for numbers, width in ((self.sums, SUM), (self.squares, SQUARE), (self.largest, MAX)):
-            found |= pack(numbers, width) << low
-            low += width * len(numbers)
-        return found | self.count << low | int(self.kind) << low + COUNT
+from ...hw.isa import Error, LayerNorm, Memory, Softmax, Stat
+from ..oracle.units import Statistic, layer_norm, saturate, softmax, vector_error, wrap
 
 
 class Words(dict[int, Any]):
@@ -70,70 +31,31 @@ class Memories:
     def __init__(self, dut: Any, rng: random.Random) -> None:
         self.dut, self.rng = dut, rng
         self.n = int(dut.Lanes.value)
-        self.depths = {
-            m: int(getattr(dut, f"{m}Depth").value)
-            for m in ("Vector", "Score", "Wide", "Stat", "Norm", "Exp")
-        }
+        used = (Memory.VECTOR, Memory.SCORE, Memory.WIDE, Memory.STAT, Memory.NORM, Memory.EXP)
+        self.depths = {m: int(getattr(dut, f"{m.name.capitalize()}Depth").value) for m in used}
         self.score = Words(
             lambda: [rng.choice((-128, 127, 0, rng.randint(-128, 127))) for _ in range(self.n)]
         )
         self.wide = Words(lambda: [rng.randint(-32768, 32767) for _ in range(self.n)])
         self.norm = Words(lambda: (rng.randint(-(1 << 31), (1 << 31) - 1), rng.randint(-2048, 2047)))
-        self.exp = [0] * self.depths["Exp"]
-        self.stat = [Statistic(Stat.NONE, 0, [0] * self.n, [0] * self.n, [0] * self.n)] * self.depths["Stat"]
+        self.exp = [0] * self.depths[Memory.EXP]
+        self.stat = [Statistic(Stat.NONE, 0, [0] * self.n, [0] * self.n, [0] * self.n)] * self.depths[
+            Memory.STAT
+        ]
 
-    def softmax(self, i: Softmax, n: int) -> list[list[int]]:
-        """The words that it writes."""
-        found = [[0] * self.n for _ in range(n)]
-        for lane in range(self.n):
-            largest = self.stat[i.stat_slot].largest[lane]
-            e = [
-                self.exp[256 * i.exp_id + (largest - self.score[i.source + k][lane]) % 256] for k in range(n)
-            ]
-            total = sum(e)
-            r = (1 << 17) - 1 if total == 0 else min((1 << 17) - 1, (1 << 30) // total)
-            for k in range(n):
-                found[k][lane] = min(255, (e[k] * r + (1 << 21)) >> 22)
-        return found
-
-    def layer_norm(self, i: LayerNorm) -> list[list[int]]:
-        """The words that it writes."""
-        found = [[0] * self.n for _ in range(i.count)]
-        statistic = self.stat[i.stat_slot]
-        for lane in range(self.n):
-            s1 = statistic.sums[lane]
-            v = i.size * statistic.squares[lane] - s1 * s1
-            t = (32 - v.bit_length()) // 2
-            s = isqrt(v << 2 * t if t >= 0 else v >> -2 * t)
-            for f in range(i.count):
-                d = wrap(i.size * self.wide[i.source + f][lane] - s1, 27)
-                n = 0
-                if v:
-                    c = wrap(d << t if t >= 0 else (d + (1 << -t - 1)) >> -t, 22)
-                    n = saturate((c * (((1 << 31) - 1) // s) + (1 << 18)) >> 19, 18)
-                beta, gamma = self.norm[i.norm_base + f]
-                y = wrap(n * gamma + beta, 32)
-                found[f][lane] = saturate(shift_round(y, i.shift), i.bits) & 0xFF
-        return found
-
-    def fault(self, i: Softmax | LayerNorm, n: int) -> Error:
-        """The error of an instruction whose fields are in range."""
-        if i.stat_slot >= self.depths["Stat"]:
-            return Error.ADDRESS
-        statistic = self.stat[i.stat_slot]
+    def words(self, i: Softmax | LayerNorm, length: int) -> list[list[int]]:
+        """The words that an instruction without an error writes."""
+        stat = self.stat[i.stat_slot]
         if isinstance(i, Softmax):
-            if 256 * i.exp_id + 255 >= self.depths["Exp"]:
-                return Error.ADDRESS
-            if statistic.kind is not Stat.MAX or statistic.count != n:
-                return Error.STAT
-            ranges = ((i.source, n, "Score"), (i.target, n, "Vector"))
-            return (
-                Error.ADDRESS if any(base + size > self.depths[m] for base, size, m in ranges) else Error.NONE
-            )
-        if statistic.kind is not Stat.SUMS or statistic.count != i.size:
-            return Error.STAT
-        parts = ((i.source, "Wide"), (i.target, "Vector"), (i.norm_base, "Norm"))
-        return Error.ADDRESS if any(base + i.count > self.depths[m] for base, m in parts) else Error.NONE
+            scores = [self.score[i.source + k] for k in range(length)]
+            return softmax(scores, stat.largest, self.exp[256 * i.exp_id : 256 * i.exp_id + 256])
+        x = [self.wide[i.source + f] for f in range(i.count)]
+        norm = [self.norm[i.norm_base + f] for f in range(i.count)]
+        return [[lane % 256 for lane in word] for word in layer_norm(i, x, stat, norm)]
+
+    def error(self, i: Softmax | LayerNorm, length: int) -> Error:
+        """The error of an instruction whose fields are in range."""
+        return vector_error(i, length, self.stat, self.depths)
 
 
 @dataclass
@@ -159,10 +81,10 @@ class Task:
 
 def random_softmax(m: Memories, rng: random.Random, length: int, kind: int | None = None) -> Task:
     """An instruction, and what it needs; `kind` says what its exponentials are."""
-    table = rng.choice((0, m.depths["Exp"] // 256 - 1, rng.randrange(m.depths["Exp"] // 256)))
+    table = rng.choice((0, m.depths[Memory.EXP] // 256 - 1, rng.randrange(m.depths[Memory.EXP] // 256)))
     i = Softmax(
-        source=between(rng, m.depths["Score"] - length), target=between(rng, m.depths["Vector"] - length),
-        exp_id=table, stat_slot=between(rng, m.depths["Stat"] - 1),
+        source=between(rng, m.depths[Memory.SCORE] - length), target=between(rng, m.depths[Memory.VECTOR] - length),
+        exp_id=table, stat_slot=between(rng, m.depths[Memory.STAT] - 1),
     )  # fmt: skip
     kind = rng.randrange(6) if kind is None else kind
     if kind < 4:
@@ -195,7 +117,7 @@ def random_softmax(m: Memories, rng: random.Random, length: int, kind: int | Non
             m.score[i.source + at] = row
 
     noise = [rng.getrandbits(26) for _ in range(m.n)]
-    return Task(i, 0, (length,), fill=fill, statistic=Statistic(Stat.MAX, length, largest, noise, noise))
+    return Task(i, 0, (length,), fill=fill, statistic=Statistic(Stat.MAX, length, noise, noise, largest))
 
 
 def between(rng: random.Random, most: int) -> int:
@@ -224,7 +146,7 @@ def column(rng: random.Random, size: int, count: int) -> tuple[int, int, list[in
         ]
         if kind == 4:
             # One number out of many is another: the smallest variance.
-            x[-1] = saturate(x[-1] + 1, 16)
+            x[-1] = saturate(x[-1] + 1, 16, False)
         s1, s2 = sum(x), sum(v * v for v in x)
     else:
         # Any variance, each size as likely.
@@ -237,12 +159,12 @@ def column(rng: random.Random, size: int, count: int) -> tuple[int, int, list[in
     for f in range(count):
         pick = rng.random()
         if f >= size or pick < 0.3:
-            found[f] = saturate(s1 // size + rng.randint(-5 * deviation, 5 * deviation), 16)
+            found[f] = saturate(s1 // size + rng.randint(-5 * deviation, 5 * deviation), 16, False)
         if v and pick < 0.2:
             # Perhaps in the middle of two numbers.
             t = (32 - v.bit_length()) // 2
             d = rng.choice((-7, -5, -3, -1, 1, 3, 5, 7)) * (1 << 18 - t)
-            found[f] = saturate((d + s1 + rng.randrange(size)) // size, 16)
+            found[f] = saturate((d + s1 + rng.randrange(size)) // size, 16, False)
     return s1, s2, found
 
 
@@ -255,10 +177,10 @@ def random_layer_norm(m: Memories, rng: random.Random, count: int = 0) -> Task:
     # Either results of which most bits count, or any.
     plain = rng.random() < 0.5
     i = LayerNorm(
-        size=size, count=count, source=between(rng, m.depths["Wide"] - count),
-        target=between(rng, m.depths["Vector"] - count), norm_base=between(rng, m.depths["Norm"] - count),
+        size=size, count=count, source=between(rng, m.depths[Memory.WIDE] - count),
+        target=between(rng, m.depths[Memory.VECTOR] - count), norm_base=between(rng, m.depths[Memory.NORM] - count),
         shift=rng.randint(16, 22) if plain else rng.choice((-31, -1, 0, 1, 30, 31, rng.randint(-31, 31))),
-        bits=8 if plain else rng.randint(2, 8), stat_slot=between(rng, m.depths["Stat"] - 1),
+        bits=8 if plain else rng.randint(2, 8), stat_slot=between(rng, m.depths[Memory.STAT] - 1),
     )  # fmt: skip
     norm = [
         (
@@ -276,5 +198,5 @@ def random_layer_norm(m: Memories, rng: random.Random, count: int = 0) -> Task:
             m.norm[i.norm_base + f] = norm[f]
 
     sums, squares = [s1 for s1, _, _ in columns], [s2 for _, s2, _ in columns]
-    statistic = Statistic(Stat.SUMS, size, [rng.getrandbits(8) for _ in range(m.n)], sums, squares)
+    statistic = Statistic(Stat.SUMS, size, sums, squares, [rng.getrandbits(8) for _ in range(m.n)])
     return Task(i, 0, (1,), fill=fill, statistic=statistic)

@@ -1,0 +1,1 @@
+"""The oracle: the engine written from `docs/isa.md` alone, for tests and benches."""
