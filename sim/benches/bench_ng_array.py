@@ -10,7 +10,16 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from ...hw.isa import Space
 from .common import bench, generator, lanes, pack, start
+from .setup import Setup, each
 from .structs import struct
+
+SETUP = Setup(
+    runs=(
+        *each("Lanes", 8, 16),
+        *({"Lanes": 8, "PackDsp": pack, "LutColumns": columns} for pack, columns in ((1, 0), (1, 3), (0, 8))),
+    ),
+    slow=each("Lanes", 32),
+)
 
 OP = struct("op_t")
 

@@ -19,6 +19,11 @@ from ...hw.isa.program import ProgramError
 from ..engine.simulator import ProgramSimulator
 from . import structs
 from .common import STALLS, bench, generator, lanes, pack, start, value
+from .setup import Setup, depths
+
+ENGINE = Parameters(lanes=8, program_depth=28)
+
+SETUP = Setup(({"Lanes": 8, "ProgDepth": ENGINE.program_depth, "Depths": depths(ENGINE)},))
 
 NAMES = [name for name, _ in isa.HEADER]
 FAULT = structs.struct("fault_t")

@@ -20,6 +20,14 @@ from ..oracle import units as oracle
 from . import structs
 from .common import bench, generator, lanes, pack, start, value
 from .instructions import FAULT, changed, random_fields, word
+from .setup import Setup, each
+
+SETUP = Setup(
+    each(
+        "Lanes", 8, 16, WeightDepth=1 << 22, KvDepth=300_000, ActDepth=1 << 20, VectorDepth=70_000,
+        ScoreDepth=600_000, WideDepth=150_000, BiasDepth=1 << 20, StatDepth=5, TableDepth=1030,
+    )
+)  # fmt: skip
 
 JOB = structs.struct("job_t")
 LATENCY = 5

@@ -24,8 +24,12 @@ from cocotbext.axi import (
 )
 
 from ...hw import isa
+from ...hw.synthesis.sources import top_parameters
 from .common import PERIOD, bench, cycles, generator, start
-from .scenario import Step, read
+from .scenario import ENGINE, Step, read
+from .setup import Setup
+
+SETUP = Setup((top_parameters(ENGINE),), top="narrowgauge", checks=("bench_ng_engine_checks",))
 
 REGISTERS = {register.name: register.address for register in isa.REGISTERS}
 LIMIT = 60_000

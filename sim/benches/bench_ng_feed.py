@@ -14,6 +14,14 @@ from ...hw.isa import Contract, Count, Error, Indexed, Memory, Space, Stat
 from . import structs
 from .common import STALLS, bench, generator, pack, start, value
 from .instructions import FAULT, NUMBER_BITS, changed, issue, no_issue, place, random_fields, word
+from .setup import Setup, each
+
+SETUP = Setup(
+    each(
+        "Lanes", 8, 16, WeightDepth=1 << 22, KvDepth=300_000, ActDepth=1 << 20, VectorDepth=70_000, StatDepth=5,
+        TableDepth=1030, IndexDepth=60,
+    )
+)  # fmt: skip
 
 OP, JOB = structs.struct("op_t"), structs.struct("job_t")
 OPERAND_BITS = structs.number("OperandBits")

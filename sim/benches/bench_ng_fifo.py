@@ -9,6 +9,9 @@ from typing import Any
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from .common import STALLS, Sink, Source, bench, cycles, generator, start
+from .setup import Setup
+
+SETUP = Setup(tuple({"Width": width, "Depth": depth} for width, depth in ((1, 2), (8, 4), (65, 16))))
 
 
 def depth(dut: Any) -> int:

@@ -7,6 +7,14 @@ from typing import Any
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from .common import bench, generator, lanes, pack, start
+from .setup import Setup
+
+SETUP = Setup(
+    tuple(
+        {"Lanes": lanes, "Width": width, "Depth": depth}
+        for lanes, width, depth in ((8, 8, 512), (16, 15, 5), (32, 8, 2))
+    )
+)
 
 
 @bench(20_000)

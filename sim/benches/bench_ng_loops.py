@@ -10,6 +10,9 @@ from typing import Any
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from .common import bench, generator, start
+from .setup import Setup
+
+SETUP = Setup()
 
 Counts = tuple[int, int, int, int, int]
 """Turns of loop 0, 1, 2, of the innermost loop, and of that in the last turn of loop 2."""

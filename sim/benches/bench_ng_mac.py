@@ -8,6 +8,11 @@ from typing import Any
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from .common import bench, generator, start
+from .setup import Setup
+
+SETUP = Setup(
+    tuple({"Lanes": 8, "Pack": pack, "Luts": luts} for pack, luts in ((0, 0), (1, 0), (0, 1), (1, 1)))
+)
 
 CORNERS_A = (-128, -127, -1, 0, 1, 2, 127)
 CORNERS_B = (-128, -127, -1, 0, 1, 85, 127, 128, 170, 254, 255)

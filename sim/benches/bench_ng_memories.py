@@ -8,9 +8,19 @@ from typing import Any
 
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from ...hw.isa import MEMORIES, Memory, Space
+from ...hw.isa import MEMORIES, Memory, Parameters, Space
 from . import structs
 from .common import bench, generator, pack, start, value
+from .setup import Setup, depths
+
+
+def _unequal(lanes: int) -> dict[str, int | str]:
+    """Few words, so that all are written often; no two memories of the same depth."""
+    engine = Parameters(lanes=lanes, **{f"{memory.name.lower()}_depth": 4 + 2 * memory for memory in Memory})
+    return {"Lanes": lanes, "Depths": depths(engine)}
+
+
+SETUP = Setup((_unequal(8),), slow=(_unequal(16), _unequal(32)))
 
 OP = structs.struct("op_t")
 LOADED = (Memory.WEIGHT, Memory.BIAS, Memory.NORM, Memory.TABLE, Memory.EXP, Memory.INDEX)

@@ -11,6 +11,9 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from ...fixedpoint import Format, requantize, saturate
 from .common import bench, generator, pack, start
+from .setup import Setup
+
+SETUP = Setup(top="ng_functions")
 
 
 def word(rng: random.Random, bits: int) -> int:

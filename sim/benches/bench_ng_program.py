@@ -9,6 +9,9 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from ...hw.isa import Unit
 from .common import STALLS, bench, generator, pack, start, value
 from .lists import ALL_KINDS, WIDTH, Lists, draw
+from .setup import Setup, each
+
+SETUP = Setup(each("Lanes", 8, Depth=51), slow=each("Lanes", 32, Depth=51))
 
 LATENCY = 5
 """Cycles from the release of reset to the first instruction: request, two of the memory, queue, register."""

@@ -7,6 +7,14 @@ from typing import Any
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from .common import bench, generator, start
+from .setup import Setup
+
+SETUP = Setup(
+    tuple(
+        {"Width": width, "Depth": depth, "Latency": latency}
+        for width, depth, latency in ((1, 1, 2), (8, 5, 1), (64, 512, 2), (128, 2, 1))
+    )
+)
 
 
 @bench(20_000)

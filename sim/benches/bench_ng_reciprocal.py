@@ -8,6 +8,9 @@ from typing import Any
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from .common import bench, generator, lanes, pack, reset_midway, start
+from .setup import Setup, each
+
+SETUP = Setup(each("Lanes", 8, 16), slow=each("Lanes", 32))
 
 CORNERS = (0, 8191, 8192, 8193, 8194)
 """About where a quotient no longer fits 17 bits."""

@@ -14,8 +14,14 @@ from cocotbext.axi.axil_channels import AxiLiteARBus, AxiLiteAWBus, AxiLiteBBus,
 
 from ...fixedpoint import ACC_BITS
 from ...hw import isa
-from ...hw.isa import Memory
+from ...hw.isa import Memory, Parameters
 from .common import bench, cycles, generator, lanes, start, value
+from .setup import Setup, depths
+
+ENGINE = Parameters(**{f"{memory.name.lower()}_depth": 40 + 2 * memory for memory in Memory})
+"""No two memories of the same depth."""
+
+SETUP = Setup(({"Lanes": 16, "Depths": depths(ENGINE)},))
 
 ADDRESSES = {register.name: register.address for register in isa.REGISTERS}
 HOLDERS = ("TIMEOUT", "SENTENCES", "LENGTH0", "LENGTH1")

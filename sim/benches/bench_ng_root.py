@@ -9,6 +9,9 @@ from typing import Any
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from .common import bench, generator, lanes, pack, reset_midway, start
+from .setup import Setup, each
+
+SETUP = Setup(each("Lanes", 8, 16), slow=each("Lanes", 32))
 
 
 def radicand(rng: random.Random) -> int:

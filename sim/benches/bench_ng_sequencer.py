@@ -10,6 +10,9 @@ from ...hw.isa import Unit
 from .common import STALLS, bench, generator, pack, start, value
 from .instructions import ISSUE, NUMBER_BITS
 from .lists import ALL_KINDS, WIDTH, Lists, draw
+from .setup import Setup, each
+
+SETUP = Setup(each("Lanes", 8, 32, ProgDepth=50), top="bench_ng_sequencer_top")
 
 
 @bench(120_000)

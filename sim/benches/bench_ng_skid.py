@@ -6,6 +6,9 @@ from itertools import product
 from typing import Any
 
 from .common import STALLS, Sink, Source, bench, cycles, generator, start
+from .setup import Setup, each
+
+SETUP = Setup(each("Width", 1, 65))
 
 
 @bench(20_000)

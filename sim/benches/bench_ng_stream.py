@@ -13,6 +13,14 @@ from ...hw import isa
 from ...hw.isa import Count, Error, Load, Memory, Store
 from .common import STALLS, bench, generator, pack, start, value
 from .instructions import FAULT, NUMBER_BITS, changed, issue, no_issue, place, waiting
+from .setup import Setup, each
+
+SETUP = Setup(
+    each(
+        "Lanes", 8, 32, WeightDepth=50, WideDepth=20, BiasDepth=40, NormDepth=46, TableDepth=258, ExpDepth=260,
+        IndexDepth=36,
+    )
+)  # fmt: skip
 
 TARGETS = (Memory.WEIGHT, Memory.BIAS, Memory.NORM, Memory.TABLE, Memory.EXP, Memory.INDEX)
 MOST = 4

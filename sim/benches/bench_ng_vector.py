@@ -14,7 +14,15 @@ from ...hw.isa import Error, LayerNorm, Memory, Softmax, Stat
 from ..oracle.units import Statistic
 from .common import bench, generator, lanes, pack, start, value
 from .instructions import FAULT, NUMBER_BITS, changed, issue, no_issue, place, waiting
+from .setup import Setup, each
 from .vector_tasks import Memories, Task, random_layer_norm, random_softmax
+
+SETUP = Setup(
+    each(
+        "Lanes", 8, 16, VectorDepth=1 << 20, ScoreDepth=700_000, WideDepth=300_000, NormDepth=100_000, StatDepth=40,
+        ExpDepth=7000,
+    )
+)  # fmt: skip
 
 MOST = 3
 FIXED = 13

@@ -9,6 +9,9 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from .bench_ng_loops import counts, turns
 from .common import bench, generator, start
+from .setup import Setup
+
+SETUP = Setup()
 
 
 @bench(100_000)

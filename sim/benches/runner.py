@@ -13,6 +13,7 @@ from typing import Any
 from ...compilecache import execute, plain_path
 from ..rtl import coverage
 from ..rtl.verilate import RTL, Watch, verilated, waves_in
+from .setup import Setup, Values
 
 HERE = Path(__file__).resolve().parent
 
@@ -99,11 +100,10 @@ def build(
 
 def run_bench(
     module: str,
-    parameters: Mapping[str, int | str] | None = None,
+    parameters: Values | None = None,
     seed: int | None = None,
     *,
-    top: str | None = None,
-    checks: Sequence[str] = (),
+    setup: Setup | None = None,
     waves: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> None:
@@ -113,8 +113,7 @@ def run_bench(
         module: a module of the RTL; its bench is `bench_<module>.py`.
         parameters: values of the parameters of the top module; the bench sees them in the simulated design.
         seed: of the bench's random numbers and of the registers' values before reset; None takes that of `SEED`.
-        top: the top module, where that is a wrapper; else `module` itself.
-        checks: modules in this folder that bind themselves to the design.
+        setup: of the bench: its top module and checks; None for the module itself without checks.
         waves: file to which all signals are written, .fst or .vcd; compiles another simulation.
         environ: further variables of the bench's environment.
 
@@ -127,11 +126,12 @@ def run_bench(
 
     if seed is None:
         seed = int(os.environ.get(SEED, "1"))
-    name = top or module
+    setup = setup or Setup()
+    name = setup.top or module
     values = dict(parameters or {})
     counts = coverage.folder()
     watch = waves_in(waves) if waves is not None else Watch.COVERAGE if counts is not None else Watch.NOTHING
-    folder = build(name, values, checks=checks, watch=watch)
+    folder = build(name, values, checks=setup.checks, watch=watch)
     plusargs = [f"+verilator+seed+{seed}", "+verilator+rand+reset+2"]
     if watch is Watch.COVERAGE and counts is not None:
         plusargs.append(f"+verilator+coverage+file+{coverage.new_file(counts)}")

@@ -8,6 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ...hw.isa import Parameters
+
+ENGINE = Parameters(
+    lanes=8, weight_depth=256, kv_depth=128, act_depth=128, vector_depth=144, score_depth=128, wide_depth=128,
+    stat_depth=16, bias_depth=128, norm_depth=64, table_depth=600, exp_depth=512, index_depth=64, program_depth=256,
+)  # fmt: skip
+"""The engine of all scenarios."""
+
 FILE = "NARROWGAUGE_SCENARIO"
 """Environment variable with the file that the bench plays."""
 

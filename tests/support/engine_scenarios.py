@@ -26,17 +26,11 @@ from narrowgauge.hw.isa import (
     Store,
 )
 from narrowgauge.hw.isa.program import Program, ProgramError, to_bytes
-from narrowgauge.sim.benches.scenario import Step
+from narrowgauge.sim.benches.scenario import ENGINE, Step
 from narrowgauge.sim.engine.simulator import ProgramSimulator
 
 from .engine_programs import Case, random_case
 from .graphs import random_graph, random_sentences
-
-ENGINE = Parameters(
-    lanes=8, weight_depth=256, kv_depth=128, act_depth=128, vector_depth=144, score_depth=128, wide_depth=128,
-    stat_depth=16, bias_depth=128, norm_depth=64, table_depth=600, exp_depth=512, index_depth=64, program_depth=256,
-)  # fmt: skip
-"""The engine of the bench."""
 
 STALLS = (0.0, 0.2, 0.5)
 
