@@ -1,11 +1,12 @@
-// The engine as an RTL module of a Vivado block design: ng_engine behind ports with the names of AXI.
+// The engine as an RTL module of a Vivado block design: ng_engine with AXI port names.
 //
-// What this does: names clock, reset, registers, streams and interrupt so that IP Integrator finds the interfaces
-// (UG994, UG1118); it is plain Verilog, as a module reference must be. What it does not: add a single register.
+// Names clock, reset, registers, streams and interrupt so that IP Integrator recognizes the interfaces (UG994, UG1118).
+// Plain Verilog, as a module reference requires.
+// Limits: no logic of its own.
 //
-// Reset: aresetn is active low, as AXI asks, and sampled by aclk. Hold it for one rising edge of aclk at least (Processor System
-// Reset, PG164, holds it longer) and release it synchronously to aclk; from the first edge in reset on all VALID
-// outputs are low.
+// Reset: aresetn is active low and sampled by aclk. Assert it for at least one rising edge of aclk (Processor System
+// Reset, PG164, asserts it longer) and release it synchronously to aclk. All VALID outputs are low from the first edge
+// in reset on.
 // Interrupt: a level, high until the host clears it.
 module narrowgauge #(
   parameter integer Lanes        = 16,

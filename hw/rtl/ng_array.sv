@@ -1,14 +1,15 @@
-// The N x N multipliers and accumulators, and the copy of a finished tile that the drain selects words of.
+// The N x N multipliers and accumulators, and the copy of a finished tile from which the drain selects words.
 //
-// What this does: takes an operand pair a cycle, two cycles after its read was granted; adds products; says that a
-// tile is full; copies it when the drain takes it, while the next tile is already summed; gives a row or a column of
-// the copy. What it does not: protect a full tile that was not taken: ng_drain's room_o sees to that.
+// Takes one operand pair per cycle, two cycles after its read was granted, and adds the products. Signals that a tile
+// is full. When the drain takes the tile it is copied, while the sums of the next tile are already accumulated. Outputs
+// a row or a column of the copy.
+// Limits: a full tile that is not taken in time is overwritten; room_o of ng_drain prevents that.
 //
-// An accumulator adds in every cycle (zero operands where there are none) and starts anew where its feedback is
-// cleared (ng_mac). How the products are made changes no integer and no cycle:
+// Accumulators add in every cycle (zero operands where there are none) and restart where their feedback is cleared
+// (ng_mac). How the products are computed changes no integer and no cycle:
 //   - by default, multiplier, accumulator and their registers are one DSP for each of the N x N;
-//   - with PackDsp, a DSP multiplies for two rows, and the sums are in LUTs;
-//   - the last LutColumns columns take no DSP at all.
+//   - with PackDsp, one DSP multiplies for two rows, and the sums are in LUTs;
+//   - the last LutColumns columns use no DSP at all.
 module ng_array #(
   parameter int unsigned Lanes      = 8,
   parameter bit          PackDsp    = 1'b0,
@@ -16,18 +17,18 @@ module ng_array #(
 ) (
   input  logic                        clk_i,
   input  logic                        rst_ni,
-  input  logic                        op_valid_i,  // in the cycle of the read; the words come two cycles later
+  input  logic                        op_valid_i,  // in the cycle of the read; the words arrive two cycles later
   input  ng_pkg::op_t                 op_i,
   input  logic [Lanes-1:0][7:0]       weight_a_i,
   input  logic [Lanes-1:0][7:0]       weight_b_i,
   input  logic [Lanes-1:0][7:0]       kv_i,
   input  logic [Lanes-1:0][7:0]       act_i,
   input  logic [Lanes-1:0][7:0]       vector_i,
-  output logic                        full_o,      // a tile waits to be taken
+  output logic                        full_o,      // a tile is complete and not taken
   input  logic                        take_i,
   input  logic                        columns_i,
-  input  logic [$clog2(Lanes)-1:0]    select_i,    // of the copy as it is in this cycle
-  output logic [Lanes-1:0][31:0]      word_o       // the cycle after
+  input  logic [$clog2(Lanes)-1:0]    select_i,    // from the copy, in this cycle
+  output logic [Lanes-1:0][31:0]      word_o       // one cycle after select_i
 );
   import ng_isa_pkg::*;
   import ng_pkg::*;
@@ -37,7 +38,7 @@ module ng_array #(
     $error("ng_array: LutColumns must be at most Lanes");
   end
 
-  // What the later stages need of an operand pair.
+  // Fields of an operand pair that the later stages need.
   logic [3:1] valid_q, fresh_q;
   logic [5:1] ends_q;
   logic reads1_q, reads2_q, unsigned1_q, unsigned2_q;
@@ -73,7 +74,7 @@ module ng_array #(
     end
   end
 
-  // Operands: two cycles after the grant.
+  // Operands, two cycles after the grant.
   always_comb begin
     for (int unsigned lane = 0; lane < Lanes; lane++) begin
       unique case (a2_q)
@@ -88,7 +89,7 @@ module ng_array #(
       endcase
     end
   end
-  // The forms that the ways to multiply ask for; those without a reader are no registers.
+  // The operand forms that the ways to multiply need; unused forms are removed in synthesis.
   logic signed [7:0] a_q[Lanes];
   logic signed [24:0] pair_q[Lanes/2];
   logic signed [9:0] triple_q[Lanes];
@@ -128,9 +129,9 @@ module ng_array #(
     );
   end
 
-  // The copy. Row r, column c lies in bank r ^ c: a row has a number in every bank, and so has a column. Each bank gives
-  // its own, the swaps put them in order. That takes half of what a choice among all rows and all columns does, if
-  // it is kept as it is written: four numbers make one LUT.
+  // The copy. Row r, column c is in bank r ^ c, so a row has one number in every bank, and so has a column. Each bank
+  // outputs its number, and the swaps restore the order. This takes half the LUTs of selecting among all rows and all
+  // columns, if synthesis keeps the structure: four numbers per LUT.
   logic [31:0] copy_q[Lanes][Lanes];
   (* keep *) logic [Lanes-1:0][Lanes/4-1:0][31:0] four;
   (* keep *) logic [Lanes-1:0][31:0] given;

@@ -1,8 +1,8 @@
-// Executes the commands PROGRAM, INIT and RUN as a whole.
+// Executes the commands PROGRAM, INIT and RUN.
 //
-// What this does: reads and checks a program, lets the units run, finds deadlocks, collects faults, checks both CRCs, drops
-// the rest of a packet after an error; holds SENTENCES, LENGTH and TIMEOUT as they were when the command started.
-// Limits: it does not execute instructions, nor hold what the host writes (ng_regs).
+// Reads and checks a program, releases the units from reset, detects deadlocks, collects faults, checks both CRCs, and
+// drops the rest of a packet after an error. Keeps SENTENCES, LENGTH and TIMEOUT as they were when the command started.
+// Limits: instructions are executed by the units; the registers that the host writes are in ng_regs.
 module ng_command #(
   parameter int unsigned    Lanes     = 8,
   parameter int unsigned    ProgDepth = 64,
@@ -23,9 +23,9 @@ module ng_command #(
   output logic                              error_o,
   output logic [7:0]                        code_o,
   output logic [31:0]                       where_o,
-  output logic                              ends_o,     // done or error, one cycle
-  output logic                              starts_o,   // a command begins, one cycle
-  output logic                              works_o,    // a command is executed: cycles count
+  output logic                              ends_o,     // done or error, for one cycle
+  output logic                              starts_o,   // a command begins, for one cycle
+  output logic                              works_o,    // a command is executed: the cycle counters run
   // Input beats.
   input  logic                              in_valid_i,
   output logic                              in_ready_o,
@@ -37,7 +37,7 @@ module ng_command #(
   output logic [ProgBits-1:0]               prog_addr_o,
   output logic [ng_isa_pkg::InstructionBits-1:0] prog_o,
   // Units.
-  output logic                              run_o,      // units run; 0 is their reset
+  output logic                              run_o,      // the units run; 0 resets them
   output logic                              init_o,
   output logic [1:0]                        sentences_o,
   output logic [1:0][ng_pkg::LengthBits-1:0] lengths_o,
@@ -47,7 +47,7 @@ module ng_command #(
   input  ng_pkg::retired_t                  retired_i,
   input  logic [2:0]                        waits_i,
   input  ng_pkg::fault_t [2:0]              faults_i,
-  input  logic                              unit_ready_i, // the stream unit takes a beat
+  input  logic                              unit_ready_i, // the stream unit accepts a beat
   output logic                              flush_o,
   input  logic                              flushed_i
 );
@@ -60,7 +60,7 @@ module ng_command #(
   logic has_program_q, has_image_q, is_init_q, done_q, error_q, ended_q, run_q;
   logic [7:0] code_q;
   logic [31:0] where_q, crc_q, image_crc_q, idle_q;
-  // The host may write its registers at any time; a command uses the values that they had when it started.
+  // The host may write its registers at any time; a command uses the values from its start.
   logic [31:0] run_timeout_q;
   logic [1:0] run_sentences_q;
   logic [1:0][LengthBits-1:0] run_lengths_q;
@@ -96,7 +96,7 @@ module ng_command #(
   assign timeout_o = run_timeout_q;
   assign flush_o   = state_q == Flush;
 
-  // The lists lie one after the other: init, array, vector, stream.
+  // Order of the lists in PROGRAM: init, array, vector, stream.
   always_comb begin
     bases_o[0]  = counts_q[0];
     bases_o[1]  = counts_q[0] + counts_q[1];
@@ -119,7 +119,7 @@ module ng_command #(
   assign prog_addr_o = ProgBits'(written_q);
   assign prog_o      = {in_data_i, body_q};
 
-  // What a word of the header says of its number.
+  // Whether a word of the header has a valid value.
   function automatic logic parameter_ok(int unsigned word, logic [31:0] value);
     if (word == HeaderLanes) return value == Lanes;  // uncovered: Verilator does not count a branch that returns
     if (word == HeaderAccBits) return value == AccBits;  // uncovered: Verilator does not count a branch that returns
@@ -306,18 +306,18 @@ module ng_command #(
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) disable iff (!rst_ni) run_q |-> state_q == Exec || state_q == Flush)
-  else $error("ng_command: units run outside of a command");
+  else $error("ng_command: the units run outside a command");
   assert property (@(posedge clk_i) disable iff (!rst_ni) error_q == (state_q == Drop || state_q == Failed))
-  else $error("ng_command: an error that is none, or the reverse");
+  else $error("ng_command: error state and error code disagree");
   assert property (@(posedge clk_i) disable iff (!rst_ni) !(error_q && done_q))
-  else $error("ng_command: done in spite of an error");
+  else $error("ng_command: done despite an error");
   assert property (@(posedge clk_i) disable iff (!rst_ni) prog_we_o |-> 32'(written_q) < ProgDepth)
-  else $error("ng_command: an instruction outside of PROGRAM memory");
+  else $error("ng_command: an instruction outside PROGRAM memory");
   assert property (@(posedge clk_i) disable iff (!rst_ni) has_image_q |-> has_program_q)
-  else $error("ng_command: an image without its program");
+  else $error("ng_command: an image without a program");
   for (genvar n = 0; n < 3; n++) begin : gen_assert
     assert property (@(posedge clk_i) disable iff (!rst_ni || !run_q) retired_i[n] <= counts_o[n])
-    else $error("ng_command: a unit retired more than its list");
+    else $error("ng_command: a unit retired more instructions than its list has");
   end
 `endif
 endmodule

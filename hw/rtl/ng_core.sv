@@ -1,9 +1,9 @@
-// The part of the engine that executes: the lists of instructions, the three units and their memories.
+// The part of the engine that executes instructions: the lists, the three units and their memories.
 //
-// Function: executes the lists of a command from the release of rst_ni on, until all have retired or the host side
-// (ng_command) asserts rst_ni again. Units start an instruction when the units that it waits for have retired as many
-// as it says.
-// Limits: finds no deadlock and no end; the probe outputs tell an observer what the units write and drive nothing.
+// Executes the lists of a command while rst_ni is 1. A unit starts an instruction when the units that it waits for have
+// retired the required number of instructions.
+// Limits: ng_command detects the end of a command and deadlocks. The probe outputs show an observer what the units
+// write; they drive nothing.
 module ng_core #(
   parameter int unsigned     Lanes      = 8,
   parameter ng_pkg::depths_t Depths     = {13{32'd256}},
@@ -14,7 +14,7 @@ module ng_core #(
   localparam int unsigned ProgBits = ng_pkg::addr_bits(Depths[ng_isa_pkg::MemoryProgram])
 ) (
   input  logic                                   clk_i,
-  input  logic                                   rst_ni,  // 0 while no list runs; the memories keep their words
+  input  logic                                   rst_ni,  // 0: no list is executed; the memories keep their words
   // Writes of PROGRAM.
   input  logic                                   prog_we_i,
   input  logic [ProgBits-1:0]                    prog_addr_i,
@@ -26,12 +26,12 @@ module ng_core #(
   input  logic [31:0]                            timeout_i,
   input  logic [2:0][ng_pkg::NumberBits-1:0]     bases_i,
   input  logic [2:0][ng_pkg::NumberBits-1:0]     counts_i,
-  // Where it is.
+  // Progress.
   output ng_pkg::retired_t                       retired_o,
   output logic [2:0]                             waits_o,
   output ng_pkg::fault_t [2:0]                   faults_o,
-  output logic [ng_isa_pkg::Counters-1:1]        counting_o,  // what is counted in this cycle, but the cycle itself
-  // Input beats; ended_i: the packet's last beat has been read.
+  output logic [ng_isa_pkg::Counters-1:1]        counting_o,  // what counts in this cycle, except the cycle itself
+  // Input beats; ended_i: the last beat of the packet was read.
   input  logic                                   in_valid_i,
   output logic                                   in_ready_o,
   input  logic [63:0]                            in_data_i,
@@ -42,7 +42,7 @@ module ng_core #(
   input  logic                                   out_ready_i,
   output logic [63:0]                            out_data_o,
   output logic                                   out_last_o,
-  input  logic                                   flush_i,  // no more results come
+  input  logic                                   flush_i,  // no more results follow
   output logic                                   flushed_o,
   // Observers.
   output logic                                   probe_array_valid_o,
@@ -419,6 +419,6 @@ module ng_core #(
   logic [4:1] tile_begins_q;
   always_ff @(posedge clk_i) tile_begins_q <= rst_ni ? {tile_begins_q[3:1], op_valid && op.tile_begins} : '0;
   assert property (@(posedge clk_i) disable iff (!rst_ni) tile_begins_q[4] |-> !full || take)
-  else $error("ng_core: a tile is summed over one that was not taken");
+  else $error("ng_core: a tile overwrites one that was not taken");
 `endif
 endmodule

@@ -1,7 +1,8 @@
-// Drains tiles: selects their words, adds bias and residual, requantizes, looks up, writes, gathers statistics.
+// Drains tiles: selects their words, adds bias and residual, requantizes, looks up, writes, accumulates statistics.
 //
-// What this does: one word a cycle, without a stall once a tile has begun; instructions retire here, in order. It
-// has the first right to every memory port that it uses. What it does not: keep the accumulators (ng_array).
+// Drains one word per cycle, without a stall once a tile has begun. Instructions retire here, in order. The drain has
+// the highest priority at every memory port that it uses.
+// Limits: the accumulators are in ng_array.
 //
 // Stages: 0 addresses; 1 select; 2 bias, residual, left shifts; 3 sum, half; 4 right shift; 5 saturate; 6 table;
 // 7 write; 8, 9 statistics.
@@ -22,7 +23,7 @@ module ng_drain #(
 ) (
   input  logic                             clk_i,
   input  logic                             rst_ni,
-  // Instructions, and where the feed is.
+  // Instructions, and the progress of the feed.
   input  logic                             job_valid_i,
   output logic                             job_ready_o,
   input  ng_pkg::job_t                     job_i,
@@ -36,14 +37,14 @@ module ng_drain #(
   output logic                             columns_o,
   output logic [$clog2(Lanes)-1:0]         select_o,
   input  logic [Lanes-1:0][31:0]           word_i,
-  // Residuals: words come two cycles after the request.
+  // Residuals: words arrive two cycles after the request.
   output logic                             residual_valid_o,
   output ng_isa_pkg::space_e               residual_space_o,
   output logic [ng_pkg::WalkBits-1:0]      residual_addr_o,
   input  logic [Lanes-1:0][7:0]            weight_i,
   input  logic [Lanes-1:0][7:0]            vector_i,
   input  logic [Lanes-1:0][15:0]           wide_i,
-  // BIAS: two cycles; TABLE: one.
+  // BIAS: latency 2; TABLE: latency 1.
   output logic                             bias_re_o,
   output logic [BiasBits-1:0]              bias_addr_o,
   input  logic [31:0]                      bias_i,
@@ -58,9 +59,9 @@ module ng_drain #(
   output logic                             stat_we_o,
   output logic [ng_isa_pkg::SlotBits-1:0]  stat_addr_o,
   output logic [StatWidth-1:0]             stat_o,
-  output logic [ng_pkg::NumberBits-1:0]    retire_o,     // so many instructions end
+  output logic [ng_pkg::NumberBits-1:0]    retire_o,     // number of instructions that end
   output ng_pkg::fault_t                   fault_o,
-  // For an observer: what is written, before its table.
+  // For an observer: what is written, before the table.
   output logic [ng_pkg::NumberBits-1:0]    probe_number_o,
   output logic                             probe_table_o,
   output logic [Lanes-1:0][15:0]           probe_before_o
@@ -68,10 +69,10 @@ module ng_drain #(
   import ng_isa_pkg::*;
   import ng_pkg::*;
   localparam int unsigned LaneBits = $clog2(Lanes);
-  // Cycles from the read of an operand to its sum, less one.
+  // Cycles from the read of an operand to its sum, minus one.
   localparam int unsigned Pipe = 4;
 
-  // The instruction that is drained, and the one after it.
+  // The instruction that is drained, and the next one.
   job_t next, job_q;
   logic next_valid, next_take, job_valid_q, words_done_q;
   ng_fifo #(
@@ -88,11 +89,11 @@ module ng_drain #(
     .data_o (next)
   );
 
-  // Instructions that have begun, or were fed, and have not ended; tiles that were fed and have not been taken.
+  // Instructions that have begun or were fed and have not ended; tiles that were fed and not yet taken.
   logic [3:0] begun_q, fed_q;
   logic [1:0] tiles_q;
 
-  // The walk over the words. `inside_q`: in a tile, after its first word.
+  // The loop over the words. `inside_q`: in a tile, after its first word.
   logic inside_q, issue, ends, last, last_2, last_tile, last_k, has_tile, biased_columns;
   logic [3:0] step;
   logic [12:0] k, left;
@@ -104,7 +105,7 @@ module ng_drain #(
   assign biased_columns = job_q.c.bias && job_q.c.columns;
   assign take_o         = !inside_q && has_tile && full_i && (!needs_vector || vector_ready);
   assign issue          = inside_q || take_o;
-  // The instruction ends with this slot: its last word, or a slot of its own.
+  // The instruction ends with this slot: its last word, or a slot without a word.
   assign ends = job_valid_q && (job_q.skipped || fed_q != 0) &&
                 (!job_q.words || words_done_q || (issue && last));
   assign next_take = next_valid && (!job_valid_q || ends);
@@ -172,8 +173,8 @@ module ng_drain #(
     .addr_o   (bias_at)
   );
 
-  // A tile may begin if the one before it is taken by the time its first product is added. Of the drain it is known
-  // how long the tile at hand takes; what comes after it must not have to wait for anything else.
+  // A tile may begin if the previous one is taken before its first product is added. How long the current tile takes is
+  // known; the next one must not have to wait for anything else.
   logic soon;
   always_comb begin
     if (inside_q) begin
@@ -186,9 +187,9 @@ module ng_drain #(
   end
   assign room_o = tiles_q == 0 || (tiles_q == 1 && soon);
 
-  // Bias by columns: the N biases of a turn of loop 1, read ahead, two turns at most; `vector_q` is the one in use.
-  // The instruction may be here long before its tokens are, and its biases with them: they are read once it has begun.
-  // Reading goes on after the last turn with the first again, so all addresses are sound.
+  // Bias by columns: the N biases of a turn of loop 1, prefetched for at most two turns; `vector_q` is in use. An
+  // instruction may arrive long before its tokens are met, so its biases are read only after it has begun. After the
+  // last turn the prefetch continues with the first one, so all addresses are valid.
   logic fresh_vector_q, load_q, wants_q, from_q, load_from_q, into_q, vector_re, row_re, filled_now;
   logic [1:0] reserved_q, filled_q;
   logic [11:0] reading_i1_q, vector_i1_q;
@@ -245,7 +246,7 @@ module ng_drain #(
     load_q <= rst_ni && take_o && needs_vector;
   end
 
-  // Stage 0. A left shift of the result is one of both its terms: what follows shifts to the right only.
+  // Stage 0. A left shift of the result is applied to both its terms, so later stages shift to the right only.
   word_t w0;
   logic [4:0] left_shift;
   assign left_shift = job_q.c.shift[5] ? 5'(-job_q.c.shift) : '0;
@@ -347,7 +348,7 @@ module ng_drain #(
   logic [Lanes-1:0][15:0] q6_q, q7_q, q8_q;
   logic [Lanes-1:0][31:0] square8_q;
   logic [Lanes-1:0][15:0] written;
-  logic [31:0] half_q;  // that rounds, the same for all lanes
+  logic [31:0] half_q;  // rounding constant, the same for all lanes
   assign table_re_o = w6_q.valid && w6_q.has_table;
   always_ff @(posedge clk_i) half_q <= rounding_half({1'b0, w2_q.shift});
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
@@ -391,7 +392,7 @@ module ng_drain #(
   assign probe_table_o  = w7_q.has_table;
   assign probe_before_o = q7_q;
 
-  // Statistics: those of an instruction are complete in stage 9 of its last slot, in which the next one's may begin.
+  // Statistics: those of an instruction are complete in stage 9 of its last slot, where those of the next may begin.
   logic [Lanes-1:0][StatSumBits-1:0] sum;
   logic [Lanes-1:0][StatSquareBits-1:0] square;
   logic [Lanes-1:0][StatMaxBits-1:0] largest;
@@ -424,12 +425,12 @@ module ng_drain #(
   end
   assign stat_we_o   = w9_q.retires && w9_q.stat != StatNone && 32'(w9_q.slot) < StatDepth;
   assign stat_addr_o = w9_q.slot;
-  // Of both kinds all numbers are kept; the kind says which are meant.
+  // All numbers are stored for both kinds; the kind tells which are used.
   assign stat_o = {w9_q.stat, count_q, largest, square, sum};
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) disable iff (!rst_ni) take_o |-> full_i && tiles_q != 0)
-  else $error("ng_drain: a tile is taken that is not there");
+  else $error("ng_drain: a tile is taken that is not full");
   assert property (@(posedge clk_i) disable iff (!rst_ni) tiles_q == 2'd3 |-> take_o)
   else $error("ng_drain: more tiles than the array holds");
   assert property (@(posedge clk_i) disable iff (!rst_ni) row_re |-> !vector_re)
@@ -437,8 +438,8 @@ module ng_drain #(
   assert property (@(posedge clk_i) disable iff (!rst_ni) begun_i && !(ends && !job_q.skipped) |-> begun_q != '1)
   else $error("ng_drain: too many instructions have begun");
   assert property (@(posedge clk_i) disable iff (!rst_ni) fed_q <= begun_q)
-  else $error("ng_drain: an instruction is fed that has not begun");
+  else $error("ng_drain: an instruction was fed before it began");
   assert property (@(posedge clk_i) disable iff (!rst_ni) filled_q + 2'(filled_now) <= 2'd2)
-  else $error("ng_drain: biases overwrite those that are needed");
+  else $error("ng_drain: biases overwrite others that are still needed");
 `endif
 endmodule

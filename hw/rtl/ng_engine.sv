@@ -1,6 +1,6 @@
-// The tensor-contraction engine of docs/isa.md: registers, streams and commands (the host side) around ng_core.
+// The tensor-contraction engine of docs/isa.md: registers, stream buffers and commands (the host side) around ng_core.
 //
-// Limits: no DMA; the probe outputs tell an observer what the units write and drive nothing.
+// Limits: no DMA. The probe outputs show an observer what the units write; they drive nothing.
 //
 // The parameters after the depths select the silicon (ng_array, ng_ram); they change no integer and no cycle.
 module ng_engine #(
@@ -137,7 +137,7 @@ module ng_engine #(
 
   logic in_valid, in_ready, in_last, ended;
   logic [63:0] in_data;
-  // What a command that was stopped has left in the buffers must not meet the next one.
+  // Beats that a stopped command left in the buffers must not reach the next one.
   logic stream_rst_n;
   assign stream_rst_n = rst_ni && !clear;
   ng_skid #(
@@ -159,7 +159,7 @@ module ng_engine #(
   ) u_out (
     .clk_i,
     .rst_ni (stream_rst_n),
-    // The unit forgets its last beat a cycle after it was stopped: not a result of the next command.
+    // A stopped unit drops its last beat one cycle late; it must not become a result of the next command.
     .valid_i(out_valid && run),
     .ready_o(out_ready),
     .data_i ({out_last, out_data}),

@@ -1,8 +1,9 @@
-// Reads the operands of CONTRACT: one pair of words a cycle, instruction after instruction.
+// Reads the operands of CONTRACT: one pair of words per cycle, one instruction after the other.
 //
-// What this does: takes instructions from the sequencer, hands each to the drain, generates the addresses of A and B
-// ahead of time (with the index of a token added), waits for the tokens of an instruction, for accumulators and for
-// memory ports, and reads. What it does not: multiply (ng_array), drain (ng_drain).
+// Takes instructions from the sequencer and passes each to the drain. Generates the addresses of A and B ahead of time,
+// including the index of a token. Waits for the tokens of an instruction, for accumulators and for memory ports, then
+// reads.
+// Limits: ng_array multiplies, ng_drain drains.
 //
 // Pipeline: loops, index read, index times stride, address; the last stage holds until its read is granted.
 module ng_feed #(
@@ -27,15 +28,15 @@ module ng_feed #(
   output logic                              job_valid_o,
   input  logic                              job_ready_i,
   output ng_pkg::job_t                      job_o,
-  output logic                              begun_o,      // an instruction, its tokens met, reads its first operand
-  output logic                              fed_o,        // an instruction has read its last operand
-  output logic                              tile_o,       // a tile that is to be drained has read its last operand
+  output logic                              begun_o,      // an instruction reads its first operand
+  output logic                              fed_o,        // an instruction reads its last operand
+  output logic                              tile_o,       // the last operand of a tile that is drained is read
   input  logic                              room_i,       // a tile may begin
-  // INDEX memory, one cycle.
+  // INDEX memory: latency 1.
   output logic [1:0]                        index_re_o,   // 0: A, 1: B
   output logic [1:0][IndexBits-1:0]         index_addr_o,
   input  logic [1:0][127:0]                 index_rdata_i,
-  // Reads of operands: op_o goes to the array; weight_b and vector may be refused.
+  // Operand reads: op_o goes to the array; port B of WEIGHT and VECTOR may be busy.
   output logic                              op_valid_o,
   output ng_pkg::op_t                       op_o,
   output logic [ng_pkg::OperandBits-1:0]    a_addr_o,
@@ -43,8 +44,8 @@ module ng_feed #(
   input  logic                              weight_b_busy_i,
   input  logic                              vector_busy_i,
   output ng_pkg::fault_t                    fault_o,
-  output logic                              waits_o,      // an instruction waits for tokens and nothing is before it
-  output logic                              busy_o,       // counters: multiplies
+  output logic                              waits_o,      // the oldest instruction waits for tokens
+  output logic                              busy_o,       // counted: multiplies
   output logic                              wait_o,       // waits for tokens
   output logic                              drain_o,      // waits for accumulators
   output logic                              stall_o       // waits for a port
@@ -54,7 +55,7 @@ module ng_feed #(
   localparam int unsigned Shift = $clog2(Lanes);
   localparam int unsigned Half = IndexDepth / Sentences;
 
-  // The instruction that comes next: its counts.
+  // The counts of the next instruction.
   contract_t c;
   logic [11:0] n0, n2, rows, n2_rows, n2_drained;
   logic [12:0] nk, nk_fed;
@@ -82,7 +83,7 @@ module ng_feed #(
     met_next   = met({c.wait_stream, c.wait_vector, c.wait_array}, retired_i);
   end
 
-  // Stage 0: the instruction whose loops are walked.
+  // Stage 0: the instruction whose loops run.
   contract_t c_q;
   place_t place_q;
   logic [NumberBits-1:0] number_q;
@@ -99,7 +100,7 @@ module ng_feed #(
   assign sound    = valid_i && issue_i.ok;
   assign can_load = sound && !issue_i.skipped && (!active_q || (advance && last)) && (!indexed || met_next);
   assign can_skip = sound && issue_i.skipped;
-  // Skipped instructions in a row are one entry for the drain, so that many of them do not fill its queue.
+  // Consecutive skipped instructions are one entry for the drain, so that they do not fill its queue.
   assign push_skips  = skips_q != 0 && !can_skip;
   assign load        = can_load && job_ready_i && !push_skips;
   assign job_valid_o = can_load || push_skips;
@@ -165,7 +166,7 @@ module ng_feed #(
     .addr_o   (b_at)
   );
 
-  // The table's last word, and whether it and the statistic are there.
+  // Whether the statistic, or the last word of the table, is outside its memory.
   logic outside;
   assign outside = (c_q.stat != StatNone && 32'(c_q.stat_slot) >= StatDepth) ||
                    (c_q.has_table && 32'({c_q.table_id, 8'hFF}) >= TableDepth);
@@ -199,7 +200,7 @@ module ng_feed #(
     assign index_addr_o[side] = IndexBits'(index_at[side]) + (place_q.sentence ? IndexBits'(Half) : '0);
   end
 
-  // Stage 1: the index words are read. Stage 2: times their strides. Stage 3: the operands are read.
+  // Stage 1: read index words. Stage 2: multiply by their strides. Stage 3: read operands.
   op_t g1_q, g2_q, g3_q;
   logic g1_valid_q, g2_valid_q, g3_valid_q, g1_past_q, g2_past_q, g3_past_q, met_q;
   logic [1:0] g1_used_q;
@@ -238,7 +239,7 @@ module ng_feed #(
   assign stall_o = g3_valid_q && (met_q || !g3_q.begins) && room_ok && !port_free;
   assign waits_o = wait_o && retired_i[UnitArray] == (g3_valid_q ? g3_q.number : issue_i.number);
 
-  // What a word is read from, and whether it is there.
+  // Whether the address is outside its memory.
   logic a_outside, b_outside;
   always_comb begin
     unique case (g3_q.a_space)
@@ -333,7 +334,7 @@ module ng_feed #(
                    g3_valid_q && $stable(g3_q) && $stable(g3_at_q))
   else $error("ng_feed: an operand changed before it was read");
   assert property (@(posedge clk_i) disable iff (!rst_ni) job_valid_o && job_ready_i && !job_o.skipped |-> ready_o)
-  else $error("ng_feed: the drain is told of an instruction that is not taken");
+  else $error("ng_feed: the drain gets an instruction that was not taken");
   assert property (@(posedge clk_i) disable iff (!rst_ni) tile_o |-> op_valid_o)
   else $error("ng_feed: a tile ends without an operand");
 `endif

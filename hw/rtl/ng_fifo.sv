@@ -1,7 +1,8 @@
-// A queue of words, first in, first out.
+// A first-in, first-out queue.
 //
-// What this does: holds up to Depth words; the oldest is on data_o whenever valid_o is 1. A word may come and go in
-// the same cycle, also when the queue is full. What it does not: pass a word from input to output within a cycle.
+// Holds up to Depth words; the oldest is on data_o whenever valid_o is 1. A word may be pushed and another popped in
+// the same cycle, even when the queue is full.
+// Limits: a word passes from input to output in one cycle at the earliest.
 module ng_fifo #(
   parameter int unsigned Width = 8,
   parameter int unsigned Depth = 4

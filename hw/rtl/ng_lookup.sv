@@ -1,7 +1,7 @@
-// A table that every lane looks up by itself: a copy of the memory for two lanes, one on each port.
+// A table that every lane looks up independently: one copy of the memory per two lanes, one lane per port.
 //
-// What this does: lane j's word is on data_o[j] the cycle after its address. What it does not: look up in a cycle in
-// which it is written (lanes of odd number would miss it).
+// The word of lane j is on data_o[j] in the cycle after its address.
+// Limits: no lookup in a cycle with a write (the odd lanes would lose it).
 module ng_lookup #(
   parameter int unsigned Lanes = 8,
   parameter int unsigned Width = 8,

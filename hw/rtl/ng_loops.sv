@@ -1,7 +1,7 @@
-// Counters of the loop nest of CONTRACT: loops 0, 1, 2 and the innermost one.
+// The counters of the loop nest of CONTRACT: loops 0, 1, 2 and the innermost loop.
 //
-// What this does: stands on the first turn after load_i, goes on by one turn with advance_i, and says which loop goes
-// on. All counts are 1 at least. What it does not: know addresses (ng_walk) or when it has ended (its user does).
+// load_i starts the first turn, advance_i moves to the next one; step_o tells which loop advances.
+// Limits: all counts must be at least 1; ng_walk computes the addresses; the user must stop after the last turn.
 module ng_loops (
   input  logic        clk_i,
   input  logic        load_i,
@@ -19,7 +19,7 @@ module ng_loops (
   output logic        last_k_o,
   output logic        last_2_o,    // the last turn of loop 2
   output logic        last_tile_o, // the last turn of the loops 0, 1 and 2
-  output logic        last_o,   // the very last turn
+  output logic        last_o,   // the last turn of all loops
   output logic [12:0] left_o,   // turns of the innermost loop after this one
   output logic [3:0]  step_o    // the loop that advances: bit 0 innermost, 1 loop 2, 2 loop 1, 3 loop 0
 );
@@ -64,16 +64,16 @@ module ng_loops (
   end
 
 `ifndef SYNTHESIS
-  // Before the first load the registers hold anything, and so may those that say when to advance.
+  // Before the first load the registers, and those that drive advance_i, may hold any value.
   logic loaded_q;
   initial loaded_q = 1'b0;
   always_ff @(posedge clk_i) if (load_i) loaded_q <= 1'b1;
-  // A count of 0 may be loaded where nothing is counted; its top is all ones.
+  // A count of 0 may be loaded if it is not used; its top is all ones.
   assert property (@(posedge clk_i) loaded_q && advance_i && !load_i |->
                    top0_q != '1 && top1_q != '1 && top2_q != '1 && topk != '1)
   else $error("ng_loops: a count is 0");
   assert property (@(posedge clk_i) loaded_q && advance_i && !load_i |->
                    i0_q <= top0_q && i1_q <= top1_q && i2_q <= top2_q && k_q <= topk)
-  else $error("ng_loops: a turn after the last one");
+  else $error("ng_loops: an advance after the last turn");
 `endif
 endmodule

@@ -1,25 +1,27 @@
 // The multipliers and accumulators of one column of the array.
 //
-// What this does: multiplies every row's operand with the column's in one cycle, adds in the next; the accumulators start
-// anew where their feedback is cleared. That is the form of an accumulator with `sload` of the vendor's inference
-// templates: the clear is a register, and nothing but the product and the fed-back sum is added, so that multiplier, adder
-// and registers are one DSP. What it does not: keep the operands, which are registers of the caller.
+// Multiplies the operand of every row by that of the column in one cycle and adds in the next. Accumulators restart
+// where their feedback is cleared. This is the accumulator with `sload` of the vendor's inference templates: the clear
+// is registered, and only the product and the fed-back sum are added, so that multiplier, adder and registers map to
+// one DSP.
+// Limits: the operand registers belong to the caller.
 //
 // The three ways to multiply give the same integers:
-//   - a DSP for each row;
-//   - Pack: one DSP for two rows, (a1 * 2^16 + a0) * b = a1 * b * 2^16 + a0 * b. As -128 <= a < 128 and -128 <= b < 256,
-//     a product has 16 bits, so 2^15 more (the adder of the DSP) leaves a1 * b in the high half and a0 * b + 2^15 in
-//     the low one. The packed operand has 25 bits, as many as the smaller DSP takes; the sums are in LUTs;
-//   - Luts: no DSP; b is taken as four digits of two bits and a sign.
+//   - one DSP per row;
+//   - Pack: one DSP per two rows, (a1 * 2^16 + a0) * b = a1 * b * 2^16 + a0 * b. As -128 <= a < 128 and
+//     -128 <= b < 256, a product has 16 bits, so adding 2^15 (in the adder of the DSP) leaves a1 * b in the high half
+//     and a0 * b + 2^15 in the low half. The packed operand has 25 bits, the width of the smaller DSP; the sums are in
+//     LUTs;
+//   - Luts: no DSP; b is split into four digits of two bits and a sign.
 //
-// Loops over rows stay loops in the simulator (unroll_disable): its compiler makes vector instructions of them.
+// Loops over rows are not unrolled in the simulator (unroll_disable), so that its compiler can vectorize them.
 module ng_mac #(
   parameter int unsigned Lanes = 8,
   parameter bit          Pack  = 1'b0,
   parameter bit          Luts  = 1'b0
 ) (
   input  logic               clk_i,
-  input  logic               clear_i,            // with the product that begins a sum
+  input  logic               clear_i,            // with the first product of a sum
   input  logic signed [7:0]  a_i[Lanes],         // -128 to 127
   input  logic signed [24:0] pair_i[Lanes/2],    // a_i[2p+1] * 2^16 + a_i[2p]
   input  logic signed [9:0]  triple_i[Lanes],    // 3 * a_i
@@ -44,7 +46,7 @@ module ng_mac #(
   end else if (Luts) begin : gen_luts
     for (genvar row = 0; row < Lanes; row++) begin : gen_row
       logic [3:0][9:0] multiple;
-      // Kept apart, so that each sum is a carry chain with the choice of the multiple inside its LUTs.
+      // Kept separate, so that each sum is one carry chain whose LUTs also select the multiple.
       (* keep *) logic signed [11:0] low, high;
       (* keep *) logic signed [15:0] whole;
       logic signed [15:0] product_q;

@@ -1,14 +1,14 @@
-// The memories of the engine but PROGRAM, and who has a port that several units want.
+// All memories of the engine except PROGRAM, and the arbitration of the ports that several units share.
 //
-// Function: a read of the drain (residual, TABLE) is granted always, as the drain can't wait; the others are told when
-// they must:
-//   WEIGHT  port A: the feed. Port B: the drain, then a LOAD, then the feed.
-//   VECTOR  the drain, then the feed.
-//   WIDE    the drain, then the vector unit, then a STORE.
-//   TABLE   the drain, then a LOAD.
-//   EXP     the vector unit, then a LOAD.
-// All other ports have one user. Words come two cycles after the read; those of STAT, TABLE, EXP and INDEX after one.
-// Limits: addresses must be in range, the units check them; no word is cleared.
+// Priority, highest first:
+//   WEIGHT  port A: the feed. Port B: the drain (residual), LOAD, the feed.
+//   VECTOR  the drain (residual), the feed.
+//   WIDE    the drain (residual), the vector unit, STORE.
+//   TABLE   the drain, LOAD.
+//   EXP     the vector unit, LOAD.
+// All other ports have one user. The drain is never refused, as its pipeline cannot stall. Words arrive two cycles
+// after the read, those of STAT, TABLE, EXP and INDEX one cycle after it.
+// Limits: addresses must be in range (the units check them); reset does not clear the memories.
 module ng_memories #(
   parameter int unsigned     Lanes  = 8,
   parameter ng_pkg::depths_t Depths = {13{32'd256}},
@@ -22,8 +22,8 @@ module ng_memories #(
   localparam int unsigned LoadWidth = Lanes > 16 ? 8 * Lanes : 128
 ) (
   input  logic                                clk_i,
-  input  logic                                rst_ni,  // of the assertions
-  // The feed: operands; it must not read what is busy.
+  input  logic                                rst_ni,  // used by the assertions only
+  // The feed: operands; it must not read a busy port.
   input  logic                                op_valid_i,
   input  ng_pkg::op_t                         op_i,
   input  logic [ng_pkg::OperandBits-1:0]      a_addr_i,
@@ -33,7 +33,7 @@ module ng_memories #(
   input  logic [1:0]                          index_re_i,  // 0: A, 1: B
   input  logic [1:0][IndexBits-1:0]           index_addr_i,
   output logic [1:0][127:0]                   index_o,
-  // Words for the array, the drain, the vector unit and STORE.
+  // Words read, for the array, the drain, the vector unit and STORE.
   output logic [Lanes-1:0][7:0]               weight_a_o,
   output logic [Lanes-1:0][7:0]               weight_b_o,
   output logic [Lanes-1:0][7:0]               kv_o,
@@ -64,7 +64,7 @@ module ng_memories #(
   input  logic                                score_re_i,
   input  logic [ng_isa_pkg::AddressBits-1:0]  score_addr_i,
   output logic [Lanes-1:0][7:0]               score_o,
-  input  logic                                vector_wide_re_i,  // and NORM
+  input  logic                                vector_wide_re_i,  // WIDE and NORM together
   input  logic [ng_isa_pkg::AddressBits-1:0]  vector_wide_addr_i,
   output logic                                vector_wide_gnt_o,
   input  logic [ng_isa_pkg::AddressBits-1:0]  norm_addr_i,
@@ -96,7 +96,7 @@ module ng_memories #(
   localparam int unsigned StatBits   = addr_bits(Depths[MemoryStat]);
   localparam int unsigned NormBits   = addr_bits(Depths[MemoryNorm]);
 
-  // Who reads a port that several want.
+  // Arbitration.
   logic residual_weight, residual_vector, residual_wide;
   assign residual_weight    = residual_valid_i && residual_space_i == SpaceWeight;
   assign residual_vector    = residual_valid_i && residual_space_i == SpaceVector;
@@ -305,9 +305,9 @@ module ng_memories #(
                    !(residual_weight && op_valid_i && op_i.reads && op_i.b_space == SpaceWeight) &&
                    !(residual_vector && op_valid_i && op_i.reads && op_i.b_space == SpaceVector) &&
                    !(residual_wide && (vector_wide_gnt_o || store_gnt_o)))
-  else $error("ng_memories: two readers of a port");
+  else $error("ng_memories: two readers at one port");
   assert property (@(posedge clk_i) disable iff (!rst_ni) !(load_weight && op_valid_i && op_i.reads &&
                                                             op_i.b_space == SpaceWeight))
-  else $error("ng_memories: a word is loaded while the feed reads the port");
+  else $error("ng_memories: LOAD writes while the feed reads at the same port");
 `endif
 endmodule

@@ -1,17 +1,17 @@
 // Types that the modules of the engine share and that do not depend on the number of lanes.
 //
-// What this does: names the fields that travel along the pipelines, widths of addresses and counters, and the CRC of
-// a beat. What it does not: define the instruction set (ng_isa_pkg).
+// Structs that travel along the pipelines, widths of addresses and counters, and the CRC of a beat.
+// Limits: ng_isa_pkg defines the instruction set.
 
-// A module need not use every field.
+// Not every module uses every field and parameter.
 // verilator lint_off UNUSEDPARAM
 // verilator lint_off UNUSEDSIGNAL
 package ng_pkg;
 
-  // Bits that hold any sum of a base and the strides of all loops, and one more for the index.
+  // Bits of any sum of a base and the strides of all loops (WalkBits), and of that plus an index (OperandBits).
   parameter int unsigned WalkBits = 31;
   parameter int unsigned OperandBits = 33;
-  // Bits of the number of an instruction and of a count of them.
+  // Bits of an instruction's number and of a count of instructions.
   parameter int unsigned NumberBits = 14;
   // Bits of a length.
   parameter int unsigned LengthBits = 10;
@@ -22,10 +22,10 @@ package ng_pkg;
   // Depths of all memories, by memory_e.
   typedef logic [12:0][31:0] depths_t;
 
-  // Waits of an instruction; element 0 is the array's.
+  // Waits of an instruction; element 0 counts instructions of the array.
   typedef logic [2:0][ng_isa_pkg::WaitBits-1:0] waits_t;
 
-  // What an instruction knows of its sentence and block.
+  // The sentence and block of an instruction.
   typedef struct packed {
     logic                  sentence;
     logic [LengthBits-1:0] first;   // number of the block's first token
@@ -39,7 +39,7 @@ package ng_pkg;
     logic [ng_isa_pkg::InstructionBits-1:0] instruction;
     logic [NumberBits-1:0]                  number;   // position in the unit's list
     logic                                   ok;       // all fields are in range
-    logic                                   skipped;  // its sentence or block does not exist; the unit only retires it
+    logic                                   skipped;  // its sentence or block does not exist; it only retires
     place_t                                 place;
   } issue_t;
 
@@ -56,8 +56,8 @@ package ng_pkg;
     waits_t                waits;
     logic                  begins;      // first of its instruction
     logic                  ends;        // last of its instruction
-    logic                  nothing;     // no operand, no tile: the instruction has none
-    logic                  reads;       // the operands are words of memories; otherwise both are 0
+    logic                  nothing;     // the instruction has no operand and no tile
+    logic                  reads;       // the operands are read from memories; otherwise both are 0
     logic                  tile_begins; // first of its tile
     logic                  fresh;       // the sum starts here
     logic                  tile_ends;   // last of a tile that is drained
@@ -68,33 +68,33 @@ package ng_pkg;
     logic [12:0]           k;           // IDENTITY: the lane that is 1
   } op_t;
 
-  // What the drain must know of an instruction.
+  // An instruction as the feed passes it to the drain.
   typedef struct packed {
     logic [NumberBits-1:0] number;
-    logic                  skipped;     // no instruction but a number of skipped ones
+    logic                  skipped;     // not an instruction but a number of skipped ones
     logic [NumberBits-1:0] skips;
     logic                  words;       // at least one word is drained
     logic [11:0]           n0;
     logic [11:0]           n1;
     logic [11:0]           n2;          // tiles of loop 2 that drain a word
-    logic [12:0]           tail;        // words of the last of them
+    logic [12:0]           tail;        // words of the last of these tiles
     ng_isa_pkg::contract_t c;
   } job_t;
 
-  // What travels with a word through the stages of the drain.
+  // A word in the stages of the drain.
   typedef struct packed {
-    logic                  valid;       // there is a word
+    logic                  valid;       // the slot has a word
     logic                  retires;     // the instruction ends with this slot
-    logic [NumberBits-1:0] amount;      // instructions that do
+    logic [NumberBits-1:0] amount;      // number of instructions that end
     logic [NumberBits-1:0] number;
     logic [ng_isa_pkg::AddressBits-1:0] address;
     ng_isa_pkg::space_e    space;
     logic                  columns;
     logic                  bias;
-    logic [5:0]            acc_shift;       // to the left, with that of the result; from 32 on nothing is left
+    logic [5:0]            acc_shift;       // left, including that of the result; 32 and more give 0
     ng_isa_pkg::space_e    residual_space;
-    logic [5:0]            residual_shift;  // likewise
-    logic [4:0]            shift;           // of the result, to the right
+    logic [5:0]            residual_shift;  // left, likewise
+    logic [4:0]            shift;           // of the result, right
     logic [4:0]            bits;
     logic                  is_unsigned;
     logic                  has_table;
@@ -103,20 +103,20 @@ package ng_pkg;
     logic [ng_isa_pkg::SlotBits-1:0] slot;
   } word_t;
 
-  // Bits of an address of a memory of so many words; computed while a design is elaborated, nothing to cover.
+  // Bits of an address of a memory with `depth` words. Evaluated during elaboration, so there is nothing to cover.
   // verilator coverage_off
   function automatic int unsigned addr_bits(int unsigned depth);
     return depth > 1 ? $clog2(depth) : 1;
   endfunction
   // verilator coverage_on
 
-  // Whether all tokens that an instruction waits for have been sent.
+  // Whether all waits of an instruction are met.
   function automatic logic met(waits_t waits, retired_t retired);
     return retired[0] >= NumberBits'(waits[0]) && retired[1] >= NumberBits'(waits[1]) &&
            retired[2] >= NumberBits'(waits[2]);
   endfunction
 
-  // CRC-32 (reflected, 0xEDB88320) of one more beat, its lowest byte first.
+  // The CRC-32 (reflected, 0xEDB88320) after one more beat, lowest byte first.
   function automatic logic [31:0] crc_step(logic [31:0] crc, logic [63:0] beat);
     logic [63:0] rest;
     rest = beat ^ {32'd0, crc};
@@ -126,14 +126,14 @@ package ng_pkg;
     return rest[31:0];
   endfunction
 
-  // What is added before a right shift that rounds half up; nothing before a left one.
+  // The constant that is added before a right shift that rounds half up; 0 for a left shift.
   function automatic logic [31:0] rounding_half(logic signed [5:0] shift);
     return shift > 0 ? 32'd1 << 5'(shift - 6'sd1) : 32'd0;
   endfunction
 
-  // Clips to `bits` bits (2 to 16), signed or not; the low 16 bits of the result.
+  // Saturates to `bits` bits (2 to 16), signed or unsigned; returns the low 16 bits.
   function automatic logic [15:0] saturated(logic signed [31:0] v, logic [4:0] bits, logic is_unsigned);
-    logic [31:0] above;  // the bits that are copies of the sign if v fits
+    logic [31:0] above;  // the bits that equal the sign if v fits
     logic fits;
     above = '1 << (is_unsigned ? bits : bits - 5'd1);
     fits  = ((v ^ {32{v[31] && !is_unsigned}}) & above) == 0;

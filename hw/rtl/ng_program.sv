@@ -1,8 +1,8 @@
-// PROGRAM memory and the sequencers of the three units, which read it in turn.
+// PROGRAM memory and the sequencers of the three units.
 //
-// Function: in each cycle one sequencer may read, the array's before the vector unit's before the stream unit's. Each
-// gives its unit the instructions of its list in order.
-// Limits: a word must not be written while a list runs.
+// One sequencer can read per cycle. Priority, highest first: array, vector unit, stream unit. Each sequencer issues the
+// instructions of its list to its unit, in order.
+// Limits: PROGRAM must not be written while a list is executed.
 module ng_program #(
   parameter int unsigned Lanes = 8,
   parameter int unsigned Depth = 64,
@@ -11,7 +11,7 @@ module ng_program #(
   localparam int unsigned AddrBits = ng_pkg::addr_bits(Depth)
 ) (
   input  logic                                   clk_i,
-  input  logic                                   rst_ni,  // of the sequencers; the words stay
+  input  logic                                   rst_ni,  // resets the sequencers, not the memory
   // Writes.
   input  logic                                   we_i,
   input  logic [AddrBits-1:0]                    waddr_i,
@@ -30,7 +30,7 @@ module ng_program #(
   import ng_isa_pkg::*;
   import ng_pkg::*;
 
-  // A word follows its grant by two cycles.
+  // A word arrives two cycles after its grant.
   logic [2:0] req, gnt, sent1_q, sent2_q;
   logic [2:0][AddrBits-1:0] addr;
   logic [InstructionBits-1:0] rdata;
@@ -77,7 +77,7 @@ module ng_program #(
       .issue_o (issue_o[n])
     );
 `ifndef SYNTHESIS
-    // For waveforms: the instruction that the unit has taken last.
+    // For waveforms: the instruction that the unit took last.
     opcode_e taken;
     logic [NumberBits-1:0] taken_number;
     always_ff @(posedge clk_i) begin

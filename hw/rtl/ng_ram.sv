@@ -1,9 +1,8 @@
-// A memory with one port that writes and one that reads: block RAM, or distributed RAM where it is small; UltraRAM
-// with Ultra, distributed RAM with Luts.
+// A memory with one write port and one read port: block RAM, or distributed RAM where it is small; UltraRAM with
+// Ultra, distributed RAM with Luts.
 //
-// What this does: a read has its word on rdata_o Latency cycles after the cycle of its address (1 or 2; the second is
-// the output register of a block RAM). What it does not: say what a read sees of a write in the same cycle; clear its
-// words at reset.
+// The word is on rdata_o Latency cycles after its address (1 or 2; the second is the output register of a block RAM).
+// Limits: a read of a word that is written in the same cycle is undefined; reset does not clear the words.
 module ng_ram #(
   parameter int unsigned Width   = 8,
   parameter int unsigned Depth   = 512,
@@ -27,7 +26,7 @@ module ng_ram #(
     $error("ng_ram: Ultra and Luts exclude each other");
   end
 
-  // What is read of a word that is being written is nobody's concern: no logic is wanted to settle it.
+  // no_rw_check: no logic is needed for a read of a word that is written in the same cycle.
   localparam Style = Ultra ? "ultra" : Luts ? "distributed" : "auto";
   (* ram_style = Style, no_rw_check *) logic [Width-1:0] words[Depth];
   logic [Width-1:0] read_q;

@@ -1,8 +1,9 @@
 // A memory with two ports: port A reads, port B reads or writes. Block RAM (true dual port); UltraRAM with Ultra,
 // distributed RAM with Luts.
 //
-// What this does: a read has its word on the port's output Latency cycles after the cycle of its address (1 or 2).
-// What it does not: read and write on port B in one cycle; say what port A sees of a write in the same cycle.
+// The word is on the port's output Latency cycles after its address (1 or 2).
+// Limits: port B cannot read and write in one cycle; a read at port A of a word that is written in the same cycle is
+// undefined.
 module ng_ram_shared #(
   parameter int unsigned Width   = 8,
   parameter int unsigned Depth   = 512,
@@ -28,7 +29,7 @@ module ng_ram_shared #(
     $error("ng_ram_shared: Ultra and Luts exclude each other");
   end
 
-  // What is read of a word that is being written is nobody's concern: no logic is wanted to settle it.
+  // no_rw_check: no logic is needed for a read of a word that is written in the same cycle.
   localparam Style = Ultra ? "ultra" : Luts ? "distributed" : "auto";
   (* ram_style = Style, no_rw_check *) logic [Width-1:0] words[Depth];
   logic [Width-1:0] a_q, b_q;

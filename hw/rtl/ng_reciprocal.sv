@@ -1,12 +1,14 @@
-// A reciprocal in every lane, one bit a cycle: what the two instructions of the vector unit multiply by.
+// The reciprocal in every lane, one bit per cycle: the factor of both instructions of the vector unit.
 //
-// What this does: after start_i, without `norm_i` floor(2^30 / sum) in 17 bits, 2^17 - 1 where that is more; with it
-// floor((2^31 - 1) / root) in 16 bits, for roots from 2^15 up. done_o comes with the quotient, which stays. What it does not:
-// keep the divisors, which must stand still.
+// Without norm_i it computes floor(2^30 / sum) in 17 bits, saturated at 2^17 - 1; with norm_i it computes
+// floor((2^31 - 1) / root) in 16 bits, for roots of at least 2^15. done_o is 1 when the quotient is valid; the quotient
+// then stays.
+// Limits: the divisors must be stable from start_i to done_o.
 //
-// The rest is not restored: one that fell below 0 gets the divisor added in the next step, and its sign is the bit of
-// the quotient all the same. A divisor that is not above the first rest is never above a later one, so that each bit
-// is 1. So the quotient saturates: for a root of 2^15 too, the only one that divides 2^31, which stands for 2^31 - 1.
+// The division is non-restoring: a negative remainder gets the divisor added in the next step, and its sign is the
+// quotient bit in either case. A divisor that is not above the first remainder is never above a later one, so every bit
+// is 1 and the quotient saturates. This includes a root of 2^15, the only one that divides 2^31, which stands for
+// 2^31 - 1.
 module ng_reciprocal #(
   parameter int unsigned Lanes = 8
 ) (
@@ -24,8 +26,8 @@ module ng_reciprocal #(
   assign done_o     = left_q == 5'd1;
   assign quotient_o = quotient_q;
 
-  // Quotient and rest, a bit further: twice the rest, less the divisor or with it. The 1 that the complement needs lies in
-  // the bit that doubling frees.
+  // One step of quotient and remainder: twice the remainder, minus or plus the divisor. The 1 of the two's complement
+  // is in the bit that doubling leaves free.
   function automatic logic [48:0] step(logic [15:0] quotient, logic [31:0] rest, logic [23:0] divisor);
     logic less;
     logic [31:0] twice;
@@ -57,17 +59,17 @@ module ng_reciprocal #(
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) disable iff (!rst_ni) start_i |-> left_q <= 5'd1)
-  else $error("ng_reciprocal: a start before the end");
+  else $error("ng_reciprocal: start_i before done_o");
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_assert
     assert property (@(posedge clk_i) disable iff (!rst_ni) left_q > 5'd1 |=>
                      left_q <= 5'd1 || ($stable(norm_i) && $stable(gen_lane[lane].divisor)))
-    else $error("ng_reciprocal: a divisor moved");
-    // A lane without variance has a root of 0, whose quotient nobody uses.
+    else $error("ng_reciprocal: a divisor changed");
+    // A lane without variance has a root of 0; its quotient is not used.
     assert property (@(posedge clk_i) disable iff (!rst_ni)
                      left_q > 5'd1 && gen_lane[lane].divisor > (norm_i ? 24'h8000 : 24'h2000) |->
                      gen_lane[lane].rest_q < $signed(32'(gen_lane[lane].divisor)) &&
                      gen_lane[lane].rest_q >= -$signed(32'(gen_lane[lane].divisor)))
-    else $error("ng_reciprocal: a rest is too large");
+    else $error("ng_reciprocal: a remainder is too large");
   end
 `endif
 endmodule

@@ -1,7 +1,8 @@
 // The AXI4-Lite registers and the cycle counters.
 //
-// What this does: one access at a time, addresses and meaning as in docs/isa.md, section 9; answers OKAY to every
-// address. What it does not: act on a command (ng_command).
+// Handles one access at a time. docs/isa.md, section 9, defines addresses and meaning. The response is OKAY at every
+// address.
+// Limits: ng_command executes the commands.
 module ng_regs #(
   parameter int unsigned     Lanes  = 8,
   parameter ng_pkg::depths_t Depths = '0
@@ -36,7 +37,7 @@ module ng_regs #(
   input  logic [31:0]      where_i,
   input  logic             ends_i,
   input  logic             starts_i,
-  input  logic [ng_isa_pkg::Counters-1:0] count_i, // what counts in this cycle
+  input  logic [ng_isa_pkg::Counters-1:0] count_i, // counters that advance in this cycle
   output logic             interrupt_o
 );
   import ng_isa_pkg::*;
@@ -141,9 +142,9 @@ module ng_regs #(
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) disable iff (!rst_ni) !(start_q && clear_q))
-  else $error("ng_regs: a command starts and is stopped at once");
+  else $error("ng_regs: a command starts and is cleared in the same cycle");
   assert property (@(posedge clk_i) disable iff (!rst_ni) bvalid_q && !bready_i |=> bvalid_q)
-  else $error("ng_regs: a write response went away");
+  else $error("ng_regs: a write response was withdrawn");
   assert property (@(posedge clk_i) disable iff (!rst_ni) rvalid_q && !rready_i |=> rvalid_q && $stable(rdata_q))
   else $error("ng_regs: read data changed before it was taken");
 `endif

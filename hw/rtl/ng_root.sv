@@ -1,10 +1,10 @@
-// floor(sqrt(radicand)) in every lane, one bit a cycle.
+// floor(sqrt(radicand)) in every lane, one bit per cycle.
 //
-// What this does: takes 32-bit radicands with start_i; done_o comes 17 cycles later with the roots, which stay. What
-// it does not: keep the radicands, which must stand still; take another start before that.
+// Takes 32-bit radicands with start_i; done_o is 1 after 17 cycles, when the roots are valid. The roots then stay.
+// Limits: the radicands must be stable and start_i must be 0 until then.
 //
-// The rest is not restored: one that fell below 0 gets what was too much added in the next step, and its sign is the bit
-// of the root all the same. With a root r so far, 4 * rest + the next two bits are lessened by 4r + 1, or get 4r + 3.
+// The method is non-restoring: a negative remainder is corrected in the next step, and its sign is the root bit in
+// either case. With the root r so far, 4r + 1 is subtracted from 4 * remainder + the next two bits, or 4r + 3 is added.
 module ng_root #(
   parameter int unsigned Lanes = 8
 ) (
@@ -21,7 +21,7 @@ module ng_root #(
   assign done_o = done_q;
   assign root_o = root_q;
 
-  // Root and rest, a bit further. To take away the complement of r with 01 below it is to add 4r + 3.
+  // One step of root and remainder. Subtracting the complement of r followed by 01 adds 4r + 3.
   function automatic logic [33:0] step(logic [14:0] root, logic negative, logic [15:0] rest, logic [1:0] pair);
     logic [17:0] less;
     less = {rest, pair} - {{1'b0, root} ^ {16{negative}}, 2'b01};
@@ -55,14 +55,14 @@ module ng_root #(
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) disable iff (!rst_ni) start_i |-> !busy_q)
-  else $error("ng_root: a start before the end");
+  else $error("ng_root: start_i before done_o");
   assert property (@(posedge clk_i) disable iff (!rst_ni) busy_q |=> !busy_q || $stable(radicand_i))
-  else $error("ng_root: a radicand moved");
+  else $error("ng_root: a radicand changed");
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_assert
     assert property (@(posedge clk_i) disable iff (!rst_ni) busy_q |->
                      gen_lane[lane].rest_q <= $signed({1'b0, root_q[lane], 1'b0}) &&
                      gen_lane[lane].rest_q >= -$signed({1'b0, root_q[lane], 1'b1}))
-    else $error("ng_root: a rest is too large");
+    else $error("ng_root: a remainder is too large");
   end
 `endif
 endmodule

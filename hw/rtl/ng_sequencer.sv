@@ -1,8 +1,8 @@
-// Reads the list of one unit from PROGRAM memory, ahead of time, and decodes what is next.
+// Prefetches the list of one unit from PROGRAM memory and decodes the next instruction.
 //
-// What this does: keeps up to four instructions, gives the next one with what it knows of its place, whether its
-// fields are in range and whether it is skipped. What it does not: wait for tokens (the unit does, it knows when it
-// starts), or execute.
+// Holds up to four instructions. Issues the next one with its place, whether its fields are in range, and whether it is
+// skipped.
+// Limits: the unit waits for the tokens and executes.
 module ng_sequencer #(
   parameter ng_isa_pkg::unit_e Unit      = ng_isa_pkg::UnitArray,
   parameter int unsigned       Lanes     = 8,
@@ -11,13 +11,13 @@ module ng_sequencer #(
 ) (
   input  logic                              clk_i,
   input  logic                              rst_ni,
-  // The list; stands still while rst_ni is 1.
-  input  logic                              init_i,     // the list init: nothing is skipped, LOADs only
+  // The list; constant while rst_ni is 1.
+  input  logic                              init_i,     // the list is that of INIT: LOAD only, nothing is skipped
   input  logic [ng_pkg::NumberBits-1:0]     base_i,
   input  logic [ng_pkg::NumberBits-1:0]     count_i,
   input  logic [1:0]                        sentences_i,
   input  logic [1:0][ng_pkg::LengthBits-1:0] lengths_i,
-  // PROGRAM memory: a word comes with rvalid_i some cycles after it was granted, in order.
+  // PROGRAM memory: words arrive with rvalid_i some cycles after their grants, in order.
   output logic                              req_o,
   output logic [ProgBits-1:0]               addr_o,
   input  logic                              gnt_i,
@@ -55,7 +55,7 @@ module ng_sequencer #(
     .data_o (next)
   );
 
-  // Fields that all instructions have at the same place.
+  // Fields that are in the same place in all instructions.
   load_t common;
   logic [LengthBits-1:0] length;
   logic [LengthBits+5:0] first;
@@ -115,11 +115,11 @@ module ng_sequencer #(
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) disable iff (!rst_ni) held_q <= 3'(Ahead))
-  else $error("ng_sequencer: more words asked for than there is room");
+  else $error("ng_sequencer: more words requested than fit");
   assert property (@(posedge clk_i) disable iff (!rst_ni) rvalid_i || fifo_valid |-> held_q != 0)
   else $error("ng_sequencer: a word that was not requested");
   assert property (@(posedge clk_i) disable iff (!rst_ni) valid_q |-> number_q < count_i)
-  else $error("ng_sequencer: an instruction past the list");
+  else $error("ng_sequencer: an instruction after the end of the list");
   assert property (@(posedge clk_i) disable iff (!rst_ni) valid_q && !ready_i |=>
                    valid_q && $stable(instruction_q) && $stable(number_q) && $stable(place_q))
   else $error("ng_sequencer: an instruction changed before it was taken");

@@ -1,7 +1,7 @@
-// A skid buffer: cuts the paths of valid, data and ready of a stream.
+// A skid buffer: registers valid, data and ready of a stream.
 //
-// What this does: passes words on in order, one a cycle, with a register on every output. What it does not: hold more
-// than two words.
+// Passes words on in order, one per cycle; every output is a register.
+// Limits: holds at most two words.
 module ng_skid #(
   parameter int unsigned Width = 8
 ) (
@@ -39,7 +39,7 @@ module ng_skid #(
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) disable iff (!rst_ni) spare_valid_q |-> valid_q)
-  else $error("ng_skid: the spare word is there without the first");
+  else $error("ng_skid: the spare word is valid without the first");
   assert property (@(posedge clk_i) disable iff (!rst_ni) valid_o && !ready_i |=> valid_o && $stable(data_o))
   else $error("ng_skid: a word changed before it was taken");
 `endif

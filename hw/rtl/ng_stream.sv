@@ -1,8 +1,8 @@
 // The stream unit: LOAD and STORE.
 //
-// What this does: packs beats of the input stream into words and writes them; reads words of WIDE and sends them as beats; keeps
-// the last beat of results back until it is known whether it is the command's last. What it does not: count the
-// packet's CRC, know its end, or drop what is left of it (ng_command).
+// LOAD packs beats of the input stream into words and writes them. STORE reads words of WIDE and sends them as beats.
+// The last result beat is held back until it is known whether it is the last one of the command.
+// Limits: ng_command computes the packet's CRC, detects its end and drops the rest of a packet.
 module ng_stream #(
   parameter int unsigned Lanes       = 8,
   parameter int unsigned WeightDepth = 64,
@@ -20,7 +20,7 @@ module ng_stream #(
   input  logic                              valid_i,
   output logic                              ready_o,
   input  ng_pkg::issue_t                    issue_i,
-  // Input beats; ended_i: the packet's last beat has been read.
+  // Input beats; ended_i: the last beat of the packet was read.
   input  logic                              in_valid_i,
   output logic                              in_ready_o,
   input  logic [63:0]                       in_data_i,
@@ -32,7 +32,7 @@ module ng_stream #(
   input  logic                              out_ready_i,
   output logic [63:0]                       out_data_o,
   output logic                              out_last_o,
-  input  logic                              flush_i,     // no more results come
+  input  logic                              flush_i,     // no more results follow
   output logic                              flushed_o,
   // Writes; may be refused.
   output logic                              write_valid_o,
@@ -40,7 +40,7 @@ module ng_stream #(
   output ng_isa_pkg::memory_e               write_memory_o,
   output logic [ng_isa_pkg::WeightAddressBits-1:0] write_addr_o,
   output logic [WordBeats-1:0][63:0]        write_o,
-  // WIDE: two cycles; may be refused.
+  // WIDE: latency 2; may be refused.
   output logic                              wide_re_o,
   input  logic                              wide_gnt_i,
   output logic [ng_isa_pkg::AddressBits-1:0] wide_addr_o,
@@ -126,7 +126,7 @@ module ng_stream #(
   assign write_o        = word_q;
   assign timeout        = timeout_i != 0 && idle_q >= timeout_i;
 
-  // STORE: words on their way from WIDE, then their beats, of which the last is kept back.
+  // STORE: words that arrive from WIDE, then their beats, of which the last is held back.
   logic [2:0] held_q;
   logic [2:1] came_q;
   logic word_valid, word_take, beat_valid, beat_ready;
@@ -251,7 +251,7 @@ module ng_stream #(
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) disable iff (!rst_ni) held_q <= 3'd4)
-  else $error("ng_stream: more words of WIDE than there is room");
+  else $error("ng_stream: more words requested from WIDE than fit");
   assert property (@(posedge clk_i) disable iff (!rst_ni) came_q != 0 || word_valid |-> held_q != 0)
   else $error("ng_stream: a word that was not requested");
   assert property (@(posedge clk_i) disable iff (!rst_ni) write_valid_o && !write_gnt_i |=>
@@ -262,8 +262,8 @@ module ng_stream #(
   else $error("ng_stream: a result changed before it was taken");
   assert property (@(posedge clk_i) disable iff (!rst_ni) write_valid_o |->
                    32'(write_addr_o) < (memory_q == MemoryIndex ? IndexDepth : depth))
-  else $error("ng_stream: a word outside of its memory");
+  else $error("ng_stream: a write outside its memory");
   assert property (@(posedge clk_i) disable iff (!rst_ni) wide_re_o |-> 32'(wide_addr_o) < WideDepth)
-  else $error("ng_stream: a read outside of WIDE");
+  else $error("ng_stream: a read outside WIDE");
 `endif
 endmodule

@@ -1,11 +1,10 @@
-// The vector unit: SOFTMAX in two passes over its words, LAYERNORM in one after its sums are turned into factors.
+// The vector unit: SOFTMAX in two passes over its words, LAYERNORM in one pass after its sums are turned into factors.
 //
-// What this does: executes one instruction after the other, a word a cycle in each pass, all lanes beside each other.
-// What it does not: overlap two instructions; repeat root and division where a LAYERNORM goes on with the statistic of the one
-// before it (it keeps the factors).
+// Executes one instruction at a time, one word per cycle in each pass, all lanes in parallel. Root and division are
+// skipped where a LAYERNORM uses the same statistic as the one before it, as the factors are kept.
+// Limits: two instructions never overlap.
 //
-// Registers of the lanes have busy_o as their enable: a flip-flop has one, so that it costs no LUT, and an idle unit
-// neither switches nor is simulated.
+// The lane registers use busy_o as clock enable: this costs no LUT, and an idle unit neither switches nor is simulated.
 module ng_vector #(
   parameter int unsigned Lanes       = 8,
   parameter int unsigned VectorDepth = 64,
@@ -23,13 +22,13 @@ module ng_vector #(
   input  logic                              valid_i,
   output logic                              ready_o,
   input  ng_pkg::issue_t                    issue_i,
-  // STAT: one cycle. `stat_we_i`, `stat_waddr_i`: a statistic that is written meanwhile.
+  // STAT: latency 1. `stat_we_i`, `stat_waddr_i`: the drain writes a statistic.
   output logic                              stat_re_o,
   output logic [ng_isa_pkg::SlotBits-1:0]   stat_addr_o,
   input  logic [StatWidth-1:0]              stat_i,
   input  logic                              stat_we_i,
   input  logic [ng_isa_pkg::SlotBits-1:0]   stat_waddr_i,
-  // SCORE, WIDE and NORM: two cycles. WIDE may be refused.
+  // SCORE, WIDE and NORM: latency 2. WIDE may be refused; NORM is read with it.
   output logic                              score_re_o,
   output logic [ng_isa_pkg::AddressBits-1:0] score_addr_o,
   input  logic [Lanes-1:0][7:0]             score_i,
@@ -39,7 +38,7 @@ module ng_vector #(
   input  logic [Lanes-1:0][15:0]            wide_i,
   output logic [ng_isa_pkg::AddressBits-1:0] norm_addr_o,
   input  logic [43:0]                       norm_i,
-  // EXP: one cycle.
+  // EXP: latency 1.
   output logic                              exp_re_o,
   output logic [Lanes-1:0][ExpBits-1:0]     exp_addr_o,
   input  logic [Lanes-1:0][14:0]            exp_i,
@@ -69,7 +68,7 @@ module ng_vector #(
   assign l       = layernorm_t'(issue_i.instruction);
   assign is_norm = s.opcode == OpcodeLayernorm;
 
-  // The instruction at work.
+  // The current instruction.
   logic is_norm_q, signed_fault;
   logic [NumberBits-1:0] number_q;
   logic [10:0] count_q, size_q, at_q, stat_count;
@@ -81,7 +80,7 @@ module ng_vector #(
   logic slot_outside_q, range_outside_q;
   stat_e stat_kind;
 
-  // Factors that are kept: of which statistic they are.
+  // The statistic from which the kept factors were computed.
   logic kept_q, kept_sentence_q, shares_q;
   logic [5:0] kept_block_q, block_q;
   logic [SlotBits-1:0] kept_slot_q;
@@ -115,11 +114,11 @@ module ng_vector #(
   assign wide_addr_o  = source_q + AddressBits'(at_q);
   assign norm_addr_o  = norm_base_q + AddressBits'(at_q);
 
-  // What travels with a word: stage 0 is the read.
+  // A word in the pipeline; stage 0 is the read.
   typedef struct packed {
     logic valid;
-    logic norm;   // of a LAYERNORM
-    logic sums;   // first pass of SOFTMAX
+    logic norm;   // word of a LAYERNORM
+    logic sums;   // word of the first pass of SOFTMAX
     logic [AddressBits-1:0] address;
   } slot_t;
   slot_t w_q[1:11];
@@ -139,12 +138,12 @@ module ng_vector #(
   // SOFTMAX. Stage 2: difference; 3: exponential; 4: product; 5: write.
   logic [Lanes-1:0][23:0] sum_q;
   logic [Lanes-1:0][16:0] quotient;
-  // One multiplier a lane for both instructions: exponential or difference, times the quotient. Its own adder adds the half
-  // that rounds the result.
+  // One multiplier per lane for both instructions: exponential or difference, times the quotient. The adder of the DSP
+  // adds the rounding constant.
   logic [Lanes-1:0][38:0] product_q, scaled;
   logic [21:0] half;
   assign half = is_norm_q ? 22'h04_0000 : 22'h20_0000;
-  // 0 where the difference does not count: in SOFTMAX, and in a lane without variance.
+  // The difference; 0 in SOFTMAX and in a lane without variance.
   logic [Lanes-1:0][21:0] c5_q;
   logic [Lanes-1:0] zero_q;
   logic [Lanes-1:0][7:0] result_q;
@@ -188,8 +187,8 @@ module ng_vector #(
     .root_o    (root)
   );
 
-  // LAYERNORM, factors: lane after lane through one pair of wide multipliers.
-  // Stage 1: the lane's sums; 2, 3: products; 4: difference; 5: its leading zeros; 6: radicand.
+  // LAYERNORM, factors: one lane after the other through one pair of wide multipliers.
+  // Stage 1: sums of the lane; 2, 3: products; 4: difference; 5: its leading zeros; 6: radicand.
   logic [LaneBits-1:0] lane_q;
   logic [5:1] f_valid_q;
   logic [5:1][LaneBits-1:0] f_lane_q;
@@ -197,12 +196,13 @@ module ng_vector #(
   logic [StatSquareBits-1:0] f_square_q;
   logic [51:0] f_scaled2_q, f_scaled3_q, f_squared2_q, f_squared3_q;
   logic [49:0] f_v4_q, f_v5_q;
-  // Pairs of zeros before the first 1: t + 9.
+  // Pairs of leading zeros: t + 9.
   logic [4:0] f_zeros5_q, f_zeros;
   logic [31:0] f_radicand;
   logic signed [StatSumBits:0] f_less_q[2:5];
-  // A lane's differences are shifted by t + 9. For its low 3 bits D and the sum are so beforehand; whole bytes are left. A
-  // difference has 27 bits at most, as D has 1024; of what is shifted, 31 bits count.
+  // The differences of a lane are shifted left by t + 9. D and the sum are shifted by the low 3 bits of that in
+  // advance; whole bytes remain. A difference has at most 27 bits, as D is at most 1024; of the shifted difference, 31
+  // bits count.
   logic [17:0] times_q[Lanes];
   logic signed [30:0] less_q[Lanes];
   logic [1:0] bytes_q[Lanes];
@@ -238,8 +238,8 @@ module ng_vector #(
     else f_valid_q <= {f_valid_q[4:1], state_q == Setup};
   end
 
-  // LAYERNORM, words. Stage 2: times D; 3: less the sum; 4: aligned; 5: times 1/s; 6: normalized; 7: times gamma;
-  // 8: and beta, half; 9: shift; 10: saturate; 11: write.
+  // LAYERNORM, words. Stage 2: times D; 3: minus the sum; 4: aligned; 5: times 1/s; 6: normalized; 7: times gamma;
+  // 8: plus beta and rounding constant; 9: shift; 10: saturate; 11: write.
   logic signed [31:0] beta_q[3:8];
   logic signed [11:0] gamma_q[3:7];
   always_ff @(posedge clk_i) if (busy_o) begin
@@ -249,11 +249,11 @@ module ng_vector #(
     for (int n = 4; n <= 7; n++) gamma_q[n] <= gamma_q[n-1];
     beta_q[8] <= beta_q[7] + rounding_half(shift_q);
   end
-  // A shift turns the word to the right, by up to 31, also where it is to the left. Of what it gives are
-  //   inside:   low bits that come out of the word. Others are 0, or the sign after a shift to the right.
-  //   straight: bits of the word that are like the one to the right of them (like 0, bit 0) if the number fits. What is
-  //             shifted out to the left does not count.
-  //   smallest: low bits of the smallest number; the largest has the others.
+  // Every shift is a rotation to the right by up to 31, also a left shift.
+  //   inside:   low bits of the result that come from the word. Others are 0, or the sign after a right shift.
+  //   straight: bits of the word that equal the bit to their right (bit 0: equal 0) if the number fits. Bits that are
+  //             shifted out to the left do not count.
+  //   smallest: low bits of the smallest number; the largest number has the inverse.
   logic left;
   logic signed [6:0] lowest;
   logic [7:0] inside_q, smallest_q;
@@ -280,17 +280,17 @@ module ng_vector #(
     logic [7:0] low10_q;
     logic [2:0] bends10_q;
     logic sign10_q;
-    // Times 2^t, -9 <= t <= 15, with one bit behind the point, and half of one more.
+    // Times 2^t, -9 <= t <= 15, with one fraction bit, plus the rounding constant.
     assign aligned = d4_q << {bytes_q[lane], 3'd0};
     assign rounded = aligned[30:8] + 23'd1;
     assign n6 = scaled[lane][38:19];
     assign bends = (y9_q ^ {y9_q[30:0], 1'b0}) & straight_q;
-    // Low bits, and below them the highest. Whole bytes first, as fewer bits are left for the rest.
+    // The low bits, and below them the highest one. Whole bytes first, so that fewer bits remain for the later shifts.
     assign ring = {y9_q[6:0], y9_q, y9_q[31]};
     assign eights = 16'(ring >> {shift_q[4:3], 3'd0});
     assign pairs  = 10'(eights >> {shift_q[2:1], 1'd0});
     assign turned = 9'(pairs >> shift_q[0]);
-    // Without the enable: yosys then finds multiplier, adder and both registers to be one DSP.
+    // Without the enable, so that yosys maps multiplier, adder and both registers to one DSP.
     always_ff @(posedge clk_i) begin
       y8_q <= 32'(n7_q) * 32'(gamma_q[7]);
       y9_q <= y8_q + beta_q[8];
@@ -304,7 +304,7 @@ module ng_vector #(
       for (int n = 0; n < 8; n++) low10_q[n] <= inside_q[n] ? turned[n+1] : !left && y9_q[31];
       bends10_q <= {|bends[31:22], |bends[21:12], |bends[11:0]};
       sign10_q  <= left ? turned[0] : y9_q[31];
-      // Either result; that of SOFTMAX is at most 255.
+      // The result of either instruction; that of SOFTMAX saturates at 255.
       if (!is_norm_q) result_q[lane] <= scaled[lane][29:22];
       else result_q[lane] <= bends10_q == 0 ? low10_q : smallest_q ^ {8{!sign10_q}};
       if (!is_norm_q && scaled[lane][32:30] != 0) result_q[lane] <= '1;
@@ -413,7 +413,7 @@ module ng_vector #(
         end_q   <= 6'd10;
       end
       End: if (end_q == 0) state_q <= Idle;
-      default: state_q <= Idle;  // uncovered: the state has no other value
+      default: state_q <= Idle;  // uncovered: all values of the state are listed
     endcase
     if (stat_we_i && stat_waddr_i == kept_slot_q) kept_q <= 1'b0;
     if (!rst_ni) begin
@@ -426,13 +426,13 @@ module ng_vector #(
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) disable iff (!rst_ni) write_valid_o |-> 32'(write_addr_o) < VectorDepth)
-  else $error("ng_vector: a word outside of VECTOR");
+  else $error("ng_vector: a write outside VECTOR");
   assert property (@(posedge clk_i) disable iff (!rst_ni) state_q == Idle |->
                    !w_q[1].valid && !w_q[2].valid && !w_q[3].valid && !w_q[4].valid &&
                    !(w_q[5].valid && !w_q[5].norm) && !(w_q[11].valid && w_q[11].norm))
   else $error("ng_vector: an instruction ended before its last word");
   assert property (@(posedge clk_i) disable iff (!rst_ni) stat_we_i && stat_waddr_i == slot_q |->
                    state_q != Fetch && state_q != Check)
-  else $error("ng_vector: a statistic is written while it is read");
+  else $error("ng_vector: a statistic is written in the cycle of its read");
 `endif
 endmodule

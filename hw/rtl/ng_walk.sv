@@ -1,7 +1,7 @@
-// The address that belongs to the turn of ng_loops: base and strides, by additions only.
+// The address of each turn of ng_loops: base plus strides, by additions only.
 //
-// What this does: keeps, for each loop, the address at which its turn began. What it does not: wrap: Width holds the
-// largest sum, so that what lies outside a memory can be told.
+// Keeps, for each loop, the address at which its current turn began.
+// Limits: Width must hold the largest sum: addresses do not wrap, so that an address outside a memory is detected.
 module ng_walk #(
   parameter int unsigned Width = 31
 ) (
@@ -9,7 +9,7 @@ module ng_walk #(
   input  logic             load_i,
   input  logic             advance_i,
   input  logic [3:0]       step_i,    // of ng_loops
-  input  logic [Width-1:0] base_i,    // taken with load_i; the strides stand still after it
+  input  logic [Width-1:0] base_i,    // taken with load_i; the strides must then be constant
   input  logic [15:0]      stride0_i,
   input  logic [15:0]      stride1_i,
   input  logic [15:0]      stride2_i,
@@ -47,10 +47,10 @@ module ng_walk #(
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) advance_i && !load_i |-> $onehot(step_i))
-  else $error("ng_walk: one loop goes on at a time");
+  else $error("ng_walk: more than one loop advances");
   assert property (@(posedge clk_i) advance_i && !load_i |->
                    !(step_i[0] && nextk < at_q) && !(step_i[1] && next2 < at2_q) &&
                    !(step_i[2] && next1 < at1_q) && !(step_i[3] && next0 < at0_q))
-  else $error("ng_walk: an address wrapped");
+  else $error("ng_walk: an address overflowed");
 `endif
 endmodule
