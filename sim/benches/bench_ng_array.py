@@ -1,4 +1,4 @@
-"""ng_array: tiles of sums of products of Python's integers, over all operand spaces, taken early and late."""
+"""ng_array: tiles against sums of products in Python, over all operand spaces, taken early and late."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Tile = list[list[int]]
 
 @dataclass
 class Pair:
-    """An operand pair: the vectors that it multiplies, and the memories' words that come two cycles after it."""
+    """An operand pair: the vectors that it multiplies, and the memory words that arrive two cycles later."""
 
     fields: dict[str, int]
     words: dict[str, list[int]]
@@ -38,7 +38,7 @@ class Pair:
 
 @dataclass
 class Oracle:
-    """The sums, and what the copies of the drained tiles must be."""
+    """The expected sums, and the expected copies of the drained tiles."""
 
     count: int
     sums: Tile = field(init=False)
@@ -48,7 +48,7 @@ class Oracle:
         self.sums = [[0] * self.count for _ in range(self.count)]
 
     def add(self, pair: Pair) -> None:
-        """One more pair."""
+        """Adds one operand pair."""
         fresh = pair.fields["fresh"]
         self.sums = [
             [(0 if fresh else old) + a * b for old, b in zip(row, pair.b, strict=True)]
@@ -59,7 +59,7 @@ class Oracle:
 
 
 def random_pair(rng: random.Random, count: int, style: str, **fields: int) -> Pair:
-    """A pair of random spaces; `style` tells what its words are."""
+    """A pair from random spaces; `style` selects its words."""
 
     def byte() -> int:
         return {
@@ -120,7 +120,7 @@ def script(
 
 
 async def play(dut: Any, rng: random.Random, scene: list[tuple[Pair | None, int]]) -> int:
-    """Plays a scene and compares every word of every copy with the oracle; the number of words."""
+    """Plays a scene and compares every word of every copy with the expected one; returns the number of words."""
     count = int(dut.Lanes.value)
     oracle = Oracle(count)
     waits: list[int] = []
@@ -145,7 +145,7 @@ async def play(dut: Any, rng: random.Random, scene: list[tuple[Pair | None, int]
         columns, select = rng.randrange(2), rng.randrange(count)
         dut.columns_i.value, dut.select_i.value = columns, select
         dut.take_i.value = 0
-        # full_o depends on registers alone, so it may be asked for before take_i is decided.
+        # full_o depends on registers only, so it may be read before take_i is driven.
         await FallingEdge(dut.clk_i)
         if expected is not None:
             assert lanes(dut.word_o, count, 32, signed=True) == expected, f"cycle {now}"
@@ -180,7 +180,7 @@ async def tiles(dut: Any) -> None:
 
 @bench(2_000)
 async def large_sums(dut: Any) -> None:
-    """The largest products of either sign, over a tile as long as time allows."""
+    """The largest products of either sign, over long tiles."""
     rng = generator("large_sums")
     count = int(dut.Lanes.value)
     await start(dut)
@@ -198,7 +198,7 @@ async def large_sums(dut: Any) -> None:
 
 @bench(500)
 async def resets(dut: Any) -> None:
-    """After a reset no tile waits, nor comes of pairs before it; the first fresh tile after it is right."""
+    """After a reset no tile is full, pairs from before it have no effect, and the first new tile is correct."""
     rng = generator("resets")
     count = int(dut.Lanes.value)
     await start(dut)

@@ -1,6 +1,6 @@
-"""ng_command: programs with every check of PROGRAM, and INIT and RUN with units that the bench plays.
+"""ng_command: programs for every check of PROGRAM; INIT and RUN with the units played by the bench.
 
-What a PROGRAM must come to is asked of the program simulator; everything else follows from docs/isa.md, section 2.
+The program simulator gives the expected outcome of PROGRAM; the rest follows docs/isa.md, section 2.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def parameters(dut: Any) -> Parameters:
 
 
 def program(rng: random.Random, engine: Parameters, total: int | None = None) -> tuple[bytes, dict[str, int]]:
-    """A program with instructions of random bits, `total` of them or a few, and its header; sound if they find room."""
+    """A program of random instruction bits with its header: `total` instructions, or a few. It is valid if they fit."""
     counts = [rng.choice((0, 1, 2, rng.randint(0, engine.program_depth // 4))) for _ in isa.LISTS]
     if total is not None:
         counts[rng.randrange(len(counts))] += total - sum(counts)
@@ -70,9 +70,9 @@ def sealed(header: dict[str, int], body: bytes) -> bytes:
 
 
 def damaged(rng: random.Random, engine: Parameters, zero: str = "") -> bytes:
-    """A program with something wrong in it, or at least other than it was; or with 0 in the word `zero`."""
+    """A damaged program, or one that is at least changed; with `zero`, that word of the header is 0."""
     how = 0 if zero else rng.randrange(7)
-    # The memory is full, or one instruction too small.
+    # The memory is exactly full, or one instruction too small.
     data, header = program(rng, engine, engine.program_depth + rng.randrange(2) if how == 6 else None)
     if how == 6:
         return data
@@ -125,7 +125,7 @@ class Bench:
         self._offered = False
 
     async def cycle(self, *, starts: bool = False) -> None:
-        """One cycle: a beat is offered, perhaps taken; unless a command starts, the host writes its registers."""
+        """One cycle: a beat is offered; unless a command starts, the host writes its registers."""
         dut = self.dut
         self._offered = bool(self.beats) and (self._offered or self.rng.random() >= self.stall)
         dut.in_valid_i.value = int(self._offered)
@@ -133,7 +133,7 @@ class Bench:
         dut.in_data_i.value, dut.in_last_i.value = word, last
         found = self.sentences, self.timeout, pack(self.lengths, 32)
         if not starts:
-            # A command uses what they held at its start.
+            # A command uses the values from its start.
             found = self.rng.choice((0, 1, 2, 3)), self.rng.choice((0, 1, 2, 99)), self.rng.getrandbits(64)
         dut.sentences_i.value, dut.timeout_i.value, dut.lengths_i.value = found
         await FallingEdge(dut.clk_i)
@@ -157,18 +157,18 @@ class Bench:
         await RisingEdge(dut.clk_i)
 
     async def begin(self, command: int) -> None:
-        """A command is written."""
+        """Writes a command."""
         self.writes, self.accepted, self._ended = [], [], False
         self.ends = self.starts = self.works = self.run = self.flush = 0
         dut = self.dut
         dut.start_i.value, dut.command_i.value = 1, command
         await self.cycle(starts=True)
         dut.start_i.value = 0
-        # The register keeps the command, but nobody may look at it any more.
+        # The register keeps the command, but it must not be read again.
         dut.command_i.value = self.rng.getrandbits(3)
 
     async def until_end(self, most: int) -> None:
-        """Cycles until the command ends."""
+        """Runs cycles until the command ends."""
         for _ in range(most):
             if self.ends:
                 break
@@ -178,7 +178,7 @@ class Bench:
         await self.cycle()
 
     async def check(self, code: int, where: int = 0) -> None:
-        """The outcome; after an error the packet is dropped, commands are not taken, and a clear ends it."""
+        """Checks the outcome. After an error the packet is dropped and commands are ignored until a clear."""
         dut = self.dut
 
         def state() -> tuple[int, ...]:
@@ -211,7 +211,7 @@ class Bench:
         await FallingEdge(dut.clk_i)
         assert state() == (0, 0, 1, code, where) and self.ends == 1 and self.starts == 1
         assert not value(dut.run_o) and not value(dut.works_o)
-        # What comes after the packet is not dropped.
+        # Beats after the packet are not dropped.
         assert value(dut.in_ready_o) == (not self._ended)
         await RisingEdge(dut.clk_i)
         await self.clear()
@@ -231,7 +231,7 @@ class Bench:
 
 @bench(400_000)
 async def programs(dut: Any) -> None:
-    """Sound and damaged programs, compared with the program simulator."""
+    """Valid and damaged programs, compared with the program simulator."""
     rng = generator()
     engine = parameters(dut)
     await start(dut)
@@ -255,7 +255,7 @@ async def programs(dut: Any) -> None:
             words = [int.from_bytes(body[at : at + 64], "little") for at in range(0, len(body), 64)]
             assert b.writes == list(enumerate(words))
         await b.check(code)
-        # Whether there is a program now.
+        # Whether a program is loaded.
         await b.begin(2)
         if code is Error.NONE:
             await b.clear()
@@ -276,7 +276,7 @@ async def programs(dut: Any) -> None:
 
 @bench(20_000)
 async def timeouts(dut: Any) -> None:
-    """A PROGRAM whose beats stay away: in the header, among the instructions, before the CRC."""
+    """A PROGRAM whose beats stop: in the header, among the instructions, before the CRC."""
     rng = generator()
     engine = parameters(dut)
     await start(dut)
@@ -302,7 +302,7 @@ async def timeouts(dut: Any) -> None:
             await b.cycle()
             b.beats = rest
             await b.check(Error.TIMEOUT)
-            # A beat in time, again and again, is no timeout; 0 is for ever.
+            # Beats that always arrive in time are no timeout; 0 disables the timeout.
             b.timeout = 0
             b.packet(data)
             b.stall = 0.9
@@ -312,7 +312,7 @@ async def timeouts(dut: Any) -> None:
 
 
 class Units:
-    """The three units: they retire what they have, some of them wait for a while, one may report a fault."""
+    """The three units: they retire their lists, some wait for a while, one may report a fault."""
 
     def __init__(self, b: Bench, counts: list[int], init: bool) -> None:
         self.b, self.counts, self.init = b, counts, init
@@ -331,7 +331,7 @@ class Units:
             open_ = self.retired[unit] < self.counts[unit]
             if unit in self.stuck or self.pause:
                 waits |= int(open_) << unit
-            # The stream unit ends last, with the last beat that it takes.
+            # The stream unit ends last, with its last beat.
             elif running and open_ and rng.random() < 0.4:
                 left = len(self.b.beats) - self.free_beats
                 if unit != 2 or left <= 0 or self.retired[unit] < self.counts[unit] - 1:
@@ -339,7 +339,7 @@ class Units:
         if self.pause:
             self.pause -= 1
         elif rng.random() < 0.05 and not self.stuck:
-            # Just not long enough for a deadlock.
+            # One cycle short of a deadlock.
             self.pause = rng.randint(1, 12)
         dut.waits_i.value = waits
         dut.retired_i.value = pack(self.retired, NUMBER_BITS)
@@ -359,7 +359,7 @@ class Units:
 
 @bench(400_000)
 async def runs(dut: Any) -> None:
-    """INIT and RUN with every way in which they can end."""
+    """INIT and RUN with every possible end."""
     rng = generator()
     engine = parameters(dut)
     await start(dut)
@@ -385,7 +385,7 @@ async def runs(dut: Any) -> None:
             counts = [header[f"{name}_count"] for name in names]
             counts = [0, 0, *counts] if init else counts
             data = image if init else rng.randbytes(8 * rng.randint(1, 12))
-            # Registers are wider than what counts in them.
+            # Registers are wider than their meaningful bits.
             most = header["max_length"]
             lengths = [
                 rng.choice((1, most, rng.randint(0, most + 1), 1 | 1 << rng.randrange(10, 32)))
@@ -395,7 +395,7 @@ async def runs(dut: Any) -> None:
                 (header["sentences"], 0, rng.randint(1, 3), header["sentences"] | 1 << rng.randrange(2, 32))
             )
             if rng.random() < 0.7:
-                # The length of a sentence that does not come may be anything.
+                # The length of an unused sentence may be anything.
                 sentences = rng.randint(1, header["sentences"])
                 lengths[:sentences] = [rng.randint(1, most) for _ in range(sentences)]
             b.sentences, b.lengths = sentences, lengths
@@ -453,14 +453,14 @@ async def runs(dut: Any) -> None:
                     fault_code, fault_number = units.faults[unit]
                     await units.cycle()
                     units.faults = {}
-                    # A fault counts until all units have retired.
+                    # A fault is accepted until all units have retired.
                     if not b.flush:
                         code, where = Error(fault_code), 1 << 31 | unit << 16 | fault_number
                 assert cycles < 2000, "the command did not end"
             if not b.ends:
                 await b.clear()
                 outcomes.add("clear")
-                # Whether it ended in the very cycle of the clear.
+                # Whether it ended in the cycle of the clear.
                 has_image = bool(value(dut.done_o)) if init else has_image
                 continue
             if code is Error.DEADLOCK:

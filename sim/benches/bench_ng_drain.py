@@ -1,7 +1,7 @@
 """ng_drain: the words of CONTRACT from accumulators to memories and statistics, against the oracle.
 
-The bench plays the feed, which begins a tile only where there is room, the array, which sums the next tile over the one
-that was not taken in time, and the memories of biases, residuals and tables.
+The bench plays the feed, which begins a tile only if there is room; the array, in which the next tile overwrites one
+that was not taken in time; and the memories of biases, residuals and tables.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ Word = tuple[int, int, list[int], int, int, list[int]]
 
 @dataclass
 class Job:
-    """An instruction of the array, as the drain is told of it.
+    """An instruction as the feed passes it to the drain, and its expected outcome.
 
     Attributes:
         fields: of `job_t`.
-        tiles: what the array sums, in order; whether each is drained.
-        biases: the addresses of those that are added.
+        tiles: the sums of the array, in order; whether each is drained.
+        biases: addresses of the biases that are added.
         writes: of each word space, address, lanes; and what an observer sees: number, whether there is a table, lanes
             before it.
         residuals: number of words to which one is added.
@@ -61,7 +61,7 @@ class Job:
 
 
 class Memories:
-    """What the drain reads: any content, made up when it is first read."""
+    """The memories that the drain reads: random words, drawn at their first read."""
 
     def __init__(self, dut: Any, rng: random.Random) -> None:
         self.n, self._rng = int(dut.Lanes.value), rng
@@ -71,7 +71,7 @@ class Memories:
         self.table = [rng.randint(-128, 127) for _ in range(self.depths[Memory.TABLE])]
 
     def read(self, memory: Memory, address: int) -> list[int]:
-        """The lanes of a word; one for BIAS."""
+        """The lanes of a word; BIAS has one."""
         key = memory, address % self.depths[memory]
         if key not in self._words:
             rng = self._rng
@@ -85,7 +85,7 @@ class Memories:
         return self._words[key]
 
     def outcome(self, job: Job, c: Contract, counts: tuple[int, int, int], rows: int) -> None:
-        """Fills in what must come of a job's tiles, in the order of its loops."""
+        """Fills in the expected outcome of a job's tiles, in the order of its loops."""
         tiles = (tile for tile, is_drained in job.tiles if is_drained)
         table = self.table[256 * c.table_id : 256 * c.table_id + 256] if c.has_table else None
         outside = False
@@ -116,7 +116,7 @@ class Memories:
 def at_the_end(
     rng: random.Random, memories: Memories, c: Contract, counts: tuple[int, int, int], rows: int
 ) -> Contract:
-    """The instruction with one of its bases such that its last word is a memory's last one, or the one after."""
+    """The instruction with one base changed: its last word is the last one of a memory, or one after it."""
     n0, n1, n2 = counts
     n = memories.n
     offset = (n0 - 1) * c.c_stride0 + (n1 - 1) * c.c_stride1
@@ -134,9 +134,9 @@ def at_the_end(
 def draw(
     rng: random.Random, memories: Memories, number: int, faulty: bool, n0: int | None = None, **fixed: int
 ) -> Job:
-    """A random job with its tiles and what must come of it.
+    """A random job with its tiles and its expected outcome.
 
-    With `n0` it drains whole tiles, so many of them. `fixed` fields of its instruction are as they are given.
+    With `n0` it drains that many whole tiles. `fixed` gives fields of its instruction.
     """
     if rng.random() < 0.1 and n0 is None and not fixed:
         return Job({"number": number, "skipped": 1, "skips": rng.randint(1, 9), "words": 0})
@@ -196,14 +196,14 @@ def draw(
 
 
 class Array:
-    """The feed and the array: tiles begin where there is room, their sums are complete some cycles after their end."""
+    """The feed and the array: a tile begins if there is room; its sums are complete `LATENCY` cycles after its end."""
 
     def __init__(self, dut: Any, rng: random.Random, n: int) -> None:
         self.dut, self.rng = dut, rng
         self.now = 0
         self.todo: deque[tuple[Job, list[list[int]] | None, bool, bool]] = deque()
         self.begun: set[int] = set()
-        """Addresses of the biases of all jobs whose tokens have come."""
+        """Addresses of the biases of all jobs that have begun."""
         self.full: list[list[int]] | None = None
         self.copy = [[0] * n for _ in range(n)]
         self._ending: deque[tuple[int, list[list[int]]]] = deque()
@@ -213,7 +213,7 @@ class Array:
         self.long = 1
 
     def accept(self, job: Job) -> None:
-        """The drain was told of a job: its operands are read."""
+        """The drain has accepted a job: its operands will be read."""
         if job.fields["skipped"]:
             return
         for at, (tile, drained) in enumerate(job.tiles):
@@ -222,17 +222,17 @@ class Array:
             self.todo.append((job, None, False, True))
 
     def before(self) -> None:
-        """A cycle begins: whether a tile's sums are complete."""
+        """A cycle begins: the sums of a tile may be complete."""
         if self._overwrites and self._overwrites[0] == self.now:
             self._overwrites.popleft()
-            assert self.full is None, "a tile was summed over one that was not taken"
+            assert self.full is None, "a tile overwrites one that was not taken"
         if self._ending and self._ending[0][0] == self.now:
             assert self.full is None, "two full tiles"
             self.full = self._ending.popleft()[1]
         self.dut.full_i.value = self.full is not None
 
     def feed(self, room: int) -> None:
-        """The middle of a cycle: operands are read, if there is room for a tile to begin."""
+        """The middle of a cycle: operands are read if a tile may begin."""
         tile_ends = begun = fed = False
         if self.todo and self.rng.random() >= self.chance:
             job, tile, drained, last = self.todo[0]
@@ -266,7 +266,7 @@ class Array:
 
 @bench(400_000)
 async def jobs(dut: Any) -> None:
-    """Jobs one after the other; now and then one that leaves a memory."""
+    """Jobs one after the other; some have an address outside a memory."""
     rng = generator()
     memories = Memories(dut, rng)
     await start(dut)
@@ -280,7 +280,7 @@ async def jobs(dut: Any) -> None:
             number += listed[-1].fields.get("skips", 1) if listed[-1].fields["skipped"] else 1
         faults += any(job.fault is not None for job in listed)
         if rng.random() < 0.4:
-            # A command ends in the middle.
+            # A command is stopped in the middle.
             await play(dut, rng, memories, listed, rng.randrange(100))
         await play(dut, rng, memories, listed)
     assert faults > 3
@@ -288,7 +288,7 @@ async def jobs(dut: Any) -> None:
 
 @bench(100_000)
 async def far_addresses(dut: Any) -> None:
-    """Every bit of a base and of a stride counts: it is in a word's address, or that is beyond the memory."""
+    """Every bit of a base and of a stride counts: it appears in an address, or the address is outside the memory."""
     rng = generator("far_addresses")
     memories = Memories(dut, rng)
     await start(dut)
@@ -319,7 +319,7 @@ async def far_addresses(dut: Any) -> None:
 
 @bench(20_000)
 async def many_words(dut: Any) -> None:
-    """More words than a statistic counts; what comes after it is counted anew."""
+    """More words than a statistic can count; the next instruction counts from 0."""
     rng = generator("many_words")
     memories = Memories(dut, rng)
     await start(dut)
@@ -334,7 +334,7 @@ async def many_words(dut: Any) -> None:
 
 
 async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job], stop: int = 20_000) -> None:
-    """Jobs from reset to their end, or for `stop` cycles: what comes then is not looked at."""
+    """Jobs from reset to their end, or for `stop` cycles, without a check at the end."""
     n = m.n
     dut.rst_ni.value = 0
     for name in ("job_valid", "begun", "fed", "tile", "full"):
@@ -415,19 +415,19 @@ async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job], sto
         if quiet == 6:
             break
     else:
-        raise AssertionError(f"it hangs: {told} of {len(listed)} jobs told, {retired} of {total} retired")
+        raise AssertionError(f"hangs: {told} of {len(listed)} jobs accepted, {retired} of {total} retired")
     wanted = [w for job in listed for w in job.writes]
     if bad is None:
         assert not fault["valid"], fault
         assert writes == wanted
         assert stats == [job.stat for job in listed if job.stat is not None]
-        # A port that the drain asks for is denied to others.
+        # Residual reads take a port from others, so their number counts.
         assert residuals == sum(job.residuals for job in listed)
         ends, sofar = [], 0
         for job in listed:
             sofar += len(job.writes)
             ends.append(sofar)
-        # An instruction retires with its last word, or after it, and not after the next one's first.
+        # An instruction retires with its last word or after it, and before the first word of the next one.
         assert len(due) == len(ends)
         assert due == ends, (due, ends)
     else:

@@ -1,7 +1,7 @@
-"""The engine in its wrapper: commands of a host over AXI4-Lite and AXI4-Stream, all channels stalled at random at once.
+"""The engine in its wrapper: commands over AXI4-Lite and AXI4-Stream, with random stalls on all channels.
 
-The scenario (`scenario.py`) says what is sent and what must come of it. `bench_ng_engine_checks` checks the protocol of
-the outputs. Beside each command the host reads STATUS over and over, so that registers and streams are used together.
+The scenario (`scenario.py`) holds the commands and their expected outcomes. `bench_ng_engine_checks` checks the
+protocol of the outputs. During each command the host polls STATUS, so that registers and streams are used together.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ SETUP = Setup((top_parameters(ENGINE),), top="narrowgauge", checks=("bench_ng_en
 
 REGISTERS = {register.name: register.address for register in isa.REGISTERS}
 LIMIT = 60_000
-"""Cycles after which a command hangs."""
+"""Cycles after which a command is considered to hang."""
 
 IDLE, DONE, ERROR = 1, 2, 4
 
 
 class Pins:
-    """Clock, reset and interrupt of the wrapper, by the names that they have in the modules of the engine."""
+    """Clock, reset and interrupt of the wrapper, by their names in the modules of the engine."""
 
     def __init__(self, dut: Any) -> None:
         self.clk_i, self.rst_ni, self.interrupt_o = dut.aclk, dut.aresetn, dut.interrupt
 
     def __iter__(self) -> Iterator[Any]:
-        """The inputs that nobody drives: the AXI models drive all."""
+        """The inputs that must be driven: none, as the AXI models drive all."""
         return iter(())
 
 
@@ -68,7 +68,7 @@ class Host:
         source, sink = AxiStreamBus.from_prefix(dut, "s_axis"), AxiStreamBus.from_prefix(dut, "m_axis")
         self._source = AxiStreamSource(source, clock, reset, reset_active_level=False, byte_size=64)
         self._sink = AxiStreamSink(sink, clock, reset, reset_active_level=False, byte_size=64)
-        # The models tell of every access.
+        # The models log every access.
         logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.WARNING)
         write, read_ = self._axil.write_if, self._axil.read_if
         channels = (write.aw_channel, write.w_channel, write.b_channel, read_.ar_channel, read_.r_channel)
@@ -88,7 +88,7 @@ class Host:
         return int(await self._axil.read_dword(REGISTERS[register]))
 
     async def clear(self) -> None:
-        """CONTROL.clear; the host's DMA starts anew as well."""
+        """CONTROL.clear; the host's DMA restarts as well."""
         for stream in (self._source, self._sink):
             stream.assert_reset(True)
             stream.clear()
@@ -96,12 +96,12 @@ class Host:
         await cycles(self._pins, 2)
         for stream in (self._source, self._sink):
             stream.assert_reset(False)
-        # A command that had ended by then is done.
+        # A command that had already ended is done.
         assert await self.read("STATUS") & ~DONE == IDLE
         assert await self.read("ERROR_WHERE") == 0
 
     async def reset(self) -> None:
-        """The engine's reset, which the AXI models follow."""
+        """Resets the engine and the AXI models."""
         self._pins.rst_ni.value = 0
         for stream in (self._source, self._sink):
             stream.clear()
@@ -121,7 +121,7 @@ class Host:
             assert await self.read(name) == 0, name
 
     async def play(self, step: Step) -> None:
-        """A command from its registers to its outcome."""
+        """Runs a command, from its registers to its outcome."""
         self.stall = step.stall
         packet = bytes.fromhex(step.packet)
         beats = [int.from_bytes(packet[at : at + 8], "little") for at in range(0, len(packet), 8)]
@@ -153,7 +153,7 @@ class Host:
         await self._outcome(step, took)
 
     async def _write_over(self, writes: Sequence[tuple[str, int]], beats: list[int]) -> None:
-        """Writes registers while a command is under way: half of them before its packet comes, half while it comes."""
+        """Writes registers during a command: half of them before its packet is sent, half while it is sent."""
         held: dict[str, int] = {}
         for number, (register, data) in enumerate(writes):
             if number == len(writes) // 2:
@@ -172,7 +172,7 @@ class Host:
         if step.code:
             assert status == ERROR | step.code << 8, (status, step.code)
             assert await self.read("ERROR_WHERE") == step.where
-            # The rest of the packet is dropped, and no command is taken until the clear.
+            # The rest of the packet is dropped, and commands are ignored until the clear.
             await with_timeout(self._source.wait(), LIMIT * PERIOD, "ns")
             await self.write("CONTROL", 3)
             assert await self.read("STATUS") == ERROR | step.code << 8
@@ -203,7 +203,7 @@ class Host:
         assert self._sink.empty() and self._sink.idle() and self._source.idle()
 
     async def _taken(self, register: str) -> float:
-        """When a write of a register is taken."""
+        """Waits until a register write is accepted."""
         dut = self._dut
         while True:
             await FallingEdge(self._pins.clk_i)
@@ -221,7 +221,7 @@ class Host:
 
 @bench(3_000_000)
 async def scenario(dut: Any) -> None:
-    """All steps, one after the other on one engine."""
+    """All steps of the scenario, one after the other on one engine."""
     pins = Pins(dut)
     host = Host(dut, pins)
     await start(pins)

@@ -1,8 +1,8 @@
-// What the engine's wrapper promises at its AXI ports, and what its counters count; bound to `narrowgauge`.
+// Checks of the wrapper's AXI ports and of the cycle counters; bound to `narrowgauge`.
 //
-// What this does: a valid beat stays as it is until it is taken (unless a clear or a reset stops the command), no
-// response comes without its request, and a counter holds the cycles of the command in which its unit said so. What it
-// does not: drive anything, or say when a unit has to count (the benches of the units do).
+// A valid beat is stable until it is taken (unless a clear or a reset stops the command), no response comes without its
+// request, and each counter holds the number of cycles of the command in which its unit asserted its output.
+// Limits: drives nothing; the benches of the units check when a unit must count.
 module bench_ng_engine_checks (
   input logic        aclk,
   input logic        aresetn,
@@ -26,13 +26,13 @@ module bench_ng_engine_checks (
   input logic        m_axis_tready,
   input logic [63:0] m_axis_tdata,
   input logic        m_axis_tlast,
-  // Inside of the engine: a command begins, is at work; what counts, by the order of the registers; the counters.
+  // Inside the engine: a command begins, is executed; what counts, in the order of the registers; the counters.
   input logic        starts,
   input logic        works,
   input logic [ng_isa_pkg::Counters-1:0] counts,
   input logic [ng_isa_pkg::Counters-1:0][31:0] counters
 );
-  // Requests that have no response yet, and what was offered and not taken in the cycle before.
+  // Requests without a response yet, and beats that were valid and not taken in the previous cycle.
   logic written, cleared;
   int writes_q = 0, reads_q = 0;
   logic [2:0] offered_q = '0;

@@ -1,4 +1,4 @@
-"""ng_feed: the operands of CONTRACT, pair by pair, against the loop nest of docs/isa.md, ports and tokens late."""
+"""ng_feed: the operand pairs of CONTRACT against the loop nest of docs/isa.md, with late ports and tokens."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SETUP = Setup(
 OP, JOB = structs.struct("op_t"), structs.struct("job_t")
 OPERAND_BITS = structs.number("OperandBits")
 MOST = 3
-"""Instructions of each other unit that may be waited for."""
+"""The largest wait for each other unit."""
 FILL = 8
-"""Cycles in which the pipeline has filled after an instruction was taken, and then gives a pair a cycle."""
+"""Cycles after an instruction was taken until the pipeline is full; from then on it reads one pair per cycle."""
 
 
 @dataclass
 class Turn:
-    """A turn of the innermost loop, or the only one of an instruction without any (`op` is then None).
+    """A turn of the innermost loop, or the single turn of an instruction without operands (`op` is then None).
 
     Attributes:
         number: of its instruction.
@@ -55,7 +55,7 @@ class Turn:
 
 @dataclass
 class Case:
-    """Instructions of the array in order, and what must come of them.
+    """Instructions of the array in order, and their expected outcome.
 
     Attributes:
         instructions: with whether their fields are in range, and their places (None: skipped).
@@ -71,7 +71,7 @@ class Case:
 
 
 class Expected:
-    """What docs/isa.md says of operands, section 4."""
+    """The operands as docs/isa.md, section 4, defines them."""
 
     def __init__(self, dut: Any, index: list[list[int]]) -> None:
         self.n = int(dut.Lanes.value)
@@ -111,7 +111,7 @@ class Expected:
         return address, sound and address < self.depths[Memory(space)]
 
     def moved(self, c: Contract, side: str, where: dict[str, int], past: int) -> Contract:
-        """The instruction with another base of A or B: its last word is `past` words from the end of the memory."""
+        """The instruction with another base of A or B: its last word is `past` words after the end of the memory."""
         n0, n1, n2, nk, _ = self.counts(c, where)
         turns = itertools.product(range(n0), range(n1), range(n2), range(nk))
         addresses = [self.operand(c, side, where, at)[0] for at in turns]
@@ -124,7 +124,7 @@ class Expected:
     def through_the_index(
         self, c: Contract, side: str, where: dict[str, int], inner: int, past: int
     ) -> Contract:
-        """The instruction with the tokens of a block for A or B until the end of its half of INDEX, and `past` more."""
+        """The instruction indexed by all tokens of a block up to the end of its half of INDEX, and `past` more."""
         turns = self.half - where["first"] + past
         if turns < 1:
             return c
@@ -160,7 +160,7 @@ class Expected:
         return case
 
     def contract(self, case: Case, c: Contract, number: int, where: dict[str, int], resumed: bool) -> bool:
-        """Adds the turns and the job of an instruction; whether it ends with a fault."""
+        """Adds the turns and the job of an instruction; returns whether it ends with a fault."""
         n0, n1, n2, nk, rows = self.counts(c, where)
         tiles = -(-rows // self.n)
         words = n0 * n1 * n2 * rows > 0 and not c.keep
@@ -208,7 +208,7 @@ class Expected:
 
 
 def draw(rng: random.Random, expected: Expected, lengths: tuple[int, ...]) -> Case:
-    """Some instructions of few turns, addresses of all sizes."""
+    """A few instructions of few turns, with addresses of all sizes."""
     instructions: list[tuple[Contract, bool, dict[str, int] | None]] = []
     for number in range(rng.randint(1, 8)):
         drawn = random_fields(rng, Contract)
@@ -225,7 +225,7 @@ def draw(rng: random.Random, expected: Expected, lengths: tuple[int, ...]) -> Ca
             "stat_slot": rng.randrange(expected.depths[Memory.STAT]),
             "table_id": rng.randrange(expected.depths[Memory.TABLE] // 256),
         }  # fmt: skip
-        # Now and then the first that is not there.
+        # Sometimes the first one outside the memory.
         if rng.random() < 0.03:
             changes["stat_slot"] = expected.depths[Memory.STAT]
         if rng.random() < 0.03:
@@ -281,7 +281,7 @@ async def lists(dut: Any) -> None:
 
 
 async def play(dut: Any, rng: random.Random, expected: Expected, case: Case) -> None:
-    """A list from reset to its end."""
+    """Plays a list from reset to its end."""
     dut.rst_ni.value = 0
     dut.valid_i.value = 0
     await RisingEdge(dut.clk_i)
@@ -304,7 +304,7 @@ async def play(dut: Any, rng: random.Random, expected: Expected, case: Case) -> 
         dut.valid_i.value = valid
         if not valid:
             dut.issue_i.value = no_issue(rng)
-        # The drain retires in order what it was told of, when all operands were read.
+        # The drain retires its jobs in order, after all operands were read.
         if told < len(jobs) and rng.random() >= chance["drain"]:
             job = jobs[told]
             if job["skipped"] or drained < fed:
@@ -333,7 +333,7 @@ async def play(dut: Any, rng: random.Random, expected: Expected, case: Case) -> 
             wanted_doing = [_doing(following, before, room, weight, vector)]
             waiter = following.number
         else:
-            # Only what comes next may wait: its index words may be what it waits for.
+            # Only the next instruction may wait, for its index words.
             c, sound, where = case.instructions[min(at, len(case.instructions) - 1)]
             waits = valid and sound and where is not None and _indexed(c) and not _met(isa.waits(c), retired)
             wanted_doing, waiter = ["wait"] if waits else [], at
@@ -377,16 +377,14 @@ async def play(dut: Any, rng: random.Random, expected: Expected, case: Case) -> 
         if case.fault is None and turn == len(case.turns) and _covered(jobs) == len(case.instructions):
             break
     else:
-        raise AssertionError(
-            f"it hangs: turn {turn} of {len(case.turns)}, {len(jobs)} of {len(case.jobs)} jobs"
-        )
+        raise AssertionError(f"hangs: turn {turn} of {len(case.turns)}, {len(jobs)} of {len(case.jobs)} jobs")
     if case.fault is None:
         assert not fault["valid"]
     else:
         assert (fault["code"], fault["number"]) == case.fault and fault["valid"]
         assert turn == len(case.turns)
         await RisingEdge(dut.clk_i)
-    # Skipped instructions in a row may be told of in parts.
+    # Consecutive skipped instructions may arrive in parts.
     merged: list[dict[str, int]] = []
     for job in jobs:
         if merged and job["skipped"] and merged[-1]["skipped"]:
@@ -407,7 +405,7 @@ def _met(waits: tuple[int, ...], retired: list[int]) -> bool:
 
 
 def _doing(turn: Turn, before: list[int], room: int, weight: bool, vector: bool) -> str:
-    """What must become of a turn that has come to the last stage.
+    """What a turn in the last stage must do.
 
     Args:
         turn: the turn.
@@ -426,5 +424,5 @@ def _doing(turn: Turn, before: list[int], room: int, weight: bool, vector: bool)
 
 
 def _covered(jobs: list[dict[str, int]]) -> int:
-    """Instructions that the drain was told of."""
+    """Instructions that the jobs of the drain cover."""
     return sum(job["skips"] if job["skipped"] else 1 for job in jobs)

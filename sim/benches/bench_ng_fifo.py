@@ -1,4 +1,4 @@
-"""ng_fifo: every output in every cycle as a queue of `Depth` words has it."""
+"""ng_fifo: every output in every cycle against a queue of `Depth` words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def depth(dut: Any) -> int:
 
 @bench(40_000)
 async def words_pass_in_order(dut: Any) -> None:
-    """All combinations of stalls of the two sides."""
+    """All combinations of stalls at both sides."""
     rng = generator()
     await start(dut)
     source = Source(dut, "valid_i", "ready_o", "data_i")
@@ -70,7 +70,7 @@ async def every_cycle(dut: Any) -> None:
 
 @bench(2_000)
 async def full_speed(dut: Any) -> None:
-    """A word a cycle when nobody stalls, also from full to full."""
+    """One word per cycle without stalls, also when the queue stays full."""
     await start(dut)
     source = Source(dut, "valid_i", "ready_o", "data_i")
     source.send(number % (1 << len(dut.data_i)) for number in range(200 + depth(dut)))

@@ -1,4 +1,4 @@
-"""ng_lookup: every lane reads its own word of the same table, the cycle after its address."""
+"""ng_lookup: every lane reads its own word of the table, one cycle after its address."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SETUP = Setup(
 
 @bench(20_000)
 async def lookups(dut: Any) -> None:
-    """Random tables, written anew now and then; all lanes at one address, each at its own, at the ends."""
+    """Random tables, rewritten from time to time; all lanes at one address, each at its own, at the ends."""
     rng = generator()
     count, depth, width = (int(getattr(dut, name).value) for name in ("Lanes", "Depth", "Width"))
     bits = len(dut.waddr_i)

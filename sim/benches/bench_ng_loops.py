@@ -1,4 +1,4 @@
-"""ng_loops: the counters of a nest of Python loops, turn by turn."""
+"""ng_loops: the counters against a nest of Python loops, turn by turn."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .setup import Setup
 SETUP = Setup()
 
 Counts = tuple[int, int, int, int, int]
-"""Turns of loop 0, 1, 2, of the innermost loop, and of that in the last turn of loop 2."""
+"""Counts of loop 0, 1, 2, of the innermost loop, and of that in the last turn of loop 2."""
 
 
 def turns(n0: int, n1: int, n2: int, nk: int, tail: int) -> Iterator[dict[str, int]]:
-    """What the module's outputs are in each turn of the nest."""
+    """The expected outputs in each turn of the nest."""
     for i0 in range(n0):
         for i1 in range(n1):
             for i2 in range(n2):
@@ -36,7 +36,7 @@ def turns(n0: int, n1: int, n2: int, nk: int, tail: int) -> Iterator[dict[str, i
 
 
 def counts(rng: random.Random, largest: int = 5) -> Counts:
-    """Small counts, often 1, in any of the loops; sometimes the largest that a count can be."""
+    """Small counts, often 1, in any of the loops; sometimes the largest count."""
 
     def one(most: int) -> int:
         return rng.choice((1, rng.randint(1, largest)) if rng.random() < 0.97 else (most,))
@@ -46,7 +46,7 @@ def counts(rng: random.Random, largest: int = 5) -> Counts:
 
 @bench(100_000)
 async def nests(dut: Any) -> None:
-    """Nests of random counts, with stalls; nests left before their end; a new one right after the last turn."""
+    """Nests of random counts, with stalls; some are abandoned; the next one may start right after the last turn."""
     rng = generator()
     await start(dut, reset=False)
     ends = 0
@@ -59,7 +59,7 @@ async def nests(dut: Any) -> None:
             getattr(dut, f"{name}_i").value = count
         await RisingEdge(dut.clk_i)
         dut.load_i.value = 0
-        # The counts are taken with load_i alone.
+        # The counts are read with load_i only.
         for name in ("n0", "n1", "n2", "nk", "tail"):
             getattr(dut, f"{name}_i").value = rng.getrandbits(12)
         shown = length if length < 400 else 150
@@ -77,7 +77,7 @@ async def nests(dut: Any) -> None:
 
 @bench(20_000)
 async def long_loops(dut: Any) -> None:
-    """The largest count in the innermost loop, through to the turn that follows."""
+    """The largest count in the innermost loop, up to the turn after it."""
     nest = (1, 2, 1, 1, 8191)
     await start(dut, reset=False)
     dut.load_i.value = 1

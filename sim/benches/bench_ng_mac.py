@@ -1,4 +1,4 @@
-"""Bench of `ng_mac`: the products and sums of a column, whatever they are made of."""
+"""ng_mac: the products and sums of a column, for every way to multiply."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ CORNERS_B = (-128, -127, -1, 0, 1, 85, 127, 128, 170, 254, 255)
 
 
 def wrapped(value: int) -> int:
-    """A number as 32 bits hold it."""
+    """A number in 32 bits of two's complement."""
     return (value + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 @bench(30_000)
 async def sums(dut: Any) -> None:
-    """Corners crossed with corners in two neighbours, then random operands; sums of random lengths, without a pause."""
+    """All pairs of corner values in neighbouring rows, then random operands; sums of random lengths without pauses."""
     rng = generator("mac")
     count = int(dut.Lanes.value)
 
     def row() -> int:
         return rng.randint(-128, 127)
 
-    # Every pair of rows, which may share a multiplier, meets all corners.
+    # Every pair of rows that may share a multiplier gets all corners.
     crossed = [([a0, a1] * (count // 2), b) for a0, a1, b in product(CORNERS_A, CORNERS_A, CORNERS_B)]
     random = [([row() for _ in range(count)], rng.randint(-128, 255)) for _ in range(4000)]
     # Long enough for a sum to wrap around.
@@ -46,7 +46,7 @@ async def sums(dut: Any) -> None:
         dut.pair_i.value = [high * 65536 + low for low, high in zip(a[::2], a[1::2], strict=True)]
         dut.triple_i.value = [3 * one for one in a]
         dut.b_i.value = b
-        # It belongs to the product of the cycle before.
+        # It belongs to the product of the previous cycle.
         dut.clear_i.value = int(clear)
         await FallingEdge(dut.clk_i)
         known = expected.pop(0)

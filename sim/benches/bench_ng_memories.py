@@ -1,4 +1,4 @@
-"""ng_memories: every word of every memory through all of its ports, and who is granted a port that several want."""
+"""ng_memories: every memory through all of its ports, and the arbitration of shared ports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .setup import Setup, depths
 
 
 def _unequal(lanes: int) -> dict[str, int | str]:
-    """Few words, so that all are written often; no two memories of the same depth."""
+    """Few words, so that all are written often; no two memories have the same depth."""
     engine = Parameters(lanes=lanes, **{f"{memory.name.lower()}_depth": 4 + 2 * memory for memory in Memory})
     return {"Lanes": lanes, "Depths": depths(engine)}
 
@@ -38,11 +38,11 @@ CLASHES = (
 
 
 class Memories:
-    """The words that were written, and those that must come out.
+    """The words that were written, and those that must be read.
 
     Attributes:
         now: the cycle.
-        checked: words that came as they must, by port.
+        checked: words that were compared, by port.
     """
 
     def __init__(self, dut: Any, rng: random.Random) -> None:
@@ -59,31 +59,31 @@ class Memories:
         self.checked: Counter[str] = Counter()
 
     def address(self, memory: Memory) -> int:
-        """Any address of a memory, the ends more often."""
+        """A random address of a memory, more often one of the ends."""
         last = self.depths[memory] - 1
         return self.rng.choice((0, last, self.rng.randint(0, last)))
 
     def read(self, port: str, memory: Memory, addresses: list[int], latency: int = 2, first: int = 0) -> None:
-        """In this cycle words are read; they appear `latency` cycles later on a port, from its word `first` on."""
+        """Words are read in this cycle; they appear `latency` cycles later on a port, from its word `first` on."""
         self._reads.append((port, latency, first, memory, addresses))
 
     def write(self, memory: Memory, address: int, word: int) -> None:
-        """In this cycle a word is written."""
+        """A word is written in this cycle."""
         self._writes.append((memory, address, word))
 
     def check(self) -> None:
-        """The middle of a cycle: what was read comes out."""
+        """The middle of a cycle: compares the words that were read."""
         for name, low, width, word in self._expected.pop(self.now, ()):
             found = value(getattr(self.dut, name)) >> low & (1 << width) - 1
             assert found == word, f"{name}, bits from {low}, cycle {self.now}"
             self.checked[name] += 1
 
     def end(self) -> None:
-        """The end of a cycle: reads have their words, then writes count."""
+        """The end of a cycle: reads take their words, then writes take effect."""
         writes = {(memory, address) for memory, address, _ in self._writes}
         for port, latency, first, memory, addresses in self._reads:
             for place, address in enumerate(addresses):
-                # What a read sees of a write in the same cycle is not defined.
+                # A read of a word that is written in the same cycle is undefined.
                 if (memory, address) in writes or (memory, address) not in self._words:
                     continue
                 width, word = self.bits[memory], self._words[memory, address]
@@ -125,7 +125,7 @@ async def ports(dut: Any) -> None:
 
 
 async def cycle(dut: Any, rng: random.Random, m: Memories, busy: float) -> list[str]:
-    """A cycle with random requests; which users clashed in it."""
+    """A cycle with random requests; returns the clashes of users in it."""
 
     def asks() -> bool:
         return rng.random() < busy
@@ -135,7 +135,7 @@ async def cycle(dut: Any, rng: random.Random, m: Memories, busy: float) -> list[
             handle.value = rng.getrandbits(len(handle))
     clashes = []
 
-    # The drain: it is granted whatever it reads.
+    # The drain, which is always granted.
     residual = rng.choice((Space.WEIGHT, Space.VECTOR, Space.WIDE)) if asks() else None
     dut.residual_valid_i.value = residual is not None
     if residual is not None:
@@ -217,7 +217,7 @@ async def cycle(dut: Any, rng: random.Random, m: Memories, busy: float) -> list[
         if refused:
             clashes.append(REFUSED[load])
 
-    # The feed, which looks at what is busy.
+    # The feed, which does not read a busy port.
     weight_busy = residual is Space.WEIGHT or load is Memory.WEIGHT
     vector_busy = residual is Space.VECTOR
     a_space = rng.choice((Space.WEIGHT, Space.KV, Space.IDENTITY))
@@ -226,7 +226,7 @@ async def cycle(dut: Any, rng: random.Random, m: Memories, busy: float) -> list[
     feeds = asks()
     clashes += ["load of WEIGHT, feed"] * (feeds and b_space is Space.WEIGHT and load is Memory.WEIGHT)
     clashes += ["residual, feed of VECTOR"] * (feeds and b_space is Space.VECTOR and vector_busy)
-    # An operation that reads nothing is not held back.
+    # An operation that reads nothing is not blocked.
     reads = feeds and not blocked
     dut.op_valid_i.value = feeds and (reads or rng.random() < 0.5)
     dut.op_i.value = OP.pack(

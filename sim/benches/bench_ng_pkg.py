@@ -17,7 +17,7 @@ SETUP = Setup(top="ng_functions")
 
 
 def word(rng: random.Random, bits: int) -> int:
-    """A signed number: about a power of two, one of the ends, or any."""
+    """A signed number: near a power of two, one of the ends, or any."""
     least, most = -(1 << bits - 1), (1 << bits - 1) - 1
     near = rng.choice((-1, 1)) * (1 << rng.randrange(bits)) + rng.randint(-1, 1)
     found = rng.choice((near, rng.randint(least, most), rng.randint(-300, 300), least, most, 0))
@@ -43,7 +43,7 @@ async def crc(dut: Any) -> None:
 
 @bench(20_000)
 async def arithmetic(dut: Any) -> None:
-    """Half and saturation one by one, and with a shift between as `requantize`, wherever the sum fits 32 bits."""
+    """Rounding constant and saturation alone, and with a shift in between as `requantize`, if the sum fits 32 bits."""
     rng = generator("arithmetic")
     await start(dut, reset=False)
 
@@ -71,7 +71,7 @@ async def arithmetic(dut: Any) -> None:
 
 @bench(5_000)
 async def counts(dut: Any) -> None:
-    """Bits of an address, and whether an instruction may go."""
+    """Bits of an address, and whether the waits of an instruction are met."""
     rng = generator("counts")
     await start(dut, reset=False)
     for number in range(1000):

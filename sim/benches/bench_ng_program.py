@@ -1,4 +1,4 @@
-"""ng_program: three lists from one memory, whatever the units do, and its bandwidth shared by priority."""
+"""ng_program: three lists from one memory under random stalls, and its bandwidth shared by priority."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .setup import Setup, each
 SETUP = Setup(each("Lanes", 8, Depth=51), slow=each("Lanes", 32, Depth=51))
 
 LATENCY = 5
-"""Cycles from the release of reset to the first instruction: request, two of the memory, queue, register."""
+"""Cycles from the release of reset to the first instruction: request, memory (2), queue, register."""
 
 
 async def write(dut: Any, words: list[int]) -> None:
-    """Fills the memory in the reset, as a PROGRAM command does; the address is random while nothing is written."""
+    """Fills the memory during reset, as PROGRAM does; the address is random while nothing is written."""
     rng = generator("write")
     dut.rst_ni.value = 0
     for address in rng.sample(range(len(words)), len(words)):
@@ -30,7 +30,7 @@ async def write(dut: Any, words: list[int]) -> None:
 
 @bench(60_000)
 async def lists(dut: Any) -> None:
-    """Random lists; each unit takes its instructions when it likes. Now and then a command ends in the middle."""
+    """Random lists; each unit takes its instructions at random times. Some commands end in the middle."""
     rng = generator()
     lanes, depth = int(dut.Lanes.value), int(dut.Depth.value)
     await start(dut)
@@ -40,7 +40,7 @@ async def lists(dut: Any) -> None:
         await write(dut, case.program)
         case.show(dut)
         for steps in (rng.randrange(30), 0, 3000) if turn % 3 == 0 else (3000,):
-            # A reset of one cycle is enough, and no word on its way survives it.
+            # A reset of one cycle is enough, and no word in flight survives it.
             dut.rst_ni.value, dut.ready_i.value = 0, rng.getrandbits(3)
             await RisingEdge(dut.clk_i)
             dut.rst_ni.value = 1
@@ -64,7 +64,7 @@ async def lists(dut: Any) -> None:
 
 @bench(10_000)
 async def bandwidth(dut: Any) -> None:
-    """One instruction per cycle in all, the array's first: the others get what it leaves."""
+    """One instruction per cycle in all, by priority: array, vector unit, stream unit."""
     rng = generator("bandwidth")
     lanes, depth = int(dut.Lanes.value), int(dut.Depth.value)
     await start(dut)
@@ -91,7 +91,7 @@ async def bandwidth(dut: Any) -> None:
             if case.over:
                 break
         assert case.over
-        # Each list begins when those before it are read, and then gives one per cycle.
+        # Each list begins when those of higher priority are read, then issues one instruction per cycle.
         for turn, unit in enumerate(units):
             first = LATENCY - 1 + turn * (depth // 3)
             assert at[unit] == list(range(first, first + depth // 3)), (units, unit, at[unit])

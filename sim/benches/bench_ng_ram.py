@@ -37,7 +37,7 @@ async def reads_and_writes(dut: Any) -> None:
         word = rng.choice((0, (1 << width) - 1, rng.getrandbits(width)))
         dut.re_i.value, dut.we_i.value, dut.wdata_i.value = int(read), int(write), word
         dut.raddr_i.value, dut.waddr_i.value = source, target
-        # What a read sees of a write in the same cycle is not said.
+        # A read of a word that is written in the same cycle is undefined.
         if read and source in words and not (write and source == target):
             expected[now + latency] = words[source]
         await FallingEdge(dut.clk_i)

@@ -36,7 +36,7 @@ async def reads_and_writes(dut: Any) -> None:
         dut.a_re_i.value, dut.b_re_i.value, dut.b_we_i.value = int(reads["a"]), int(reads["b"]), int(write)
         dut.a_addr_i.value, dut.b_addr_i.value, dut.b_wdata_i.value = addresses["a"], addresses["b"], word
         for port in "ab":
-            # What port A sees of a write in the same cycle is not said.
+            # A read at port A of a word that is written in the same cycle is undefined.
             clash = write and port == "a" and addresses["a"] == addresses["b"]
             if reads[port] and addresses[port] in words and not clash:
                 expected[port, now + latency] = words[addresses[port]]

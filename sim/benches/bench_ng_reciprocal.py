@@ -1,4 +1,4 @@
-"""ng_reciprocal: Python's integer division, in the number of cycles that the vector unit counts on."""
+"""ng_reciprocal: against Python's integer division, in the number of cycles that the vector unit expects."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .setup import Setup, each
 SETUP = Setup(each("Lanes", 8, 16), slow=each("Lanes", 32))
 
 CORNERS = (0, 8191, 8192, 8193, 8194)
-"""About where a quotient no longer fits 17 bits."""
+"""Divisors near which the quotient no longer fits 17 bits."""
 
 
 def divisor(rng: random.Random, least: int, bits: int) -> int:
-    """A divisor that may come: about a power of two, about where the quotient just fits, an end, or any."""
+    """A valid divisor: near a power of two, near the limit of the quotient, an end, or any."""
     power, most = 1 << rng.randrange(bits), (1 << bits) - 1
     found = rng.choice(
         (power - 1, power, power + 1, rng.getrandbits(rng.randint(1, bits)), *CORNERS, least, least + 1, most)
@@ -27,7 +27,7 @@ def divisor(rng: random.Random, least: int, bits: int) -> int:
 
 @bench(40_000)
 async def quotients(dut: Any) -> None:
-    """Both dividends; starts right after the end and later; the quotients stay until the next start."""
+    """Both dividends; starts right after the end and later; the quotients are stable until the next start."""
     rng = generator()
     count = int(dut.Lanes.value)
     await start(dut)
@@ -56,6 +56,6 @@ async def quotients(dut: Any) -> None:
 
 @bench(2_000)
 async def resets(dut: Any) -> None:
-    """Resets in the middle: nothing is done afterwards, and each next start counts from the beginning."""
+    """Resets in the middle: done_o stays 0 afterwards, and the next start begins from scratch."""
     await start(dut, root=pack([1 << 15] * int(dut.Lanes.value), 16), norm=1)
     await reset_midway(dut)

@@ -1,4 +1,4 @@
-"""ng_regs: every register over AXI4-Lite with stalls, and cycle by cycle against a model of what a register holds."""
+"""ng_regs: every register over AXI4-Lite with stalls, and cycle by cycle against a model of the registers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .common import bench, cycles, generator, lanes, start, value
 from .setup import Setup, depths
 
 ENGINE = Parameters(**{f"{memory.name.lower()}_depth": 40 + 2 * memory for memory in Memory})
-"""No two memories of the same depth."""
+"""No two memories have the same depth."""
 
 SETUP = Setup(({"Lanes": 16, "Depths": depths(ENGINE)},))
 
@@ -30,7 +30,7 @@ WORD = 0xFFFFFFFF
 
 
 def _bus(kind: Any, dut: Any, inputs: str, outputs: str) -> Any:
-    """A channel of ports that are called name_i and name_o."""
+    """A channel whose ports are called name_i and name_o."""
     names = {name: f"{name}_i" for name in inputs.split()} | {name: f"{name}_o" for name in outputs.split()}
     bus: Any = type(kind.__name__, (kind,), {"_signals": names, "_optional_signals": []})
     return bus.from_entity(dut)
@@ -51,7 +51,7 @@ def master(dut: Any) -> AxiLiteMaster:
 
 
 def constants(dut: Any) -> dict[str, int]:
-    """What never changes."""
+    """The constant registers."""
     depths = lanes(dut.Depths, len(Memory), 32)
     return {
         "ID": isa.ENGINE_ID, "VERSION": isa.ISA_VERSION, "CONTROL": 0, "LANES": int(dut.Lanes.value),
@@ -96,7 +96,7 @@ async def every_register(dut: Any) -> None:
         assert set(expected) == set(ADDRESSES)
         for name, address in ADDRESSES.items():
             assert await axil.read_dword(address) == expected[name], name
-        # Bytes of a register, and a read of another one meanwhile.
+        # Bytes of a register, and a read of another one at the same time.
         for _ in range(20):
             name, other, at, count = (
                 rng.choice(HOLDERS),
@@ -120,7 +120,7 @@ async def every_register(dut: Any) -> None:
 
 
 class Model:
-    """What the registers hold after each cycle, told as docs/isa.md tells it."""
+    """A model of the registers, after docs/isa.md."""
 
     def __init__(self, fixed: dict[str, int]) -> None:
         self.fixed = fixed
@@ -131,7 +131,7 @@ class Model:
         self.command: int | None = None
 
     def read(self, address: int, inputs: dict[str, int]) -> int:
-        """What a read gives."""
+        """The word that a read returns."""
         name = next((name for name, at in ADDRESSES.items() if at == address & ~3), None)
         if name is None:
             return 0
@@ -143,7 +143,7 @@ class Model:
         return {**self.fixed, **self.held, **special}[name]
 
     def cycle(self, write: tuple[int, int, int] | None, inputs: dict[str, int]) -> None:
-        """A cycle ends: with a write (address, data, strobes) or without one."""
+        """The end of a cycle, with a write (address, data, strobes) or without one."""
         self.start = self.clear = 0
         if inputs["ends"]:
             self.pending = 1
@@ -205,7 +205,7 @@ async def every_cycle(dut: Any) -> None:
         busy = number % 4000 < 2000
         if not aw:
             aw = rng.random() < (0.7 if busy else 0.2)
-            # CONTROL and INTERRUPT are those with the most to say.
+            # CONTROL and INTERRUPT have the most effects.
             target = rng.choice(special if rng.random() < 0.3 else addresses)
             dut.awaddr_i.value = target | rng.choice((0, 0, 1, 3))
         if not w:
@@ -235,7 +235,7 @@ async def every_cycle(dut: Any) -> None:
             responses = 0
         if data is not None and value(dut.rready_i):
             data = None
-        # An access is taken as soon as the response of the one before it is.
+        # An access is accepted as soon as the response of the previous one is.
         assert value(dut.arready_o) == (ar and data is None), number
         if value(dut.arready_o):
             data, ar = model.read(value(dut.araddr_i), inputs), False

@@ -1,4 +1,4 @@
-"""ng_root: Python's integer square root, 17 cycles after the start."""
+"""ng_root: against Python's integer square root, 17 cycles after the start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SETUP = Setup(each("Lanes", 8, 16), slow=each("Lanes", 32))
 
 
 def radicand(rng: random.Random) -> int:
-    """About a square, about a power of two, or any."""
+    """Near a square, near a power of two, or any."""
     root, power = rng.getrandbits(rng.randint(1, 16)), 1 << rng.randrange(32)
     near = rng.choice((root * root, root * (root + 2), power)) + rng.randint(-1, 1)
     found = rng.choice((near, rng.getrandbits(rng.randint(1, 32)), 0, 2**32 - 1, 65535**2, 65535**2 - 1))
@@ -24,7 +24,7 @@ def radicand(rng: random.Random) -> int:
 
 @bench(40_000)
 async def roots(dut: Any) -> None:
-    """Starts right after the end and later; the roots stay until the next start, whatever becomes of the radicands."""
+    """Starts right after the end and later; the roots are stable until the next start, even if the radicands change."""
     rng = generator()
     count = int(dut.Lanes.value)
     await start(dut)
@@ -48,6 +48,6 @@ async def roots(dut: Any) -> None:
 
 @bench(2_000)
 async def resets(dut: Any) -> None:
-    """Resets in the middle: nothing is done afterwards."""
+    """Resets in the middle: done_o stays 0 afterwards."""
     await start(dut)
     await reset_midway(dut)

@@ -1,4 +1,4 @@
-"""ng_sequencer: the list of each unit in order, with what is known of each instruction, whatever memory and unit do."""
+"""ng_sequencer: the list of each unit in order, decoded, under random stalls of memory and unit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SETUP = Setup(each("Lanes", 8, 32, ProgDepth=50), top="bench_ng_sequencer_top")
 
 @bench(120_000)
 async def lists(dut: Any) -> None:
-    """All three lists; the memory grants one request per cycle, each unit takes its instructions when it likes."""
+    """All three lists; the memory grants one request per cycle, each unit takes its instructions at random times."""
     rng = generator()
     lanes, depth = int(dut.Lanes.value), int(dut.ProgDepth.value)
     address_bits = len(dut.addr_o) // 3
@@ -63,7 +63,7 @@ async def lists(dut: Any) -> None:
 
 @bench(5_000)
 async def one_per_cycle(dut: Any) -> None:
-    """A list alone, on a memory of two cycles: once filled, the sequencer gives one instruction per cycle."""
+    """A single list and a memory with latency 2: once filled, the sequencer issues one instruction per cycle."""
     rng = generator()
     depth = int(dut.ProgDepth.value)
     address_bits = len(dut.addr_o) // 3

@@ -12,7 +12,7 @@ module bench_ng_sequencer_top #(
   input  logic [1:0]                             sentences_i,
   input  logic [1:0][ng_pkg::LengthBits-1:0]     lengths_i,
   output logic [2:0][ProgBits-1:0]               addr_o,
-  input  logic [2:0]                             allow_i,  // whose requests may be granted
+  input  logic [2:0]                             allow_i,  // which requests may be granted
   output logic [2:0]                             gnt_o,
   input  logic [2:0]                             rvalid_i,
   input  logic [2:0][ng_isa_pkg::InstructionBits-1:0] rdata_i,

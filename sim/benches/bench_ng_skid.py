@@ -1,4 +1,4 @@
-"""ng_skid: what goes in comes out, in order, whatever the stalls; and never more than two words are inside."""
+"""ng_skid: all words pass in order under random stalls, and at most two are inside."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SETUP = Setup(each("Width", 1, 65))
 
 @bench(20_000)
 async def words_pass_in_order(dut: Any) -> None:
-    """All combinations of stalls of the two sides."""
+    """All combinations of stalls at both sides."""
     rng = generator()
     await start(dut)
     source = Source(dut, "valid_i", "ready_o", "data_i")
@@ -31,7 +31,7 @@ async def words_pass_in_order(dut: Any) -> None:
 
 @bench(500)
 async def full_speed(dut: Any) -> None:
-    """A word a cycle when nobody stalls."""
+    """One word per cycle without stalls."""
     await start(dut)
     source = Source(dut, "valid_i", "ready_o", "data_i")
     sink = Sink(dut, "valid_o", "ready_i", "data_o")
@@ -43,7 +43,7 @@ async def full_speed(dut: Any) -> None:
 
 @bench(500)
 async def holds_two(dut: Any) -> None:
-    """Without a taker it takes two words; both survive, and a reset forgets them."""
+    """With the output stalled it accepts two words; both are kept, and a reset drops them."""
     await start(dut)
     source = Source(dut, "valid_i", "ready_o", "data_i")
     source.send([1, 0, 1, 0])

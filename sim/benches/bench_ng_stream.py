@@ -1,4 +1,4 @@
-"""ng_stream: LOAD and STORE with every stream and port stalled, and each way in which they can fail."""
+"""ng_stream: LOAD and STORE with random stalls on every stream and port, and each of their errors."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ SETUP = Setup(
 
 TARGETS = (Memory.WEIGHT, Memory.BIAS, Memory.NORM, Memory.TABLE, Memory.EXP, Memory.INDEX)
 MOST = 4
-"""Instructions of each unit that may be waited for."""
+"""The largest wait for each unit."""
 
 
 @dataclass
 class Case:
-    """A list of the stream unit and what must come of it.
+    """A list of the stream unit and its expected outcome.
 
     Attributes:
         instructions: with whether their fields are in range.
@@ -49,7 +49,7 @@ class Case:
 
 
 class Expected:
-    """What docs/isa.md says of the stream unit, section 6."""
+    """The stream unit as docs/isa.md, section 6, defines it."""
 
     def __init__(self, dut: Any, wide: list[int]) -> None:
         self.lanes = int(dut.Lanes.value)
@@ -105,14 +105,14 @@ def beats_of(load: Load, where: dict[str, int], lanes: int) -> int:
 
 
 def draw(rng: random.Random, expected: Expected, lengths: tuple[int, ...]) -> Case:
-    """A random case; the packet has just what its LOADs take, or nearly so."""
+    """A random case; the packet has exactly the beats that its LOADs take, or nearly so."""
     instructions: list[tuple[Load | Store, bool]] = []
     beats = 0
     for _ in range(rng.randint(1, 7)):
         memory = rng.choice((*TARGETS, Memory.WIDE, Memory.WIDE, Memory.WIDE))
         depth = expected.depths[memory]
         count = rng.choice((0, 1, 2, 5, min(depth, 9)))
-        # One time in four up to the last word.
+        # One time in four, up to the last word.
         base = rng.choice((depth - count, *(rng.randint(0, depth - count) for _ in range(3))))
         if rng.random() < 0.06:
             largest = (1 << (isa.ADDRESS_BITS if memory is Memory.WIDE else isa.WEIGHT_ADDRESS_BITS)) - 1
@@ -128,14 +128,14 @@ def draw(rng: random.Random, expected: Expected, lengths: tuple[int, ...]) -> Ca
             if where is not None:
                 beats += beats_of(instruction, where, expected.lanes)
         waiter = waiting(rng, instruction, MOST)
-        # It may wait for those of its own unit that come before it.
+        # It may wait for earlier instructions of its own unit.
         instructions.append(
             (changed(waiter, wait_stream=rng.randint(0, len(instructions))), rng.random() < 0.98)
         )
     if rng.random() < 0.2:
         beats += rng.choice((-1, -2, 1))
     if rng.random() < 0.15:
-        # When all has been read: what is outside of its memory is that first.
+        # After the end of the packet an address outside the memory is still reported first.
         last = Load(memory=Memory.BIAS, base=expected.depths[Memory.BIAS] - 1, count=rng.randrange(3))
         instructions.append((last, True))
     case = Case(instructions, [rng.getrandbits(64) for _ in range(max(1, beats))])
@@ -162,7 +162,7 @@ async def cases(dut: Any) -> None:
 
 @bench(40_000)
 async def timeouts(dut: Any) -> None:
-    """A beat that stays away for too long."""
+    """A beat that arrives too late."""
     rng = generator()
     expected = Expected(dut, [0] * int(dut.WideDepth.value))
     await start(dut)
@@ -190,7 +190,7 @@ async def play(
     timeout: int,
     stalls: Collection[str] = ("in", "out", "write", "wide", "list"),
 ) -> None:
-    """A case from reset to its end."""
+    """Plays a case from reset to its end."""
     lanes = int(dut.Lanes.value)
     dut.rst_ni.value = 0
     for name in ("valid", "in_valid", "ended", "flush", "out_ready", "write_gnt", "wide_gnt"):
@@ -248,7 +248,7 @@ async def play(
         ready = valid and value(dut.ready_o)
         is_met = valid and all(m >= w for m, w in zip(met, isa.waits(instruction), strict=True))
         if not fault["valid"]:
-            # What is counted. That tokens have come is seen a cycle later.
+            # The counters. Met waits are seen one cycle later.
             waits = working is None and valid and sound and where is not None and not ready
             assert value(dut.busy_o) == (working is not None)
             assert value(dut.wait_o) == value(dut.waits_o) == waits
@@ -257,7 +257,7 @@ async def play(
             waited = waited + 1 if hungry else 0
             blocked = isinstance(working, Store) and value(dut.out_valid_o) and not value(dut.out_ready_i)
             assert value(dut.stall_o) == (hungry or blocked)
-            # What is skipped waits for nothing; a word that is written makes room for a beat.
+            # A skipped instruction waits for nothing; a word that is written makes room for a beat.
             assert ready or working is not None or not (valid and sound and where is None)
             granted = value(dut.write_valid_o) and value(dut.write_gnt_i)
             assert value(dut.in_ready_o) or not (granted and left)
@@ -282,13 +282,13 @@ async def play(
             pipe.append(rng.getrandbits(len(dut.wide_i)))
         assert not (flush and value(dut.flushed_o)) or len(results) == len(case.results), "a beat is left"
         beat = (value(dut.out_data_o), value(dut.out_last_o)) if value(dut.out_valid_o) else None
-        # A beat stays; only its TLAST is decided by the flush, in whose favour it is held back.
+        # A beat is stable, except its TLAST: the flush, for which it is held back, sets that.
         assert held is None or (beat is not None and beat[0] == held[0]), "a beat went away"
         held = beat if beat is not None and not value(dut.out_ready_i) else None
         if beat is not None and held is None:
             results.append(beat[0])
             lasts.append(beat[1])
-        # With a fault the unit is stopped: what it does in that cycle has no effect.
+        # A fault stops the unit: its outputs in that cycle have no effect.
         retired += retires and not fault["valid"]
         await RisingEdge(dut.clk_i)
         if fault["valid"]:
@@ -297,7 +297,7 @@ async def play(
             break
         flush = int(retired == len(case.instructions))
     else:
-        raise AssertionError(f"it hangs: {case}")
+        raise AssertionError(f"hangs: {case}")
     if case.fault is Error.NONE:
         assert not fault["valid"], fault
         assert (writes, results, retired) == (case.writes, case.results, case.retired)
@@ -306,8 +306,8 @@ async def play(
     else:
         assert fault["valid"] and fault["code"] == case.fault, (fault, case.fault)
         assert fault["number"] == case.retired == retired
-        # It is seen a cycle after it was too late, and said in the next.
+        # The timeout is detected one cycle late and reported in the next.
         assert fault["code"] != Error.TIMEOUT or waited == timeout + 1
-        # Words may still be on their way.
+        # Words may still be in flight.
         assert writes == case.writes[: len(writes)] and len(writes) >= len(case.writes) - 2
         assert results == case.results[: len(results)] and 1 not in lasts

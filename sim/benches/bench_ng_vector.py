@@ -26,7 +26,7 @@ SETUP = Setup(
 
 MOST = 3
 FIXED = 13
-"""Cycles of a LAYERNORM that goes on with the factors of the one before it, beside one for each word."""
+"""Cycles of a LAYERNORM that uses the factors of the previous one, in addition to one per word."""
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Offer:
 
     Attributes:
         where: its place; None where it is skipped.
-        retired: instructions that each unit has retired so far, in the bench's play.
+        retired: instructions that each unit has retired so far.
         shown: whether it was shown in the last cycle already.
         was_met: whether its waits were met then.
         age: cycles since it was taken, or in which its fields could be looked at.
@@ -52,12 +52,12 @@ class Offer:
 
     @property
     def met(self) -> bool:
-        """Whether all that it waits for has retired."""
+        """Whether its waits are met."""
         return all(r >= w for r, w in zip(self.retired, isa.waits(self.i), strict=True))
 
     @property
     def runs(self) -> bool:
-        """Whether the unit has to execute it."""
+        """Whether the unit must execute it."""
         return self.sound and self.where is not None
 
 
@@ -101,25 +101,25 @@ class Bench:
         self.writes = []
 
     async def write_stat(self, slot: int, statistic: Statistic) -> None:
-        """The array writes a statistic, in the next cycle."""
+        """The drain writes a statistic in the next cycle."""
         self.dut.stat_we_i.value, self.dut.stat_waddr_i.value = 1, slot
         await self.step()
         self.dut.stat_we_i.value = 0
-        # Nobody may look at the address any more.
+        # The address must not be used any longer.
         self.dut.stat_waddr_i.value = self.rng.choice((slot, self.rng.getrandbits(isa.SLOT_BITS)))
         self.memories.stat[slot] = statistic
         if self.kept is not None and self.kept[0] == slot:
             self.kept = None
 
     async def cycle(self) -> None:
-        """One cycle with the memories: WIDE is refused at random."""
+        """One cycle with the memories; WIDE is refused at random."""
         dut, m, rng = self.dut, self.memories, self.rng
         dut.wide_gnt_i.value = int(rng.random() >= self.stall)
         await FallingEdge(dut.clk_i)
-        # WIDE is granted to those only that ask.
+        # WIDE is granted only on request.
         granted = value(dut.wide_re_o) and int(dut.wide_gnt_i.value)
         self.refused += bool(value(dut.wide_re_o)) and not granted
-        # In the cycles until a fault stops it the unit may read past a memory.
+        # Until a fault stops it, the unit may read outside a memory.
         stat = (
             m.stat[value(dut.stat_addr_o) % m.depths[Memory.STAT]].bits()
             if value(dut.stat_re_o)
@@ -153,7 +153,7 @@ class Bench:
         dut.norm_i.value = norm if norm >= 0 else rng.getrandbits(44)
 
     def show(self, task: Task) -> None:
-        """The sequencer offers an instruction from now on, also while the unit is at work."""
+        """The sequencer issues an instruction from now on, also while the unit is busy."""
         dut, rng, i = self.dut, self.rng, task.i
         where = place(i, task.lengths, self.memories.n)
         dut.issue_i.value = issue(rng, i, task.number, task.sound, where)
@@ -161,7 +161,7 @@ class Bench:
         self.offer = Offer(i, task.number, where, task.sound, [rng.randint(0, wait) for wait in isa.waits(i)])
 
     async def step(self) -> None:
-        """One cycle: whether the unit is at work, waits and takes instructions when it must."""
+        """One cycle: checks that the unit is busy, waits and takes instructions exactly when it must."""
         dut, rng, offer, working = self.dut, self.rng, self.offer, self.working
         met = was_met = False
         if offer is not None:
@@ -183,25 +183,27 @@ class Bench:
             dut.issue_i.value = no_issue(rng)
             return
         if offer is not None:
-            # That tokens have come is seen a cycle later.
+            # Met waits are seen one cycle later.
             assert not (waits and was_met), "too late"
-            assert working is not None or offer.where is not None or not offer.sound, "it is skipped"
+            assert working is not None or offer.where is not None or not offer.sound, (
+                "a skipped instruction waits"
+            )
             if working is None and not offer.sound:
                 offer.age += 1
-                assert offer.age < 2, "its fields are looked at before its waits"
+                assert offer.age < 2, "its fields are checked after its waits"
             offer.shown, offer.was_met = True, met
         if working is not None:
             working.age += 1
-            assert working.age < 20_000, "it hangs"
+            assert working.age < 20_000, "hangs"
             if self.done:
                 self.working = None
         else:
             assert not self.done and not self.writes
 
     async def execute(self, task: Task, following: Task | None = None) -> Error:
-        """An instruction to its end: checks words, waits and the end; returns the error.
+        """Plays an instruction to its end: checks words, waits and the end; returns the error.
 
-        The one that follows may be shown, and its statistic be written, before that.
+        The following one may be issued, and its statistic written, before that.
         """
         rng = self.rng
         if task.statistic is not None:
@@ -215,7 +217,7 @@ class Bench:
             if self.taken or self.fault["valid"]:
                 break
         else:
-            raise AssertionError("it is not taken")
+            raise AssertionError("not taken")
         if self.failed(task) is not Error.NONE:
             return self.failed(task)
         working = self.working
@@ -243,20 +245,20 @@ class Bench:
                 return self.failed(task)
         assert self.writes == [(i.target + at, found) for at, found in enumerate(words)], task
         if shares:
-            # Neither root nor division.
+            # It needs neither root nor division.
             assert working.age - self.refused <= len(words) + FIXED
         self.writes = []
         return Error.NONE
 
     def failed(self, task: Task) -> Error:
-        """The error that the unit reports of this instruction, if it does."""
+        """The error that the unit reports for this instruction, or NONE."""
         if not self.fault["valid"]:
             return Error.NONE
         assert self.fault["number"] == task.number and not self.writes
         return Error(self.fault["code"])
 
     def words(self, task: Task) -> list[list[int]]:
-        """What an instruction has to write."""
+        """The words that an instruction must write."""
         i, m = task.i, self.memories
         if m.error(i, task.lengths[0]) is not Error.NONE:
             return []
@@ -265,7 +267,7 @@ class Bench:
 
 @bench(300_000)
 async def instructions(dut: Any) -> None:
-    """Instructions one after the other, the same statistic used again or written anew among them."""
+    """Instructions one after the other; some use the same statistic again, or after it was written again."""
     rng = generator()
     await start(dut)
     b = Bench(dut, rng)
@@ -273,7 +275,7 @@ async def instructions(dut: Any) -> None:
     await b.reset()
     again: Task | None = None
     tasks: list[Task] = []
-    # What the statistics are when all these tasks are done.
+    # The statistics after all these tasks.
     written: dict[int, Statistic] = {}
     for at in range(130):
         longest = 2 * m.n + 5
@@ -283,7 +285,7 @@ async def instructions(dut: Any) -> None:
         elif at % 40 == 37:
             task = random_layer_norm(m, rng, rng.randint(isa.MAX_LENGTH + 1, MAX_NORM_SIZE))
         elif again and rng.random() < 0.4:
-            # Another part of the same features, perhaps of other sums, perhaps of those of another slot.
+            # Another part of the same features, perhaps with other sums or another slot.
             old = again.i
             assert isinstance(old, LayerNorm)
             task = random_layer_norm(m, rng)
@@ -313,7 +315,7 @@ async def instructions(dut: Any) -> None:
         task.number = rng.getrandbits(NUMBER_BITS)
         tasks.append(task)
         if rng.random() < 0.2:
-            # Skipped: it does nothing, whatever it holds.
+            # A skipped instruction does nothing, whatever its fields.
             skipped = changed(rng.choice((task, tasks[0])).i, block=63)
             tasks.append(Task(waiting(rng, skipped, MOST), rng.getrandbits(NUMBER_BITS), (length,)))
     for task, following in zip(tasks, [*tasks[1:], None], strict=True):
@@ -322,7 +324,7 @@ async def instructions(dut: Any) -> None:
             for _ in range(rng.choice((0, 0, 1, 5))):
                 await b.step()
             if rng.random() < 0.2 and place(task.i, task.lengths, m.n) is not None:
-                # A command ends in the middle of it, and the next one begins with it.
+                # A command is stopped in the middle of it, and the next one begins with it.
                 if task.statistic is not None:
                     await b.write_stat(task.i.stat_slot, task.statistic)
                     task.statistic = None
@@ -339,7 +341,7 @@ async def instructions(dut: Any) -> None:
 
 @bench(100_000)
 async def faults(dut: Any) -> None:
-    """Each check, and which comes first."""
+    """Each check, and their order."""
     rng = generator("faults")
     await start(dut)
     b = Bench(dut, rng)
@@ -372,7 +374,7 @@ async def faults(dut: Any) -> None:
                 )
                 changes[name] = min(base, most)
         if long:
-            # Its end alone is outside.
+            # Only its end is outside.
             name = rng.choice(list(depths))
             changes[name] = depths[name] - n + 1
         if rng.random() < 0.15:

@@ -16,7 +16,7 @@ SETUP = Setup()
 
 @bench(100_000)
 async def addresses(dut: Any) -> None:
-    """Nests of random counts, strides of 0 and of the most among them, with stalls."""
+    """Nests of random counts, with stalls; strides include 0 and the largest."""
     rng = generator()
     await start(dut, reset=False)
     width = int(dut.Width.value)

@@ -1,7 +1,7 @@
 """What the benches share: clock and reset, streams with random stalls, packed arrays.
 
-The clock rises every `PERIOD` ns. Inputs change right after it has risen, outputs are looked at when it falls: by then
-everything has settled, also outputs that follow inputs within the cycle.
+The clock rises every `PERIOD` ns. Inputs change right after the rising edge, outputs are sampled at the falling edge:
+by then everything has settled, also outputs that depend on inputs combinationally.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ PERIOD = 10
 """Nanoseconds of a clock cycle."""
 
 STALLS = (0.0, 0.1, 0.5, 0.9)
-"""Chances of a stall in a cycle that benches go through."""
+"""Chances of a stall in a cycle, from which benches choose."""
 
 
 def bench(cycles: int) -> Callable[[Any], Any]:
-    """A test of a bench that fails when it takes more than `cycles`: what hangs has failed."""
+    """A test of a bench, with a limit in clock cycles, so that a hang is a failure."""
     return cocotb.test(timeout_time=cycles * PERIOD, timeout_unit="ns")
 
 
 def generator(name: str = "") -> random.Random:
-    """Random numbers that follow from the seed of the bench and from `name`."""
+    """Random numbers from the seed of the bench and from `name`."""
     return random.Random(f"{os.environ.get('COCOTB_RANDOM_SEED', '1')} {name}")
 
 
 async def start(dut: Any, *, reset: bool = True, **inputs: int) -> None:
-    """Starts the clock and resets; all inputs are 0 but those given by name. Returns right after a rising edge.
+    """Starts the clock and resets; all inputs are 0 except those given by name. Returns right after a rising edge.
 
     Args:
         dut: has `clk_i` and, with `reset`, `rst_ni`.
@@ -48,7 +48,7 @@ async def start(dut: Any, *, reset: bool = True, **inputs: int) -> None:
             handle.value = [0] * len(handle) if isinstance(handle, ArrayObject) else 0
     for name, value in inputs.items():
         getattr(dut, f"{name}_i").value = value
-    # Registers are random until the first edge, and so is the clock: it must see the reset.
+    # Registers and the clock are random until the first edge; the reset must be asserted before it.
     dut.clk_i.value = Immediate(0)
     if reset:
         dut.rst_ni.value = Immediate(0)
@@ -61,13 +61,13 @@ async def start(dut: Any, *, reset: bool = True, **inputs: int) -> None:
 
 
 async def cycles(dut: Any, number: int) -> None:
-    """Waits so many rising edges."""
+    """Waits for a number of rising edges."""
     for _ in range(number):
         await RisingEdge(dut.clk_i)
 
 
 async def reset_midway(dut: Any) -> None:
-    """Starts what takes 17 cycles, resets it in each of them but the last, and sees that nothing is done afterwards."""
+    """Starts an operation of 17 cycles, resets in each but the last, and checks that done_o stays 0."""
     for cycle in range(16):
         dut.start_i.value = 1
         await RisingEdge(dut.clk_i)
@@ -83,7 +83,7 @@ async def reset_midway(dut: Any) -> None:
 
 
 def value(handle: Any) -> int:
-    """An output's bits as an unsigned integer. Call it when the clock has fallen."""
+    """An output as an unsigned integer. Call it at the falling edge."""
     return int(handle.value)
 
 
@@ -104,7 +104,7 @@ def pack(values: Iterable[int], bits: int) -> int:
 
 
 class Source:
-    """Drives a stream: a word is held until it is taken, with random pauses before each.
+    """Drives a stream: a word is held until it is taken; random pauses before each word.
 
     Args:
         dut: the module.
@@ -199,7 +199,7 @@ class Sink:
         cocotb.start_soon(self._watch())
 
     async def wait(self, count: int) -> None:
-        """Waits until so many words were taken in all."""
+        """Waits until `count` words were taken in all."""
         while len(self.words) < count:
             await RisingEdge(self._dut.clk_i)
 

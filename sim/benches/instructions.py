@@ -1,4 +1,4 @@
-"""Random instructions for the benches of the units, and what an instruction knows of its place."""
+"""Random instructions for the benches of the units, and their `place_t` and `issue_t`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KINDS: dict[Unit, tuple[type[Instruction], ...]] = {
 
 
 def random_fields(rng: random.Random, kind: type[Instruction]) -> Instruction:
-    """An instruction that can be encoded, each field with a random value of its range."""
+    """A random valid instruction: each field has a value of its range."""
     while True:
         values: dict[str, Any] = {}
         for field in isa.fields(kind):

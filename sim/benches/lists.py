@@ -1,4 +1,4 @@
-"""Random lists of the three units in PROGRAM memory, and what a sequencer must say of each instruction."""
+"""Random lists of the three units in PROGRAM memory, and the expected `issue_t` of each instruction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDTH = isa.INSTRUCTION_BITS
 
 
 def draw(rng: random.Random, unit: Unit, init: bool) -> int:
-    """An instruction of the unit as a word of PROGRAM, often with something wrong in it."""
+    """A random instruction of the unit as a word of PROGRAM, often invalid."""
     kind = isa.Load if init and rng.random() < 0.8 else rng.choice(KINDS[unit])
     how = rng.random()
     if how < 0.1:
@@ -60,13 +60,13 @@ class Lists:
         self.kinds: set[tuple[Unit, bool]] = set()
 
     def show(self, dut: Any) -> None:
-        """Drives what a command says to the sequencers."""
+        """Drives the inputs that a command sets."""
         dut.init_i.value, dut.sentences_i.value = self.init, self.sentences
         dut.bases_i.value, dut.counts_i.value = pack(self.bases, NUMBER_BITS), pack(self.counts, NUMBER_BITS)
         dut.lengths_i.value = pack(self.lengths, len(dut.lengths_i) // 2)
 
     def take(self, valid: int, ready: int, issues: int) -> None:
-        """A cycle: checks what is issued to each unit that is ready.
+        """One cycle: checks the instruction that each ready unit takes.
 
         Args:
             valid, ready: a bit per unit.
@@ -103,4 +103,4 @@ class Lists:
 
 
 ALL_KINDS = {(unit, good) for unit in Unit for good in (True, False)}
-"""What a bench must have seen at its end."""
+"""The kinds that a bench must have covered at its end."""

@@ -1,4 +1,4 @@
-// The functions of ng_pkg as a module, for their bench. One cycle from an input to its results.
+// The functions of ng_pkg as a module, for their bench. Latency 1.
 module ng_functions (
   input  logic               clk_i,
   input  logic [31:0]        crc_i,

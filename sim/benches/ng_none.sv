@@ -1,3 +1,3 @@
-// A design without anything: its build compiles Verilator's run-time library.
+// An empty design, which is built to compile Verilator's run-time library.
 module ng_none (input logic clk_i);
 endmodule

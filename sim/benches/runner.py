@@ -18,7 +18,7 @@ from .setup import Setup, Values
 HERE = Path(__file__).resolve().parent
 
 SEED = "NARROWGAUGE_BENCH_SEED"
-"""Environment variable with the seed of all benches; 1 where it is not set."""
+"""Environment variable with the seed of all benches; the default is 1."""
 
 _PACKAGES = ("ng_isa_pkg", "ng_pkg")
 
@@ -42,7 +42,7 @@ def sources(top: str, *checks: str) -> list[Path]:
 
 
 def _options(top: str, watch: Watch) -> list[str]:
-    """Options of every build: of these the objects of Verilator's run-time library depend on `watch` alone."""
+    """Options of every build. Of these, only `watch` changes the objects of Verilator's run-time library."""
     from cocotb_tools import config
 
     libraries = plain_path(Path(config.libs_dir))

@@ -1,4 +1,4 @@
-"""What a host does with an engine and what must come of it: made by a test, played by a bench."""
+"""Scenarios of the engine's bench: a host's commands and their outcomes. A test writes them, the bench plays them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENGINE = Parameters(
 """The engine of all scenarios."""
 
 FILE = "NARROWGAUGE_SCENARIO"
-"""Environment variable with the file that the bench plays."""
+"""Environment variable with the file of the scenario."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Step:
     """A command, its packet, and its outcome.
 
     Attributes:
-        command: 1 PROGRAM, 2 INIT, 3 RUN, or another number.
+        command: 1 PROGRAM, 2 INIT, 3 RUN, or an invalid number.
         packet: bytes of the beats, in hexadecimal digits.
         lengths: what is written into the registers LENGTH; their number into SENTENCES.
         code: the error, or 0.
@@ -33,11 +33,11 @@ class Step:
         results: bytes of the output stream of a command without an error, in hexadecimal digits.
         busy: the counter ARRAY_BUSY; None where it is not known.
         timeout: the register TIMEOUT; where it is not 0 the packet is sent after the command has ended.
-        stop: "clear" or "reset" to end the command before its time; nothing is expected of it then.
-        after: cycles from the command to that.
-        stall: chance in a cycle that a channel stands still, all channels alike.
-        writes: registers that the host writes during the command, with the values: half of them before
-            the packet comes, so before the command can end, the others while it comes.
+        stop: "clear" or "reset" to stop the command; its outcome is not checked then.
+        after: cycles from the command to the stop.
+        stall: chance of a stall in a cycle, the same for all channels.
+        writes: registers and values that the host writes during the command: half of them before the
+            packet is sent, so before the command can end, the others while it is sent.
     """
 
     command: int
@@ -60,7 +60,7 @@ def write(path: Path, steps: Sequence[Step]) -> None:
 
 
 def read() -> list[Step]:
-    """The scenario that the environment names."""
+    """Reads the scenario that the environment names."""
     steps = json.loads(Path(os.environ[FILE]).read_text(encoding="utf-8"))
     return [
         Step(**{**step, "lengths": tuple(step["lengths"]), "writes": tuple(map(tuple, step["writes"]))})

@@ -1,4 +1,4 @@
-"""What a bench is run with: each `bench_X.py` has a `SETUP`, and the tests run all of them."""
+"""The set-up of a bench: each `bench_X.py` has a `SETUP`, and the tests run all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Values = Mapping[str, int | str]
 
 @dataclass(frozen=True)
 class Setup:
-    """The top module of a bench and the parameters that it runs with: every one that changes the module's structure.
+    """The top module of a bench and the parameters of its runs, which cover the structures of the module.
 
     Attributes:
         runs: parameters of each run.

@@ -95,7 +95,7 @@ def _width(text: str, numbers: dict[str, int]) -> int:
     """The bits of the ranges in `text`, multiplied."""
     width = 1
     for high, low in _RANGE.findall(text):
-        # A range ends with a number, or with a parameter less one.
+        # A range starts with a number, or with a parameter minus one.
         width *= numbers[high] if high in numbers else int(high) - int(low) + 1
     return width
 

@@ -1,4 +1,4 @@
-"""Random instructions of the vector unit, with what lies in its memories: corners of each operation are likely."""
+"""Random instructions of the vector unit, and the words in its memories, with the corner cases of each operation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..oracle.units import Statistic, layer_norm, saturate, softmax, vector_erro
 
 
 class Words(dict[int, Any]):
-    """A memory: any words, made up when they are first read."""
+    """A memory of random words, drawn at their first read."""
 
     def __init__(self, draw: Callable[[], Any]) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Words(dict[int, Any]):
 
 
 class Memories:
-    """What the unit reads, as the bench plays it."""
+    """The memories that the unit reads, played by the bench."""
 
     def __init__(self, dut: Any, rng: random.Random) -> None:
         self.dut, self.rng = dut, rng
@@ -60,7 +60,7 @@ class Memories:
 
 @dataclass
 class Task:
-    """An instruction with what must lie in the memories when it starts.
+    """An instruction and the memory content that it needs.
 
     Attributes:
         i: the instruction.
@@ -80,7 +80,7 @@ class Task:
 
 
 def random_softmax(m: Memories, rng: random.Random, length: int, kind: int | None = None) -> Task:
-    """An instruction, and what it needs; `kind` says what its exponentials are."""
+    """A random SOFTMAX and what it needs; `kind` selects its exponentials."""
     table = rng.choice((0, m.depths[Memory.EXP] // 256 - 1, rng.randrange(m.depths[Memory.EXP] // 256)))
     i = Softmax(
         source=between(rng, m.depths[Memory.SCORE] - length), target=between(rng, m.depths[Memory.VECTOR] - length),
@@ -88,7 +88,7 @@ def random_softmax(m: Memories, rng: random.Random, length: int, kind: int | Non
     )  # fmt: skip
     kind = rng.randrange(6) if kind is None else kind
     if kind < 4:
-        # Sums of 0, of the smallest and of the largest numbers, and any.
+        # Exponentials that are 0, the largest, the smallest, or any.
         entries = [
             (0, 0x7FFF, rng.choice((0, 1)), rng.getrandbits(rng.randint(1, 15)))[kind] for _ in range(256)
         ]
@@ -99,7 +99,7 @@ def random_softmax(m: Memories, rng: random.Random, length: int, kind: int | Non
         if rng.random() < 0.2:
             largest = [rng.randint(-128, 127) for _ in range(m.n)]
     else:
-        # Powers of two whose sum is one: results that lie in the middle of two numbers.
+        # Powers of two whose sum is one: results halfway between two numbers.
         entries = [(1 << at % 16) % (1 << 15) for at in range(256)]
         largest = [rng.randint(-128, 127) for _ in range(m.n)]
         columns = []
@@ -126,7 +126,7 @@ def between(rng: random.Random, most: int) -> int:
 
 
 def column(rng: random.Random, size: int, count: int) -> tuple[int, int, list[int]]:
-    """Of a lane: sum and sum of squares of so many features, and the first `count` of them, or others."""
+    """A lane: sum and sum of squares of `size` features, and `count` features, the first of them or others."""
     spread = 1 << rng.randrange(16)
     kind = rng.randrange(9)
     middle = rng.randint(-30000, 30000)
@@ -145,11 +145,11 @@ def column(rng: random.Random, size: int, count: int) -> tuple[int, int, list[in
             for _ in range(size)
         ]
         if kind == 4:
-            # One number out of many is another: the smallest variance.
+            # One number differs from all others: the smallest variance.
             x[-1] = saturate(x[-1] + 1, 16, False)
         s1, s2 = sum(x), sum(v * v for v in x)
     else:
-        # Any variance, each size as likely.
+        # Any variance; every magnitude is equally likely.
         x = []
         s1 = middle * size + rng.randint(-size, size)
         s2 = min((s1 * s1 + rng.getrandbits(rng.randrange(50))) // size + 1, (1 << 41) - 1)
@@ -161,7 +161,7 @@ def column(rng: random.Random, size: int, count: int) -> tuple[int, int, list[in
         if f >= size or pick < 0.3:
             found[f] = saturate(s1 // size + rng.randint(-5 * deviation, 5 * deviation), 16, False)
         if v and pick < 0.2:
-            # Perhaps in the middle of two numbers.
+            # Perhaps halfway between two numbers.
             t = (32 - v.bit_length()) // 2
             d = rng.choice((-7, -5, -3, -1, 1, 3, 5, 7)) * (1 << 18 - t)
             found[f] = saturate((d + s1 + rng.randrange(size)) // size, 16, False)
@@ -169,12 +169,12 @@ def column(rng: random.Random, size: int, count: int) -> tuple[int, int, list[in
 
 
 def random_layer_norm(m: Memories, rng: random.Random, count: int = 0) -> Task:
-    """An instruction, and what it needs: statistics of small, large and equal numbers."""
+    """A random LAYERNORM and what it needs: statistics of small, large and equal numbers."""
     most = MAX_NORM_SIZE
     size = rng.choice((1, 2, 3, 16, 255, most - 1, most, most, rng.randint(1, most)))
     count = count or rng.choice((1, 2, 9, 30))
     columns = [column(rng, size, count) for _ in range(m.n)]
-    # Either results of which most bits count, or any.
+    # Either results with many significant bits, or any.
     plain = rng.random() < 0.5
     i = LayerNorm(
         size=size, count=count, source=between(rng, m.depths[Memory.WIDE] - count),

@@ -1,5 +1,5 @@
-"""Proofs about the stream primitives of the RTL: `prove.prove` runs yosys, yosys-smtbmc and z3.
+"""Formal proofs of the stream primitives of the RTL: `prove.prove` runs yosys, yosys-smtbmc and z3.
 
-The properties of a module are in `<module>.svh`: text that stands at the end of the module, so that they see its
-registers (the open front end of yosys knows no `bind`).
+The properties of a module are in `<module>.svh`, text that is inserted at the end of the module, where its registers
+are visible (the front end of yosys does not support `bind`).
 """

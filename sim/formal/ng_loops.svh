@@ -1,6 +1,6 @@
-  // Properties of ng_loops, for a user that loads counts of 1 at least and doesn't go on after the last turn.
+  // Properties of ng_loops, for a user that loads counts of at least 1 and does not advance after the last turn.
   logic loaded_q = 1'b0;
-  logic went_q = 1'b0;       // there was a step in the cycle before, from these turns:
+  logic went_q = 1'b0;       // the previous cycle advanced, from these turns:
   logic [11:0] was0_q, was1_q, was2_q;
   logic [12:0] wask_q;
   logic ended_q;
@@ -35,7 +35,7 @@
       assert (left_o == (i2_q == n2_q - 12'd1 ? nt_q : nk_q) - 13'd1 - k_q && last_k_o == (left_o == 0));
       assert ($countones(step_o) == 1);
       assert (last_o == (i0_q == n0_q - 12'd1 && i1_q == n1_q - 12'd1 && i2_q == n2_q - 12'd1 && left_o == 0));
-      // The next turn is the least one that is more, in the order of the nest.
+      // The next turn is the smallest greater one, in the order of the nest.
       if (went_q) assert ({i0_q, i1_q, i2_q, k_q} > {was0_q, was1_q, was2_q, wask_q});
       if (went_q && k_q != 0) assert ({i0_q, i1_q, i2_q} == {was0_q, was1_q, was2_q} && k_q == wask_q + 13'd1);
       if (went_q && k_q == 0) assert (ended_q);

@@ -1,12 +1,12 @@
-  // Properties of ng_skid. Any one word is followed on its way: `follow` says at which push that begins. Inputs and
-  // `follow` are free, so what holds for it holds for every word.
+  // Properties of ng_skid. One word is followed through the module; `follow` selects the push at which this begins.
+  // Inputs and `follow` are free, so the properties hold for every word.
   (* anyseq *) logic follow;
-  logic begun_q = 1'b0;      // a reset has been
+  logic begun_q = 1'b0;      // a reset has occurred
   logic following_q;         // a followed word is inside
-  logic [Width-1:0] word_q;  // what it was when it went in
-  logic [1:0] count_q;       // words inside: pushes less pops
-  logic [1:0] ahead_q;       // words that go out before it
-  logic kept_q;              // a word was offered and not taken in the cycle before
+  logic [Width-1:0] word_q;  // its value when it was pushed
+  logic [1:0] count_q;       // words inside: pushes minus pops
+  logic [1:0] ahead_q;       // words that are popped before it
+  logic kept_q;              // a word was valid and not taken in the previous cycle
   logic [Width-1:0] offered_q;
   logic push, pop, arrives;
   assign push    = valid_i && ready_o;
@@ -37,17 +37,17 @@
   always @* begin
     if (!begun_q) assume (!rst_ni);
     if (begun_q) begin
-      // What a user sees.
+      // Properties at the ports.
       assert (count_q <= 2'd2);
       assert (valid_o == (count_q != 0));
       assert (ready_o == (count_q != 2'd2));
       if (arrives) assert (data_o == word_q);
       if (kept_q) assert (valid_o && data_o == offered_q);
-      // What makes these inductive.
+      // Invariants that make them inductive.
       assert (count_q == 2'(valid_q) + 2'(spare_valid_q));
       if (following_q) assert (ahead_q < count_q);
       if (following_q) assert ((ahead_q == 0 ? data_q : spare_q) == word_q);
-      // The properties speak of something.
+      // Covers: the properties are not vacuous.
       cover (count_q == 2'd2 && kept_q);
       cover (following_q && ahead_q == 2'd1);
       cover (arrives && count_q == 2'd2 && word_q != '0);

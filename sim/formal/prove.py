@@ -27,13 +27,13 @@ write_smt2 -wires module.smt2
 
 @dataclass(frozen=True)
 class Proof:
-    """What came of a proof.
+    """The result of a proof.
 
     Attributes:
         bounded: no assertion fails in the first cycles after reset.
-        inductive: what holds for some cycles holds for the next: with `bounded`, always.
+        inductive: assertions that hold for some cycles hold in the next one: with `bounded`, always.
         covered: every cover statement is reached.
-        log: what the tools said.
+        log: output of the tools.
     """
 
     bounded: bool
@@ -55,25 +55,25 @@ def source(module: str) -> str:
 def prove(
     module: str, parameters: Mapping[str, int], depth: int, *, text: str | None = None, full: bool = True
 ) -> Proof:
-    """Tries to prove all assertions of a module and of its properties.
+    """Tries to prove all assertions in a module and in its properties.
 
     Args:
         module: name of a module with properties in `<module>.svh`.
         parameters: values of its parameters.
         depth: cycles of the bounded proof and within which covers are reached.
-        text: the module, where it isn't that of the RTL.
+        text: the module's text, if it is not that of the RTL.
         full: whether to try the induction and the covers too; without it they count as failed.
 
     Raises:
         UserError: a tool is missing.
-        RuntimeError: yosys does not understand the module.
+        RuntimeError: yosys cannot read the module.
     """
     yosys, smtbmc = find_smtbmc()
     body = source(module) if text is None else text
     properties = (_HERE / f"{module}.svh").read_text(encoding="utf-8")
     whole, places = re.subn(r"\bendmodule\b", lambda _: properties + "endmodule", body)
     if places != 1:
-        raise ValueError(f"{module} is one module in its file")
+        raise ValueError(f"{module}.sv must hold exactly one module, got {places}")
     values = " ".join(f"-chparam {name} {value}" for name, value in parameters.items())
     with tempfile.TemporaryDirectory() as work:
         Path(work, "module.sv").write_text(whole, encoding="utf-8")
