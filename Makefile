@@ -1,29 +1,29 @@
-# Two environments, built when they are missing or when their description changes:
-#   .venv       what a user needs           (make demo, make bench)
-#   .venv-test  the same and the checkers   (make test, make lint)
+# Two environments, built when they are missing or when pyproject.toml or constraints.txt change:
+#   .venv       for users               (make demo, make bench)
+#   .venv-test  with tests and linters  (make test, make lint)
 
 PYTHON ?= python3
-# The CPU build is enough. Where the package index serves a CUDA build under this name, point
-# PIP_INDEX_URL or PIP_EXTRA_INDEX_URL at PyTorch's CPU wheels, or give another wheel: make demo TORCH=...
+# The CPU build is sufficient. Where the package index serves a CUDA build under this name, set
+# PIP_INDEX_URL or PIP_EXTRA_INDEX_URL to PyTorch's CPU wheels, or give another wheel: make demo TORCH=...
 TORCH ?= torch==2.13.0
 VENV ?= .venv
 VENV_TEST ?= .venv-test
 WORKERS ?= 2
-# The demo's model is too small to gain from more.
+# The model of the demo is too small to benefit from more.
 THREADS ?= 1
 
 comma := ,
-# Without byte code, which Python writes when a module is first imported, installing takes half the time.
+# Installation takes half the time without byte code, which Python writes at the first import of a module.
 PIP_FLAGS := --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
 BIN := $(VENV)/bin
 TEST_BIN := $(VENV_TEST)/bin
 NARROWGAUGE := $(BIN)/narrowgauge
-# One BLAS thread a worker: more than there are cores makes every test slower. A worker that is done takes from the other:
-# tests differ from milliseconds to a minute.
+# One BLAS thread per worker: more threads than cores make every test slower. Idle workers take tests from busy ones, since
+# tests take from milliseconds to a minute.
 PYTEST := OMP_NUM_THREADS=1 $(TEST_BIN)/pytest -n $(WORKERS) --dist worksteal
 SYSTEMVERILOG := hw/rtl/*.sv hw/rtl/*.v sim/benches/*.sv
 PROSE := *.md docs/*.md
-# Tool caches that hold nothing worth keeping.
+# Caches of tools, which can be deleted.
 CACHES := .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .DEFAULT_GOAL := help
