@@ -1,4 +1,4 @@
-"""The HLS project of a build: its test vectors are sentences that the program simulator has run."""
+"""Writes the HLS project of a build; the program simulator computes its test vectors from sentences."""
 
 from __future__ import annotations
 
@@ -20,61 +20,62 @@ from ..engine.simulator import ProgramSimulator
 from .predict import read_sentences
 
 BUILT_IN = "voice"
-"""The corpus that every installation has."""
+"""The corpus that is part of the package."""
 
 RUNS = 4
-"""Runs in the vectors: C simulation with `ap_int` takes about a second each."""
+"""Runs in the test vectors; C simulation with `ap_int` takes about a second per run."""
 
 
 def write_hls_project(
-    build: Path,
-    made: EngineBuild,
+    folder: Path,
+    build: EngineBuild,
     data: str | None,
     usual: str | None = None,
     board: Board | None = None,
 ) -> None:
-    """Writes `BUILD/hls/`, into a folder that has none.
+    """Writes `hls/` in the folder of a build, which must not have one.
 
     Args:
-        build: the folder, with the model.
-        made: its program.
-        data: where the sentences come from; None for the data that the model was trained on, or random token ids
-            if that is not there.
-        usual: where that data lies, if it is known. A build does not say, unless it is the built-in corpus.
-        board: whose part and clock synthesis aims at; ZCU104's without.
+        folder: of the build, with its model.
+        build: its program.
+        data: the source of the sentences. None: the data that the model was trained on, or random token ids if that
+            data is not available.
+        usual: the location of the data that the model was trained on, if it is known. A build does not store it,
+            unless it is the built-in corpus.
+        board: the part and clock period for synthesis; None for those of the ZCU104.
 
     Raises:
         UserError: `data` can't be read.
     """
-    graph = read_build(build)
-    engine = ProgramSimulator(made.engine)
-    engine.load_program(to_bytes(made.program))
-    engine.init(made.image)
+    graph = read_build(folder)
+    simulator = ProgramSimulator(build.engine)
+    simulator.load_program(to_bytes(build.program))
+    simulator.init(build.image)
     runs = []
-    per_run = made.program.sentences
-    chosen = _sentences(graph, data, usual, RUNS * per_run, made.program.max_length)
+    per_run = build.program.sentences
+    chosen = _sentences(graph, data, usual, RUNS * per_run, build.program.max_length)
     for start in range(0, len(chosen), per_run):
         part = chosen[start : start + per_run]
-        packet = run_packet(made.inputs, [(s.tokens, s.segments) for s in part], made.stream)
+        packet = run_packet(build.inputs, [(s.tokens, s.segments) for s in part], build.stream)
         lengths = [len(s.tokens) for s in part]
-        runs.append(Run(tuple(lengths), packet, engine.run(packet, lengths)))
-    aims: dict[str, Any] = {} if board is None else {"part": board.part, "clock_ns": board.period}
-    write_project(build / HLS_FOLDER, to_bytes(made.program), made.image, made.engine, runs, **aims)
+        runs.append(Run(tuple(lengths), packet, simulator.run(packet, lengths)))
+    target: dict[str, Any] = {} if board is None else {"part": board.part, "clock_ns": board.period}
+    write_project(folder / HLS_FOLDER, to_bytes(build.program), build.image, build.engine, runs, **target)
 
 
 def _sentences(graph: Graph, data: str | None, usual: str | None, count: int, longest: int) -> list[Sentence]:
-    """The shortest sentence, the longest that fits, and others."""
+    """`count` sentences of at most `longest` tokens, of evenly spread lengths; random ids if there is no data."""
     if data is None:
         provenance = graph.metadata.provenance.get("data", {})
         if usual is None and isinstance(provenance, dict) and provenance.get("name") == BUILT_IN:
             usual = BUILT_IN
         try:
-            found = [] if usual is None else read_sentences(graph, usual, "test", None)
+            sentences = [] if usual is None else read_sentences(graph, usual, "test", None)
         except UserError:
-            found = []
+            sentences = []
     else:
-        found = read_sentences(graph, data, "test", None)
-    fitting = sorted((s for s in found if len(s.tokens) <= longest), key=lambda s: len(s.tokens))
+        sentences = read_sentences(graph, data, "test", None)
+    fitting = sorted((s for s in sentences if len(s.tokens) <= longest), key=lambda s: len(s.tokens))
     if not fitting:
         return _random(graph, count, longest)
     places = np.linspace(0, len(fitting) - 1, count).round().astype(int)
@@ -82,11 +83,11 @@ def _sentences(graph: Graph, data: str | None, usual: str | None, count: int, lo
 
 
 def _random(graph: Graph, count: int, longest: int) -> list[Sentence]:
-    """Random ids of lengths from 1 to the longest."""
+    """Sentences of random ids, with lengths from 1 to `longest`."""
     rng = np.random.default_rng(0)
-    made = []
+    sentences = []
     for length in np.linspace(1, longest, count).round().astype(int):
         tokens = rng.integers(0, max(1, graph.metadata.vocab_size), length).astype(np.int32)
         segments = rng.integers(0, 2, length).astype(np.int32) if graph.segments else None
-        made.append(Sentence(tokens, segments))
-    return made
+        sentences.append(Sentence(tokens, segments))
+    return sentences
