@@ -106,8 +106,8 @@ def run(args: argparse.Namespace) -> int:
     from ..hw.compiler.build import new_build
 
     with new_build(args.build) as folder:
-        made = compile_into(folder, args.build, args)
-    write_report(args, engine_report(made, LENGTHS))
+        compiled = compile_into(folder, args.build, args)
+    write_report(args, engine_report(compiled, LENGTHS))
     return 0
 
 
@@ -135,7 +135,7 @@ def compile_into(
         refuse_options(args, ["vectors"], "--no-hls writes no test sentences")
     board = None if args.board is None else find_board(args.board)
     engine = board.engine if board else None if args.engine is None else read_parameters(args.engine)
-    made = compile_build(
+    compiled = compile_build(
         build,
         into=folder,
         lanes=args.lanes or 16,
@@ -146,17 +146,17 @@ def compile_into(
         weight_words=args.weight_words,
     )
     if not args.no_hls:
-        write_hls_project(folder, made, args.vectors, usual, board)
-    return made
+        write_hls_project(folder, compiled, args.vectors, usual, board)
+    return compiled
 
 
-def engine_report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
+def engine_report(compiled: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
     """Prints what a program is and how long it takes at these lengths; the same, and more, for JSON."""
     from ..hw.compiler.compile import memory_bits
     from ..hw.compiler.timing import simulate
     from ..hw.isa import Unit
 
-    program = made.program
+    program = compiled.program
     lanes = program.parameters.lanes
     size = memory_bits(program.parameters)
     counts = {
@@ -169,35 +169,35 @@ def engine_report(made: EngineBuild, lengths: Sequence[int]) -> dict[str, Any]:
             "cycles": line.cycles,
             "array_busy": round(line.utilization, 4),
             "units": {unit.name.lower(): asdict(line.usage(unit)) for unit in Unit},
-            "layers": _busy_by_layer(made, line),
+            "layers": _busy_by_layer(compiled, line),
         }
     print(
         f"The program has {sum(counts.values())} instructions for N = {lanes} and needs {size // 8:,} bytes on chip; "
-        f"weights.bin, {len(made.image):,} bytes, is loaded once."
+        f"weights.bin, {len(compiled.image):,} bytes, is loaded once."
     )
-    if made.stream:
+    if compiled.stream:
         print(
-            f"The constants that do not fit, stream.bin, {len(made.stream):,} bytes, are streamed in every run."
+            f"The constants that do not fit, stream.bin, {len(compiled.stream):,} bytes, are streamed in every run."
         )
     each = ", ".join(f"{length}: {c['cycles']:,} ({c['array_busy']:.1%})" for length, c in cycles.items())
     print(f"Cycles by tokens, by the cost model (array busy): {each}.")
     return {
-        "engine": asdict(made.engine),
+        "engine": asdict(compiled.engine),
         "needs": asdict(program.parameters),
         "instructions": counts,
         "bits_on_chip": size,
-        "image_bytes": len(made.image),
-        "stream_bytes": len(made.stream),
+        "image_bytes": len(compiled.image),
+        "stream_bytes": len(compiled.stream),
         "cycles": cycles,
-        "peak": {memory.name: parts for memory, parts in made.peak.items()},
+        "peak": {memory.name: parts for memory, parts in compiled.peak.items()},
     }
 
 
-def _busy_by_layer(made: EngineBuild, line: Timeline) -> dict[str, dict[str, int]]:
+def _busy_by_layer(compiled: EngineBuild, line: Timeline) -> dict[str, dict[str, int]]:
     """Cycles that each unit works for each layer."""
     found: dict[str, dict[str, int]] = {}
     for event in line.events:
-        units = found.setdefault(made.layers[event.unit][event.number], {})
+        units = found.setdefault(compiled.layers[event.unit][event.number], {})
         name = event.unit.name.lower()
         units[name] = units.get(name, 0) + event.busy
     return found

@@ -31,17 +31,17 @@ def run(args: argparse.Namespace) -> int:
 
     if args.no_engine:
         refuse_options(args, ENGINE_OPTIONS, "--no-engine compiles nothing")
-    made = None
+    compiled = None
     with new_build(args.out) as folder:
         report = export_run(args.run_dir, folder)
         if not args.no_engine:
             source = read_record(args.run_dir / DATA).get("source")
-            made = compile_into(folder, folder, args, source if isinstance(source, str) else None)
+            compiled = compile_into(folder, folder, args, source if isinstance(source, str) else None)
     print(
         f"No accumulator overflows: the widest of a linear layer, {report.widest_value}, "
         f"needs {report.widest} of 32 bits."
     )
-    engine = None if made is None else engine_report(made, LENGTHS)
+    engine = None if compiled is None else engine_report(compiled, LENGTHS)
     sizes = sizes_report(report.sizes, args.out)
     show_sizes(sizes)
     write_report(args, {"build": args.out, **vars(report), "sizes": sizes, "engine": engine})
