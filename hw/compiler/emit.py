@@ -38,7 +38,7 @@ def emit(
 
 
 def _producers(task: Task, schedule: Schedule) -> Iterable[Task]:
-    """The tasks whose results a task needs, and which may still be at work when its unit is free."""
+    """The tasks whose results a task needs, and which may still be running when its unit is free."""
     # The vector and the stream unit finish each instruction before they start the next one.
     in_order = task.unit is not Unit.ARRAY
     return (other for other in schedule.needs[task] if not (in_order and other.unit is task.unit))

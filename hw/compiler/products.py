@@ -1,4 +1,4 @@
-"""Products of linear layers that start while the LayerNorm before them is still at work.
+"""Products of linear layers that start while the preceding LayerNorm is still running.
 
 A LayerNorm of many features is cut into several instructions (`Rows.cuts`). The first product that reads its result
 is cut in the same places: its first tile is accumulated over several CONTRACTs with `keep`, each of which waits for

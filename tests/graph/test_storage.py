@@ -1,4 +1,4 @@
-"""Constants as bytes: packing is exact, and the sizes that are told are those of the file."""
+"""Constants as bytes: packing is exact, and the reported sizes match the file."""
 
 from __future__ import annotations
 

@@ -289,7 +289,7 @@ def test_a_constant_that_drifts_by_a_cycle_is_seen(
 @pytest.mark.slow
 @pytest.mark.parametrize("lanes", [16, 32])
 def test_what_a_unit_is_busy_with_takes_as_long_at_any_n(lanes: int) -> None:
-    """The setup of a LAYERNORM goes from lane to lane; the difference to the model is that of 8 lanes all the same."""
+    """The setup of a LAYERNORM goes from lane to lane; the difference to the model is still that of 8 lanes."""
     parameters = Parameters(lanes=lanes)
     engine = RtlEngine(parameters)
     array = (wide(nk=3), scores(nk=3, c_stride2=lanes, stat_slot=1))

