@@ -84,11 +84,6 @@ class Corpus:
     held_out: tuple[str, ...] = ()
 
     @property
-    def has_slots(self) -> bool:
-        """Whether the training sentences have slot tags."""
-        return any(example.slots is not None for example in self.train)
-
-    @property
     def has_pairs(self) -> bool:
         """Whether the training examples are pairs of sentences."""
         return any(example.pair is not None for example in self.train)

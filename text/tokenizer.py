@@ -11,14 +11,12 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import UserError
-from ..files import read_json
 from .corpus import WORD_PATTERNS, Example, Splitter, split_words
 from .wordpiece import WordPiece
 
@@ -239,11 +237,6 @@ class WordPieceTokenizer(Tokenizer):
                 "The tokenizer must have the tokens [PAD], with id 0, [UNK], [CLS] and [SEP]; choose another one."
             )
         _, self.unk_id, self.cls_id, self.sep_id = cast("list[int]", ids)
-
-    @classmethod
-    def from_file(cls, path: Path, *, splitter: Splitter) -> WordPieceTokenizer:
-        """A tokenizer from an existing tokenizer.json."""
-        return cls(read_json(path), splitter=splitter)
 
     @property
     def vocab_size(self) -> int:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from narrowgauge.text import Corpus
+
 ROOMS = ("kitchen", "hall", "cellar", "attic", "old barn")
 TEMPLATES = (
     ("light", "switch on the light in the {}"),
@@ -15,6 +17,11 @@ TEMPLATES = (
     ("music", "play a song in the {}"),
     ("music", "i want music in the {} now"),
 )
+
+
+def has_slots(corpus: Corpus) -> bool:
+    """Whether the training sentences carry slot tags."""
+    return any(example.slots is not None for example in corpus.train)
 
 
 def write_splits(folder: Path, write: Callable[[Path, int, int], None], *counts: int) -> str:

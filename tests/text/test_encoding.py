@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.errors import UserError
+from narrowgauge.files import read_json
 from narrowgauge.text import (
     IGNORED,
     SPECIALS,
@@ -157,7 +158,7 @@ def test_word_piece_round_trip_and_same_vocabulary_again(tmp_path):
     assert again.to_json() == tokenizer.to_json()
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(tokenizer.to_json()["tokenizer"]))
-    from_file = WordPieceTokenizer.from_file(path, splitter="whitespace")
+    from_file = WordPieceTokenizer(read_json(path), splitter="whitespace")
     for example in load("voice").test[:200]:
         ids = tokenizer.encode(example.words).ids.tolist()
         assert ids == again.encode(example.words).ids.tolist() == from_file.encode(example.words).ids.tolist()
@@ -175,7 +176,7 @@ def test_word_piece_from_an_existing_file_with_other_ids(tmp_path):
     backend.enable_padding(length=16)
     path = tmp_path / "tokenizer.json"
     backend.save(str(path))
-    tokenizer = WordPieceTokenizer.from_file(path, splitter="whitespace")
+    tokenizer = WordPieceTokenizer(read_json(path), splitter="whitespace")
     encoded = tokenizer.encode(["plays", "play!", "zzz", "[SEP]"], ["play"])
     assert encoded.ids.tolist() == [4, 1, 2, 1, 6, 3, 3, 5, 1]
     assert encoded.word_starts.tolist() == [1, 3, 5, 6]
@@ -191,7 +192,7 @@ def test_word_piece_refused(tmp_path):
         path = tmp_path / "tokenizer.json"
         path.write_text(content)
         with pytest.raises(UserError, match=match):
-            WordPieceTokenizer.from_file(path, splitter="whitespace")
+            WordPieceTokenizer(read_json(path), splitter="whitespace")
     definition = word_piece([Example(("a",), "x")], min_count=1).to_json()["tokenizer"]
     definition["model"]["vocab"] = {"[UNK]": 0, "[PAD]": 1, "[CLS]": 2, "[SEP]": 3}
     with pytest.raises(UserError, match="with id 0"):

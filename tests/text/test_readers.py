@@ -20,6 +20,8 @@ from narrowgauge.model.preparation import prepare
 from narrowgauge.text import WORD_PATTERNS, Corpus, Example, load, load_split, readers, split_words
 from narrowgauge.text.tokenizer import LONGEST_WORD
 
+from ..support.corpora import has_slots
+
 SNIPS_LIKE = {
     "seq.in": "play some  jazz \nadd é\u00a0x\u2028y to my list\nplay some jazz\n",
     "seq.out": "O O B-genre\nO B-song O O O\nO O B-genre \n",
@@ -54,7 +56,7 @@ def test_sequences(tmp_path):
     assert corpus == Corpus(
         "mine", (jazz, odd, jazz), (jazz, odd, jazz), (Example(("stop",), "Stop", ("B-new",)),), "whitespace"
     )
-    assert corpus.has_slots and not corpus.has_pairs
+    assert has_slots(corpus) and not corpus.has_pairs
     assert corpus.split("test") is corpus.test
 
 
@@ -63,7 +65,7 @@ def test_sequences_without_slots_with_windows_line_ends(tmp_path):
     corpus = load(str(sequences(tmp_path, train=files)))
     assert [example.slots for example in corpus.train] == [None] * 3
     assert corpus.train[0].words == ("play", "some", "jazz")
-    assert not corpus.has_slots and corpus.test == ()
+    assert not has_slots(corpus) and corpus.test == ()
 
 
 def test_split_refuses_unknown_and_empty(tmp_path):
@@ -244,7 +246,7 @@ def test_table_pairs(tmp_path, pair):
     write_table(tmp_path / "train.tsv", [["id", *pair, "label"], ["0", "A cat.", "It's a cat", "1"]])
     corpus = load(str(tmp_path))
     assert corpus.train == (Example(("A", "cat", "."), "1", pair=("It's", "a", "cat")),)
-    assert corpus.has_pairs and not corpus.has_slots
+    assert corpus.has_pairs and not has_slots(corpus)
 
 
 @given(count=st.integers(3, 200))
