@@ -93,8 +93,8 @@ def script(
 ) -> list[tuple[Pair | None, int]]:
     """What happens in each cycle: a pair or none, and after how many cycles a tile that ends with it is taken.
 
-    A tile may be summed while the one before it waits, as long as that is taken before the first new sum is there:
-    the first pair of a tile comes later than the last of the one before by more than that one waits.
+    A tile may be summed while the previous one is not taken, if that is taken before the first new sum is complete. So
+    the distance from the last pair of a tile to the first of the next is larger than the delay of the take.
     """
     found: list[tuple[Pair | None, int]] = []
     room = 0

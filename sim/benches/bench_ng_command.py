@@ -99,7 +99,7 @@ class Bench:
     """The module, cycle by cycle.
 
     Attributes:
-        stall: chance in a cycle that no beat comes.
+        stall: chance of a cycle without a beat.
         beats: still to be sent, with their TLAST.
         writes: of PROGRAM memory.
         sentences, lengths, timeout: what the registers hold when the next command starts.

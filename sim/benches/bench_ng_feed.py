@@ -60,7 +60,7 @@ class Case:
     Attributes:
         instructions: with whether their fields are in range, and their places (None: skipped).
         turns: all of them, until the first fault.
-        jobs: what the drain is told: fields of `job_t`.
+        jobs: fields of each `job_t` for the drain.
         fault: code and number, or None.
     """
 

@@ -71,7 +71,7 @@ class Bench:
         taken: whether an instruction was taken in the last cycle.
         counted: busy_o, wait_o and waits_o in the last cycle.
         offer: what is shown to the unit.
-        working: what it executes.
+        working: the instruction that is executed.
         kept: of which statistic the unit has the factors: slot, size, sentence, block.
         refused: cycles of this instruction in which WIDE was refused.
     """

@@ -110,7 +110,7 @@ class Source:
         dut: the module.
         valid, ready: names of its ports.
         payload: names of the ports of a word, or one name.
-        stall: chance in every cycle without a word that none comes.
+        stall: chance that a pause goes on for another cycle.
         rng: random numbers.
         noise: whether the payload is random while valid is 0.
 

@@ -31,8 +31,8 @@ class Step:
         code: the error, or 0.
         where: the register ERROR_WHERE.
         results: bytes of the output stream of a command without an error, in hexadecimal digits.
-        busy: the counter ARRAY_BUSY; None where it is not known.
-        timeout: the register TIMEOUT; where it is not 0 the packet is sent after the command has ended.
+        busy: the counter ARRAY_BUSY; None if it is unknown.
+        timeout: the register TIMEOUT; if it is not 0, the packet is sent after the end of the command.
         stop: "clear" or "reset" to stop the command; its outcome is not checked then.
         after: cycles from the command to the stop.
         stall: chance of a stall in a cycle, the same for all channels.

@@ -64,11 +64,11 @@ class Task:
 
     Attributes:
         i: the instruction.
-        number: of it in its list.
+        number: its position in the list.
         lengths: of the sentences.
         sound: whether its fields are in range.
-        fill: puts its words into the memories.
-        statistic: that it reads; None where that is there already.
+        fill: writes its words into the memories.
+        statistic: the word of STAT that it reads; None if it was written already.
     """
 
     i: Softmax | LayerNorm

@@ -120,7 +120,7 @@ class Oracle:
         if len(packet) < end + 8:
             raise ProgramError(Error.TRUNCATED, "instructions are missing")
         if len(packet) > end + 8:
-            raise ProgramError(Error.OVERRUN, "the packet goes on")
+            raise ProgramError(Error.OVERRUN, "the packet has more beats")
         if struct.unpack_from("<Q", packet, end)[0] != zlib.crc32(packet[:end]):
             raise ProgramError(Error.PROGRAM_CRC, "CRC")
         self.header = header
@@ -185,7 +185,7 @@ class _Command:
             if not any(moved):
                 raise ProgramError(Error.DEADLOCK, "deadlock", pending[0], self.retired[pending[0]])
         if not self.packet.data or not self.packet.over:
-            raise ProgramError(Error.OVERRUN, "the packet goes on")
+            raise ProgramError(Error.OVERRUN, "the packet has more beats")
 
     def turn(self, unit: Unit) -> bool:
         """One instruction of a unit, if its waits are met."""
