@@ -36,8 +36,8 @@ STEPS = 6000
 """Words that a command may multiply or write before it is `TooLong`."""
 
 
-class TooLong(Exception):  # noqa: N818 - it says nothing about an error of the program
-    """A program that would take this interpreter too long; hardware would run it."""
+class TooLong(Exception):  # noqa: N818 - it is no error of the program
+    """The program takes too long in this interpreter."""
 
 
 class Packet:
@@ -76,14 +76,14 @@ class Oracle:
         self.has_image = False
         self.header: dict[str, int] = {}
         self.writes: dict[tuple[Unit, int], dict[tuple[Memory, int], list[int]]] = {}
-        """The words that each instruction of the last RUN left, without what LOAD and STAT hold."""
+        """The words that each instruction of the last RUN wrote, without those of LOAD and STAT."""
         self.before: dict[tuple[Unit, int], dict[tuple[Memory, int], list[int]]] = {}
-        """The same before the table, where there is one, modulo 256."""
+        """The same before the table, if there is one, modulo 256."""
         self.hazards = 0
-        """Words that a CONTRACT of the last command read after it had written them: what they are is not defined."""
+        """Number of words that a CONTRACT of the last command read after it had written them: they are undefined."""
 
     def fill(self, rng: random.Random) -> None:
-        """Fills the memories with anything, as at power-on."""
+        """Fills the memories with random words, as at power-on."""
         for memory, words in self.memory.items():
             kind = isa.MEMORIES[memory]
             for word in words:
@@ -154,11 +154,11 @@ class Oracle:
         return bytes(command.output)
 
     def clear(self) -> None:
-        """Ends the error state, which this engine has only in the caller's mind."""
+        """Ends the error state. The oracle has none, so nothing changes."""
 
 
 class _Command:
-    """INIT or RUN under way."""
+    """An INIT or RUN that is executed."""
 
     def __init__(
         self, engine: Oracle, packet: bytes, lengths: list[int] | None, lists: dict[Unit, list[bytes]]
@@ -179,7 +179,7 @@ class _Command:
     # Order
 
     def execute(self) -> None:
-        """Takes turns until all lists are done."""
+        """Executes one instruction per unit in turn until all lists are done."""
         while pending := [unit for unit in Unit if self.retired[unit] < len(self.lists.get(unit, []))]:
             moved = [self.turn(unit) for unit in pending]
             if not any(moved):
@@ -281,7 +281,7 @@ class _Command:
         mine: set[tuple[Memory, int]] = set()
 
         def residual(memory: Memory, address: int) -> list[int]:
-            # Open: a residual that this CONTRACT has drained. Taken as not defined, like an operand.
+            # Open: a residual that this CONTRACT has drained. Taken as undefined, like an operand.
             self.engine.hazards += (memory, address) in mine
             return self.read(memory, address)
 
@@ -320,7 +320,7 @@ class _Command:
     ) -> list[int]:
         space: Space = getattr(c, f"{side}_space")
         if space == Space.IDENTITY:
-            # Open: an index where there is no address. Taken as not read.
+            # Open: an index without an address. Taken as not read.
             return [1 if lane == k else 0 for lane in range(self.n)]
         address = getattr(c, f"{side}_base") + self.index(c, side, i0, k)
         for name, i in (("stride0", i0), ("stride1", i1), ("stride2", i2), ("stridek", k)):

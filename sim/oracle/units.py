@@ -1,4 +1,4 @@
-"""What the units compute, written from `docs/isa.md` alone: a word at a time, in Python's integers.
+"""The arithmetic of the units, written from `docs/isa.md` alone: one word at a time, in Python's integers.
 
 Where the document leaves something open, a comment that begins with "Open:" states the reading.
 """
@@ -54,13 +54,13 @@ def shift_round(value: int, shift: int) -> int:
 
 
 def saturate(value: int, bits: int, unsigned: bool) -> int:
-    """Clips to the range of a number of that many bits."""
+    """Saturates to the range of `bits` bits."""
     lo, hi = (0, (1 << bits) - 1) if unsigned else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
     return min(max(value, lo), hi)
 
 
 Read = Callable[[Memory, int], list[int]]
-"""Reads the lanes of a word, one number of a word without lanes. Raises an error where the address is out of range."""
+"""Reads the lanes of a word; a word without lanes is one number. Raises an error if the address is out of range."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Drained:
     """A word of a tile.
 
     Attributes:
-        offset: that the loops add to the addresses of target and residual.
+        offset: what the loops add to the addresses of target and residual.
         before: its lanes before the table.
         lanes: its lanes as they are written.
     """

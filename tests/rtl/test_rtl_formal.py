@@ -1,4 +1,4 @@
-"""Proofs of the stream primitives and of the loop counters; and that each planted fault is refuted."""
+"""Proofs of the stream primitives and of the loop counters; each planted fault must be refuted."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ FAULTS = {
     ("module", "fault"), [(module, fault) for module in FAULTS for fault in FAULTS[module]]
 )
 def test_faults_are_refuted(module: str, fault: str) -> None:
-    """By a run from reset, not only for want of an induction."""
+    """By a trace from reset, not only by a failed induction."""
     before, after = FAULTS[module][fault]
     text = source(module)
     assert text.count(before) == 1, "the module was changed: update the planted fault"

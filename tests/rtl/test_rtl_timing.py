@@ -1,4 +1,4 @@
-"""Every counter of the RTL against the cost model, exactly: a difference of one cycle in either is found.
+"""Every counter of the RTL against the cost model, exactly: a difference of one cycle in either is detected.
 
 The model leaves out what it says it leaves out, and a few cycles in which an instruction is fetched, or a command
 begins and ends. What remains between it and the hardware is listed here as numbers: for each kind of instruction, and
@@ -114,7 +114,7 @@ def wide(**fields: Any) -> Contract:
 
 
 def scores(**fields: Any) -> Contract:
-    """A word of scores a key, with their maximum."""
+    """One word of scores per key, with their maximum."""
     return Contract(**{"rows": N, "c_stride2": N, "c_space": Space.SCORE, "stat": Stat.MAX, **fields})
 
 

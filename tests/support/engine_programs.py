@@ -42,7 +42,7 @@ SMALL = Parameters(
     index_depth=40,
     program_depth=64,
 )
-"""Shallow memories, some of them of no round size, so that random addresses meet the ends."""
+"""Shallow memories, not all of a round size, so that random addresses reach the ends."""
 
 MAX_LENGTH = 20
 
@@ -52,7 +52,7 @@ CONSTANTS = (Memory.WEIGHT, Memory.BIAS, Memory.NORM, Memory.TABLE, Memory.EXP)
 
 @dataclass(frozen=True)
 class Case:
-    """What an engine is given: packets as bytes, and the lengths of the run."""
+    """The inputs of an engine: packets as bytes, and the lengths of the run."""
 
     program: bytes
     image: bytes
@@ -61,7 +61,7 @@ class Case:
 
 
 def random_case(rng: random.Random, parameters: Parameters = SMALL, washed: bool = False) -> Case:
-    """A case that is sound in most of its parts.
+    """A random case, most parts of which are valid.
 
     Args:
         rng: where chance comes from.
@@ -74,7 +74,7 @@ def random_case(rng: random.Random, parameters: Parameters = SMALL, washed: bool
 
 
 class _Builder:
-    """Instructions in an order that is one of those in which they can run: so their waits can be met."""
+    """Instructions in an order in which they can run, so that their waits can be met."""
 
     def __init__(self, rng: random.Random, parameters: Parameters, washed: bool) -> None:
         self.rng = rng
@@ -105,7 +105,7 @@ class _Builder:
         ]
         for _ in range(self.rng.randint(1, 9)):
             self.rng.choice(makers)()
-        # All that the array left, at the end.
+        # At the end, all words that the array wrote.
         waits = {"wait_array": len(self.array), "wait_vector": len(self.vector)}
         self.stream.append(Store(**waits, count=self.parameters.wide_depth))
         depths = {
@@ -129,7 +129,7 @@ class _Builder:
     def words(self, memory: Memory, count: int) -> bytes:
         if memory not in (Memory.BIAS, Memory.NORM):
             return self.rng.randbytes(8 * isa.MEMORIES[memory].beats(self.n) * count)
-        # Numbers of all magnitudes: those of 32 bits saturate nearly all that they are added to.
+        # Numbers of all magnitudes: sums with those of 32 bits nearly always saturate.
         found = b""
         for _ in range(count):
             low = (
@@ -199,12 +199,12 @@ class _Builder:
         return {**fields, **more}
 
     def length(self, fields: dict[str, Any]) -> int:
-        """The length that an instruction sees; where it is skipped, any."""
+        """The length of an instruction's sentence; any length if the instruction is skipped."""
         s = fields["sentence"]
         return self.lengths[s] if s < len(self.lengths) else 1
 
     def base(self, memory: Memory, extent: int) -> int:
-        """An address from which `extent` words are there, nearly always."""
+        """An address that nearly always has `extent` words up to the end of the memory."""
         depth = self.parameters.depth(memory)
         room = max(0, depth - extent)
         return (
@@ -214,18 +214,18 @@ class _Builder:
         )
 
     def written(self, memory: Memory) -> list[int]:
-        """Where words of a memory were written."""
+        """Addresses of a memory that were written."""
         found = [c.c_base for c in self.array if isinstance(c, Contract) and Memory(c.c_space) is memory]
         if memory is Memory.VECTOR:
             found += [i.target for i in self.vector if isinstance(i, (Softmax, LayerNorm))]
         return found
 
     def filled(self, spaces: tuple[Space, ...]) -> tuple[Space, ...]:
-        """Those spaces in which something is written; WEIGHT is loaded."""
+        """The spaces in which words were written; WEIGHT is loaded."""
         return tuple(s for s in spaces if s in (Space.WEIGHT, Space.IDENTITY) or self.written(Memory(s)))
 
     def source(self, memory: Memory, extent: int) -> int:
-        """An address to read from, where something was written if possible."""
+        """An address to read from, one that was written if possible."""
         known = [base for base in self.written(memory) if base + extent <= self.parameters.depth(memory)]
         return self.rng.choice(known) if known and self.rng.random() < 0.7 else self.base(memory, extent)
 
@@ -241,7 +241,7 @@ class _Builder:
         f.setdefault("n1", rng.choice([1, 1, 2, 0 if rng.random() < 0.1 else 1]))
         f.setdefault("n2", rng.choice([1, 1, 2, 3, 0 if rng.random() < 0.1 else 1]))
         f.setdefault("n2_source", rng.choice([Count.CONST] * 4 + [Count.BLOCKS]))
-        # Numbers that neither vanish nor saturate, so that mistakes in arithmetic show.
+        # Results that are neither 0 nor saturated, so that arithmetic errors are visible.
         plain = rng.random() < 0.7
         f["nk"] = rng.choice([3, 5, 8, 11] if plain else [0, 1, 2, 5, 8, 11])
         f["nk_source"] = rng.choice([Count.CONST] * 4 + [Count.LENGTH, Count.TOKENS])
@@ -309,7 +309,7 @@ class _Builder:
         f[f"{side}_base"] = 0 if space is Space.IDENTITY else self.source(Memory(space), extent)
 
     def strides(self, f: dict[str, Any], side: str, names: tuple[str, ...], counts: tuple[int, ...]) -> int:
-        """Random strides; words from the first to the last that they reach."""
+        """Random strides, and the number of words from the first to the last that they reach."""
         extent = 1
         for name, count in zip(names, counts, strict=True):
             stride = self.rng.choice([0, 1, 1, 2, 3, self.n])
@@ -320,7 +320,7 @@ class _Builder:
         return extent
 
     def keep(self) -> None:
-        """A tile that two or three instructions add up."""
+        """A tile that two or three instructions accumulate."""
         where = {"sentence": self.rng.randrange(self.sentences), "block": 0}
         single = {"n0": 1, "n1": 1, "n2": 1, "n0_source": Count.CONST, "n2_source": Count.CONST}
         for _ in range(self.rng.randint(1, 2)):
@@ -329,7 +329,7 @@ class _Builder:
             self.contract(**where)
 
     def softmax(self) -> None:
-        """The maxima of a block's scores, and then their softmax."""
+        """The maxima of a block's scores, then their softmax."""
         f = self.token()
         slot = self.slot()
         self.contract(
@@ -357,7 +357,7 @@ class _Builder:
         )
 
     def layer_norm(self) -> None:
-        """The sums of a block's features, and then their LayerNorm in one or two parts."""
+        """The sums of a block's features, then their LayerNorm in one or two parts."""
         f = self.token()
         slot = self.slot()
         size = self.rng.choice([1, 2, 8, 13, 24])
@@ -396,7 +396,7 @@ class _Builder:
             )
 
     def load(self) -> None:
-        """Constants that come with the run, nearly always when all before has been done; a CONTRACT waits for them."""
+        """Constants that the run loads, nearly always after all earlier instructions; a CONTRACT waits for them."""
         f = self.token()
         if self.rng.random() < 0.95:
             f |= {"wait_array": len(self.array), "wait_vector": len(self.vector)}
@@ -414,12 +414,12 @@ class _Builder:
 
 
 def damaged(rng: random.Random, case: Case) -> Case:
-    """The case with something wrong in it, or at least other than it was."""
+    """The case, damaged or at least changed."""
     return rng.choice((_header, _instruction, _instruction, _instruction, _size, _bit, _lengths))(rng, case)
 
 
 def _sealed(program: bytes) -> bytes:
-    """The program with its CRC made good again."""
+    """The program with a valid CRC."""
     return program[:-8] + struct.pack("<Q", zlib.crc32(program[:-8]))
 
 
@@ -462,7 +462,7 @@ def _instruction(rng: random.Random, case: Case) -> Case:
 
 
 def _size(rng: random.Random, case: Case) -> Case:
-    """A packet that is some beats shorter or longer."""
+    """A packet that is a few beats shorter or longer."""
     name = rng.choice(("program", "image", "packet"))
     data: bytes = getattr(case, name)
     beats = len(data) // 8
@@ -479,7 +479,7 @@ def _size(rng: random.Random, case: Case) -> Case:
 
 
 def _bit(rng: random.Random, case: Case) -> Case:
-    """A packet with one bit turned over."""
+    """A packet with one bit inverted."""
     name = rng.choice(("program", "image", "packet"))
     data = bytearray(getattr(case, name))
     if data:

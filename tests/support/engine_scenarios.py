@@ -1,4 +1,4 @@
-"""Scenarios for the bench of the whole engine: what a host does, with outcomes from the program simulator."""
+"""Scenarios for the bench of the engine: commands of a host, with the outcomes that the program simulator gives."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STALLS = (0.0, 0.2, 0.5)
 
 
 class Recorder:
-    """Commands as steps; the simulator executes them too and says what comes of them.
+    """Commands as steps; the simulator executes them as well and gives their outcomes.
 
     Attributes:
         steps: so far.
@@ -64,13 +64,13 @@ class Recorder:
         busy: int | None = None,
         writes: tuple[tuple[str, int], ...] = (),
     ) -> Error:
-        """RUN, with writes into registers while it is under way."""
+        """RUN, with register writes during it."""
         error = self._record(3, packet, tuple(lengths), busy)
         self.steps[-1] = replace(self.steps[-1], writes=writes)
         return error
 
     def stop(self, command: int, packet: bytes, lengths: Sequence[int], how: str, after: int) -> None:
-        """A command that the host ends before its time by "clear" or "reset"."""
+        """A command that the host stops by "clear" or "reset"."""
         self.steps.append(
             Step(command, packet.hex(), tuple(lengths), stop=how, after=after, stall=self.stall)
         )
@@ -132,7 +132,7 @@ def graphs(seed: int, count: int) -> list[Step]:
 
 
 def sound_case(rng: random.Random) -> Case:
-    """A random program that ends without an error and whose numbers nothing but the program decides."""
+    """A random program that ends without an error and whose results depend on nothing but the program."""
     while True:
         case = random_case(rng, ENGINE, washed=True)
         engine = ProgramSimulator(ENGINE, strict=True)
@@ -146,7 +146,7 @@ def sound_case(rng: random.Random) -> Case:
 
 
 def random_write(rng: random.Random, ends: bool) -> tuple[str, int]:
-    """A write that must not change the command under way; `ends`: that command may end before it."""
+    """A register write that must not change the current command; `ends`: the command may end before it."""
     values = {
         "SENTENCES": rng.choice((0, 1, 2, 3, rng.getrandbits(32))),
         "LENGTH0": rng.choice((0, 1, rng.randint(1, 12), rng.getrandbits(32))),
@@ -155,16 +155,16 @@ def random_write(rng: random.Random, ends: bool) -> tuple[str, int]:
         "INTERRUPT_ENABLE": rng.getrandbits(1),
     }
     if not ends:
-        # Commands are taken when idle; bit 31 would stop this one.
+        # Commands are accepted when idle; bit 31 would stop this one.
         values |= {"CONTROL": rng.getrandbits(31), "INTERRUPT": rng.getrandbits(1)}
-    # Registers that only tell.
+    # Read-only registers.
     values |= {name: rng.getrandbits(32) for name in ("STATUS", "ERROR_WHERE", "LANES", "CYCLES")}
     register = rng.choice([*values, "SENTENCES", "LENGTH0", "LENGTH1", "TIMEOUT"])
     return register, values[register]
 
 
 def written_over(seed: int, count: int) -> list[Step]:
-    """Models of two sentences; while they run, the host writes registers for the next run."""
+    """Models of two sentences; during each run the host writes registers for the next one."""
     recorder = Recorder()
     rng, bits = np.random.default_rng(seed), random.Random(seed)
     for number in range(count):
@@ -199,7 +199,7 @@ def random_programs(seed: int, count: int) -> list[Step]:
 
 
 def interrupted(seed: int) -> list[Step]:
-    """Resets and clears in the middle of each command, each followed by a good run."""
+    """Resets and clears in the middle of each command, each followed by a run without an error."""
     rng = random.Random(seed)
     recorder = Recorder()
     small = Tiny()
@@ -217,7 +217,7 @@ def interrupted(seed: int) -> list[Step]:
                 lengths = small.lengths if command == 3 else ()
                 recorder.stop(command, good[command - 1], lengths, how, rng.randrange(1, 90))
                 if how == "reset" and rng.random() < 0.5:
-                    # A reset forgets the program.
+                    # A reset invalidates the program.
                     assert recorder.run(good[2], small.lengths) is Error.COMMAND
                 if how == "reset" or command != 3:
                     load()
@@ -260,7 +260,7 @@ class Tiny:
         self.lengths = (5,)
 
     def program(self, **changes: int) -> bytes:
-        """The program, its header's CRC of the image good."""
+        """The program, with the CRC of the image in its header."""
         program = Program(
             replace(ENGINE, **changes), 9, 1, tuple(self.init), tuple(self.array), tuple(self.vector),
             tuple(self.stream), zlib.crc32(self.image),
@@ -269,14 +269,14 @@ class Tiny:
 
 
 def _header(program: bytes, name: str, value: int) -> bytes:
-    """The program with another word in its header, its CRC made good."""
+    """The program with another word in its header and a valid CRC."""
     at = 4 * [word for word, _ in isa.HEADER].index(name)
     changed = program[:at] + struct.pack("<I", value) + program[at + 4 : -8]
     return changed + struct.pack("<Q", zlib.crc32(changed))
 
 
 def _field(program: bytes, number: int, low: int, value: int) -> bytes:
-    """The program with bits of an instruction turned over, its CRC made good."""
+    """The program with some bits of an instruction inverted and a valid CRC."""
     at = 4 * len(isa.HEADER) + 64 * number
     word = int.from_bytes(program[at : at + 64], "little") ^ value << low
     changed = program[:at] + word.to_bytes(64, "little") + program[at + 64 : -8]
@@ -284,7 +284,7 @@ def _field(program: bytes, number: int, low: int, value: int) -> bytes:
 
 
 def errors() -> list[Step]:
-    """Every error code, in each command that can end with it; after each a clear and a good run."""
+    """Every error code, in each command that can end with it; then a clear and a run without an error."""
     recorder = Recorder()
     seen: set[Error] = set()
     good, image, packet, lengths = Tiny().program(), Tiny().image, Tiny().packet, Tiny().lengths
