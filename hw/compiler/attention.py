@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...errors import UserError
 from ...graph import Context, Linear, Scores, Softmax, Step
 from ..host.views import Axis
 from ..isa import Contract, Count, Memory, Space, Stat, Unit
@@ -28,7 +29,8 @@ def lower_scores(low: Lowering, node: Scores) -> None:
     fmt = graph.fmt(node.output)
     keys = low.blocks * low.lanes
     for s in range(low.sentences):
-        query, key = low.rows[node.query, s], low.kv[node.key, s]
+        query = low.operand(node.output, node.query, s, Memory.ACT, Memory.VECTOR)
+        key = low.kv_operand(node.output, node.key, s)
         for b in range(low.blocks):
             scores = []
             for head in range(node.heads):
@@ -103,10 +105,14 @@ def lower_context(low: Lowering, node: Context) -> None:
     graph = low.graph
     size = low.width(node.output) // node.heads
     fmt = graph.fmt(node.output)
+    if (node.probabilities, 0, 0) not in low.probabilities:
+        raise UserError(
+            f"{node.output}: {node.probabilities} must be the output of a softmax; change the model."
+        )
     words = value_words(low, node.value)
     words_per_head = words // node.heads
     for s in range(low.sentences):
-        value = low.kv[node.value, s]
+        value = low.kv_operand(node.output, node.value, s)
         context = low.new_rows(node.output, s, Memory.ACT)
         for b, target in enumerate(context.buffers):
             for head, probabilities in enumerate(low.probabilities[node.probabilities, s, b]):

@@ -148,7 +148,7 @@ def _turn(
     if target.place is low.rows[node.output, s].buffers[b]:
         parts = low.row_parts(node.output, written, b)
         if low.norm_follows(node.output):
-            slot = low.stat(node.output, s, b)
+            slot = low.new_sums(node.output, s, b)
             bases["stat_slot"] = (slot, 0)
             writes.append(Access(slot, 0, 1))
             fields["stat"] = Stat.SUMS

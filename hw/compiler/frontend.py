@@ -9,7 +9,7 @@ from ...text.frontend import Frontend
 
 
 def frontend_of(graph: Graph) -> Frontend:
-    """Text to the token ids of a graph, and its logits to names.
+    """The front end of a graph: text to token ids, and logits to names.
 
     Raises:
         UserError: the graph was frozen without tokenizer or labels, or with those of another model.

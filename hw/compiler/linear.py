@@ -30,7 +30,7 @@ def lower_linear(low: Lowering, node: Linear) -> None:
     *inner, last = (step for step in low.graph.steps(node) if step.kind != "merge")
     width = low.width(node.output)
     for s in range(low.sentences):
-        source = low.rows[node.input, s]
+        source = low.operand(node.output, node.input, s, Memory.ACT, Memory.VECTOR)
         blocks = range(len(source.buffers))
         for step in inner:
             target = low.new_rows(step.output, s, Memory.ACT)
@@ -84,7 +84,7 @@ def _result(low: Lowering, node: Linear) -> _Result:
                 f"{value}: the engine multiplies 8-bit activations; requantize it to 8 bits first."
             )
         return _Result.WIDE
-    roles = {_role(n, value) for n in uses}
+    roles = {role for node in uses for role in _roles(node, value)}
     if roles == {"key"}:
         return _Result.KEYS
     if roles == {"value"}:
@@ -101,12 +101,13 @@ def _is_residual(node: Node, value: str) -> bool:
     return isinstance(node, Linear) and node.residual == value and node.input != value
 
 
-def _role(node: Node, value: str) -> str:
+def _roles(node: Node, value: str) -> set[str]:
+    """What a node reads a value as."""
     if isinstance(node, Scores):
-        return "query" if node.query == value else "key"
+        return {role for role, name in (("query", node.query), ("key", node.key)) if name == value}
     if isinstance(node, Context):
-        return "value"
-    return "residual" if _is_residual(node, value) else "input"
+        return {"value"}
+    return {"residual"} if _is_residual(node, value) else {"input"}
 
 
 def _product(low: Lowering, node: Linear, step: Step, s: int, b: int, source: Rows, target: Access) -> None:
@@ -130,11 +131,11 @@ def _product(low: Lowering, node: Linear, step: Step, s: int, b: int, source: Ro
     reads = [source.all_of(b)]
     writes = [target]
     if last and node.residual is not None:
-        residual = low.rows[node.residual, s]
+        residual = low.operand(node.output, node.residual, s, Memory.VECTOR, Memory.WIDE)
         bases["residual_base"] = (residual.buffers[b], 0)
         reads.append(residual.all_of(b))
     if target.buffer.memory is Memory.WIDE and low.norm_follows(step.output):
-        slot = low.stat(step.output, s, b)
+        slot = low.new_sums(step.output, s, b)
         bases["stat_slot"] = (slot, 0)
         writes.append(Access(slot, 0, 1))
         instruction = replace(instruction, stat=Stat.SUMS)

@@ -60,7 +60,7 @@ def lower(graph: Graph, image: Image, max_length: int, sentences: int) -> Loweri
 def lower_first(low: Lowering, node: First) -> None:
     """The first token is lane 0 of block 0: nothing moves, and the other lanes are ignored."""
     for s in range(low.sentences):
-        source = low.rows[node.input, s]
+        source = low.operand(node.output, node.input, s, Memory.ACT, Memory.VECTOR, Memory.WIDE)
         low.rows[node.output, s] = Rows(source.buffers[:1], source.features, source.cuts)
 
 
@@ -88,7 +88,7 @@ def _load_indices(low: Lowering) -> None:
 def _store_outputs(low: Lowering) -> None:
     for s in range(low.sentences):
         for task, value in low.graph.outputs.items():
-            rows = low.rows[value, s]
+            rows = low.operand(task, value, s, Memory.WIDE)
             for b, buffer in enumerate(rows.buffers):
                 store = Store(sentence=s, block=b, count=rows.features)
                 low.add(Task(Unit.STREAM, value, store, {"base": (buffer, 0)}, (rows.all_of(b),)))

@@ -52,6 +52,7 @@ class Lowering:
         index: the index words of each sentence.
         rows: values with one feature per word.
         kv: keys and values of attention, which are operand A: one buffer for all blocks.
+        sums: the words of STAT that hold the sums which LayerNorm needs.
         scores, probabilities: of attention, one entry per head.
         embeddings: the embedding nodes. Their rows are gathered where they are added.
         followed: buffers written in parts (`Rows.cuts`) that a product already reads part by part.
@@ -66,6 +67,7 @@ class Lowering:
     outputs: list[Output] = field(default_factory=list)
     rows: dict[tuple[str, int], Rows] = field(default_factory=dict)
     kv: dict[tuple[str, int], Buffer] = field(default_factory=dict)
+    sums: dict[tuple[str, int, int], Buffer] = field(default_factory=dict)
     scores: dict[tuple[str, int, int], tuple[HeadScores, ...]] = field(default_factory=dict)
     probabilities: dict[tuple[str, int, int], tuple[Buffer, ...]] = field(default_factory=dict)
     embeddings: dict[str, Embedding | TTMEmbedding] = field(default_factory=dict)
@@ -81,7 +83,6 @@ class Lowering:
                 self.uses.setdefault(name, []).append(node)
         self.functions = {node.input: node for node in self.graph.nodes if isinstance(node, Table)}
         self.index = tuple(Access(Buffer(f"index.{s}", Memory.INDEX, 1), 0, 1) for s in range(self.sentences))
-        self._stats: dict[tuple[str, int, int], Buffer] = {}
         self._addresses: dict[tuple[str, int, int, bytes], int] = {}
 
     def add(self, task: Task) -> Task:
@@ -116,17 +117,37 @@ class Lowering:
         self.rows[value, sentence] = Rows(buffers, features, cuts)
         return self.rows[value, sentence]
 
+    def operand(self, reader: str, value: str, sentence: int, *memories: Memory) -> Rows:
+        """The rows of a value that the node `reader` reads from one of some memories.
+
+        Raises:
+            UserError: the value is stored elsewhere, or in another way.
+        """
+        rows = self.rows.get((value, sentence))
+        if rows is None or rows.buffers[0].memory not in memories:
+            names = " or ".join(memory.name for memory in memories)
+            raise UserError(f"{reader}: the engine must have {value} in {names} memory; change the model.")
+        return rows
+
+    def kv_operand(self, reader: str, value: str, sentence: int) -> Buffer:
+        """The keys or values that the node `reader` reads.
+
+        Raises:
+            UserError: they are not the result of a linear layer.
+        """
+        if (value, sentence) not in self.kv:
+            raise UserError(f"{reader}: {value} must be the output of a linear layer; change the model.")
+        return self.kv[value, sentence]
+
     def new_kv(self, value: str, sentence: int, words: int) -> Buffer:
         """Creates the buffer of keys or values of attention, `words` per block, and enters it in `kv`."""
         self.kv[value, sentence] = Buffer(f"{value}.{sentence}", Memory.KV, self.blocks * words)
         return self.kv[value, sentence]
 
-    def stat(self, value: str, sentence: int, block: int) -> Buffer:
-        """The word of STAT that holds the sums of a block's features."""
-        key = (value, sentence, block)
-        if key not in self._stats:
-            self._stats[key] = Buffer(f"{value}.stat.{sentence}.{block}", Memory.STAT, 1)
-        return self._stats[key]
+    def new_sums(self, value: str, sentence: int, block: int) -> Buffer:
+        """Creates the word of STAT for the sums over a block's features, and enters it in `sums`."""
+        self.sums[value, sentence, block] = Buffer(f"{value}.stat.{sentence}.{block}", Memory.STAT, 1)
+        return self.sums[value, sentence, block]
 
     def row_parts(self, value: str, written: Access, block: int, feature: int = 0) -> tuple[Part, ...]:
         """Which part of a value an access writes: features from `feature` on, one per word, tokens in the lanes.

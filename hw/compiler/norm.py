@@ -20,12 +20,17 @@ def lower_layer_norm(low: Lowering, node: LayerNorm) -> None:
     """One LAYERNORM per part of the features, for each sentence and block.
 
     Raises:
-        UserError: the result is not in signed 8-bit numbers.
+        UserError: the result is not in signed 8-bit numbers, or the sums of the input are not gathered.
     """
     graph = low.graph
     fmt = graph.fmt(node.output)
     if fmt.bits > 8 or not fmt.signed:
         raise UserError(f"{node.output}: the engine's LayerNorm gives signed 8-bit numbers, not {fmt}.")
+    if (node.input, 0, 0) not in low.sums:
+        raise UserError(
+            f"{node.output}: the engine's LayerNorm must follow a sum of embeddings, or a linear layer with more than "
+            f"8 bits; {node.input} is neither."
+        )
     size = low.width(node.output)
     base = low.image.norm(graph.constants[node.gamma], graph.constants[node.beta])
     parts = max(1, min(PARTS, size // LEAST_FEATURES))
@@ -34,7 +39,7 @@ def lower_layer_norm(low: Lowering, node: LayerNorm) -> None:
         source = low.rows[node.input, s]
         normed = low.new_rows(node.output, s, Memory.VECTOR, cuts if parts > 1 else ())
         for b, target in enumerate(normed.buffers):
-            slot = low.stat(node.input, s, b)
+            slot = low.sums[node.input, s, b]
             for start, end in zip((0, *cuts), cuts, strict=False):
                 instruction = Norm(
                     sentence=s,

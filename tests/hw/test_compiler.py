@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from typing import Any
 
@@ -11,7 +11,10 @@ import pytest
 
 from narrowgauge.benchmarks.common import tables_of_their_own
 from narrowgauge.errors import UserError
-from narrowgauge.graph import Graph, Table
+from narrowgauge.fixedpoint import ACC_BITS
+from narrowgauge.graph import Graph, Table, node_outputs
+from narrowgauge.graph.bounds import prove
+from narrowgauge.graph.check import check_graph
 from narrowgauge.graph.level import Sentence
 from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph
@@ -65,6 +68,49 @@ def test_random_graphs_give_the_golden_integers_without_hazards(seed: int) -> No
 @pytest.mark.parametrize("seed", range(1000, 1200))
 def test_many_random_graphs_give_the_golden_integers_without_hazards(seed: int) -> None:
     check_seed(seed)
+
+
+def rewired(rng: np.random.Generator, graph: Graph) -> Graph:
+    """The graph with one operand of one node, or one output, replaced by another value of the same shape."""
+    number = int(rng.integers(len(graph.nodes) + 1))
+    known = [name for node in graph.nodes[:number] for name in node_outputs(node)]
+    if number == len(graph.nodes):
+        task = str(rng.choice(list(graph.outputs)))
+        return replace(graph, outputs={**graph.outputs, task: str(rng.choice(known))})
+    node = graph.nodes[number]
+    names = [f.name for f in fields(node) if isinstance(getattr(node, f.name), str)]
+    field = str(rng.choice(names))
+    dims = graph.values[getattr(node, field)].dims if getattr(node, field) in graph.values else None
+    alike = [name for name in known if graph.values[name].dims == dims]
+    if not alike:
+        return graph
+    change: dict[str, Any] = {field: str(rng.choice(alike))}
+    nodes = (*graph.nodes[:number], replace(node, **change), *graph.nodes[number + 1 :])
+    return replace(graph, nodes=nodes)
+
+
+def test_an_unusual_graph_is_refused_or_gives_the_golden_integers() -> None:
+    """The compiler must not give a program that computes something else."""
+    rng = np.random.default_rng(0)
+    refused = equal = 0
+    while refused + equal < 80:
+        graph = random_graph(rng, layers=int(rng.integers(1, 3)), max_length=9, features=12, heads=2)
+        changed = rewired(rng, graph)
+        try:
+            check_graph(changed)
+            if changed == graph or any(bound.bits > ACC_BITS for bound in prove(changed).values()):
+                continue
+        except UserError:
+            continue
+        try:
+            compiled = compile_graph(changed, lanes=8)
+        except UserError as error:
+            assert "too large for an instruction" not in str(error)
+            refused += 1
+            continue
+        assert_equal(changed, compiled, random_sentences(rng, changed, 3))
+        equal += 1
+    assert refused > 40 and equal > 5, (refused, equal)
 
 
 @pytest.mark.parametrize("lanes", isa.LANES)
