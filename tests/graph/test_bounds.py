@@ -1,4 +1,4 @@
-"""The overflow proof: never too low, exact where it can be, and refusing at the very bit."""
+"""The overflow proof: bounds are never too low, exact where possible, and refused from the first bit too many."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_accumulators_stay_inside_their_bounds(seed: int) -> None:
 
 
 def dense_graph(table: Any, weight: Any, bias: int = 0, shift: int = 8) -> Graph:
-    """An embedding of `table` and one dense layer, whose accumulator is requantized by `shift` bits."""
+    """An embedding with `table` and one dense layer, whose accumulator is requantized by `shift` bits."""
     table, weight = np.asarray(table, np.int8), np.asarray(weight, np.int8)
     out = len(weight)
     data = {"table": table, "layer.core0": weight, "layer.bias": np.full(out, bias, np.int64)}
@@ -54,7 +54,7 @@ def dense_graph(table: Any, weight: Any, bias: int = 0, shift: int = 8) -> Graph
 def test_a_dense_layer_has_the_exact_bound(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weight = rng.integers(-128, 128, (5, 17))
-    # Rows of the table reach each end of each output.
+    # The rows of the table reach both ends of every output.
     ends = np.where(weight > 0, 127, -128)
     table = np.concatenate([ends, np.where(weight > 0, -128, 127)])
     bound = prove(dense_graph(table, weight))["layer"]
@@ -77,7 +77,7 @@ def test_the_last_accumulator_that_fits(shift: int) -> None:
 
 
 def moved(graph: Graph, name: str, by: int) -> Graph:
-    """The graph up to the node that writes `name`, with the point of that value moved by `by` bits."""
+    """The graph up to the node that writes `name`, with the binary point of that value moved by `by` bits."""
     last = next(i for i, node in enumerate(graph.nodes) if name in node_outputs(node))
     value = graph.values[name]
     fmt = Format(value.fmt.bits, value.fmt.frac + by)
@@ -148,7 +148,7 @@ def test_normalized_values() -> None:
         found = np.abs(layer_norm(one_hot, np.ones(size, int), np.zeros(size, int), 0, wide))
         largest = max_normalized(size)
         assert found.max() <= largest < 1 << (NORM_BITS - 1)
-        # No more than the two roundings of 16-bit numbers away.
+        # The difference is at most that of two roundings of 16-bit numbers.
         assert size == 1 or found.max() >= largest * (1 - 2.0**-13) - 1
 
 

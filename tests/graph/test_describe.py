@@ -1,4 +1,4 @@
-"""The description of a model counts what is there."""
+"""The description of a model: its sizes are those of the constants."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_tensor_train_as_large_as_its_factors_is_called_pointless(rank: int, p
 
 
 def test_what_a_tensor_train_buys_is_counted_in_packed_bytes() -> None:
-    """With wide outer cores and narrow inner ones, fewer numbers can be more bytes, and more numbers fewer."""
+    """With wide outer cores and narrow inner ones, fewer numbers can take more bytes, and more numbers fewer."""
     for middle, bits, more_numbers, pointless in (
         (8, 8, False, False),
         (8, (2, 2, 8, 8, 2, 2), False, True),

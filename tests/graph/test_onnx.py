@@ -1,4 +1,4 @@
-"""`model.onnx` in onnxruntime gives the integers of the oracle, and its functions those of the contract."""
+"""`model.onnx` in onnxruntime computes the integers of the oracle, and its functions those of the contract."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_extreme_weights_equal_the_oracle(end):
     rng = np.random.default_rng(7)
     graph = random_graph(rng, layers=1, kind="tt", bits=8, ttm=True)
     tables = {node.table for node in graph.nodes if isinstance(node, Softmax | Table)}
-    # Biases stay as they are: at the ends of 32 bits no accumulator would hold them.
+    # Biases are not changed: at the ends of 32 bits they would overflow every accumulator.
     constants = {
         name: data
         if name in tables or graph.fmt(name).bits == 32
@@ -130,7 +130,7 @@ def test_what_onnxruntime_does_not_take_is_one_sentence():
 
 def test_onnxruntime_is_given_the_model_that_is_written_again(tmp_path, monkeypatch):
     graph = random_graph(np.random.default_rng(3), layers=0)
-    # The same message in other bytes: the producer's name comes first, then all, in which it stands again.
+    # The same message in other bytes: the name of the producer, then the whole message, which has it again.
     content = b"\x12\x0bnarrowgauge" + model_bytes(graph)
     given = []
     (tmp_path / MODEL_FILE).write_bytes(content)

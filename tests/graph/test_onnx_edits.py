@@ -1,4 +1,4 @@
-"""`model.onnx` with one message edited: every edit is found, and told in one sentence."""
+"""`model.onnx` with one edited message: every edit is detected, and reported in one sentence."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _gamma(model: ModelProto) -> TensorProto:
 
 
 def _odd_core(model: ModelProto) -> TensorProto:
-    """A packed core that leaves bits of its last byte."""
+    """A packed core that does not fill its last byte."""
     header = json.loads(next(entry.value for entry in model.metadata_props if entry.key == "header"))
     return next(
         tensor
@@ -81,7 +81,7 @@ def _dims(tensor: TensorProto, dims: list[int], raw_data: bytes) -> None:
 
 
 def _renamed(model: ModelProto, name: str) -> None:
-    """Gives the value `embedding.sum` another name wherever it stands."""
+    """Renames the value `embedding.sum` everywhere."""
     for node in model.graph.node:
         for names in (node.input, node.output):
             names[:] = [name if n == "embedding.sum" else n for n in names]

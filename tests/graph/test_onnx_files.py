@@ -1,4 +1,4 @@
-"""`model.onnx` and `manifest.json`: written and read back, and damaged in every way."""
+"""`model.onnx` and `manifest.json`: written, read back, and damaged in many ways."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_another_version_of_narrowgauge_may_have_written_the_file(graph, content
 
 
 def test_another_order_of_the_same_fields_is_the_same_model(graph, content):
-    # Protobuf takes fields in any order: the producer's name comes first, then all, in which it stands again.
+    # Protobuf accepts repeated fields: the name of the producer, then the whole message, which has it again.
     assert_same_graph(parse_model(b"\x12\x0bnarrowgauge" + content)[0], graph)
 
 
@@ -238,7 +238,7 @@ def test_memory_that_runs_out_is_one_sentence(build, monkeypatch):
 
 
 def test_functions_are_those_of_this_format_version():
-    """What a file must hold changed: then FORMAT_VERSION goes up, or older files are called edited."""
+    """If this fails, the functions in a file have changed: increase FORMAT_VERSION, or older files count as edited."""
     digest = hashlib.sha256()
     names = [*BLOCKS, "Add_3", "TTMEmbedding_3", "DenseLinear", "LowRankLinear_bias"]
     for name in (*names, "TTLinear_merged_3_3_bias_residual", "TTLinear_cores_1_2"):

@@ -1,4 +1,4 @@
-"""Random damage to `model.onnx` and `manifest.json`: one sentence, or a graph that is what the file says.
+"""Random damage to `model.onnx` and `manifest.json`: refused in one sentence, or read as the graph in the file.
 
 A mutated file that is accepted is run by onnxruntime as it is, and must give the integers of the golden model.
 """
@@ -49,12 +49,12 @@ _TEXTS = (
 )
 _SECTIONS = ("graph.node", "graph.initializer", "graph.value_info", "functions", "all", "all")
 _RUNS = 12
-"""Accepted files that are executed; the rest is compared message for message."""
+"""How many accepted files are executed; all are compared message for message."""
 
 
 @dataclass
 class Place:
-    """A field of a message, or an entry of one that repeats."""
+    """A field of a message, or an entry of a repeated field."""
 
     message: Any
     field: FieldDescriptor
@@ -72,7 +72,7 @@ class Place:
 
 
 def places(message: Message) -> Iterator[Place]:
-    """Everything within a message that is set."""
+    """All fields that are set in a message and the messages in it."""
     for field, value in message.ListFields():
         repeated = not isinstance(value, Message | str | bytes | int | float)
         for index, part in enumerate(value if repeated else [value]):
@@ -82,7 +82,7 @@ def places(message: Message) -> Iterator[Place]:
 
 
 def mutated_model(rng: random.Random, model: ModelProto) -> tuple[str, ModelProto]:
-    """A copy of a model with one change to one field, and the change in words."""
+    """A copy of a model with one change to one field, and a description of the change."""
     copy = ModelProto()
     copy.CopyFrom(model)
     section = rng.choice(_SECTIONS)
@@ -155,7 +155,7 @@ def _changed(rng: random.Random, place: Place, model: ModelProto) -> str:
 
 
 def mutated_header(rng: random.Random, model: ModelProto) -> tuple[str, ModelProto]:
-    """A copy of a model with one change to its header, written as the writer writes JSON."""
+    """A copy of a model with one change to its header, in the JSON format of the writer."""
     copy = ModelProto()
     copy.CopyFrom(model)
     entry = next(entry for entry in copy.metadata_props if entry.key == "header")
@@ -166,7 +166,7 @@ def mutated_header(rng: random.Random, model: ModelProto) -> tuple[str, ModelPro
 
 @dataclass(frozen=True)
 class Original:
-    """What is damaged."""
+    """The file that is damaged."""
 
     graph: Graph
     model: ModelProto
@@ -202,7 +202,7 @@ def refusal(error: UserError) -> None:
 
 
 def judge(original: Original, what: str, content: bytes, found: Counter[str]) -> None:
-    """One sentence, or a graph that is what the file says, message for message and integer for integer."""
+    """Refused in one sentence, or read as the graph in the file, message for message and integer for integer."""
     try:
         with time_limit(20):
             graph, _ = parse_model(content)
@@ -242,7 +242,7 @@ def sweep(original: Original, seed: int, count: int) -> Counter[str]:
         elif kind < 7:
             what, content = mutated_bytes(rng, original.content)
         else:
-            # Damage on damage.
+            # A second change on top of the first.
             what, model = mutated_model(rng, mutated_model(rng, original.model)[1])
             what, content = mutated_bytes(rng, model.SerializeToString(), 1)
         judge(original, what, content, found)
@@ -251,7 +251,7 @@ def sweep(original: Original, seed: int, count: int) -> Counter[str]:
 
 
 def manifests(original: Original, folder: Path, seed: int, count: int) -> Counter[str]:
-    """Damaged manifests: refused, or nothing that is read is another."""
+    """Damaged manifests: refused, or everything that is read is unchanged."""
     shutil.copy(original.build / MODEL_FILE, folder)
     text = (original.build / MANIFEST_FILE).read_text()
     sound, rng, found = json.loads(text), random.Random(seed), Counter[str]()

@@ -1,4 +1,4 @@
-"""`model.onnx` explains itself: a sentence is read with onnx, onnxruntime and what the file says, and nothing of ours.
+"""The documentation in `model.onnx`: onnx, onnxruntime and the texts of the file suffice to classify a sentence.
 
 The reader below is written from the model's doc string alone.
 """
@@ -45,7 +45,7 @@ MOST = 10
 
 
 class Reader:
-    """Answers as the doc string says."""
+    """Computes an answer as the doc string of the model describes."""
 
     def __init__(self, path: Path) -> None:
         model = onnx.load(str(path))
@@ -80,7 +80,7 @@ class Reader:
         return [4 + k["tokens"].index(word) if word in k["tokens"] else 1]
 
     def answer(self, *sentences: str) -> tuple[str, tuple[str, ...] | None, tuple[int, ...]]:
-        """The label, the tags of those words of the first sentence that were not cut off, and the label's logits.
+        """The label, the tags of the words of the first sentence that were not truncated, and the logits of the label.
 
         `words` are these words.
         """
@@ -111,7 +111,7 @@ class Reader:
 
 
 def build(folder: Path, corpus: Corpus, tokenizer: Tokenizer) -> Path:
-    """A model with random weights: what it answers is arbitrary and differs from sentence to sentence."""
+    """A model with random weights: its answers are arbitrary and differ from sentence to sentence."""
     labels = Labels.from_examples(corpus.train)
     linear = LinearConfig(rank=4, modes=2)
     config = ModelConfig(
@@ -193,7 +193,7 @@ def test_a_pair_is_read_with_what_the_file_says(tmp_path: Path) -> None:
     ],
 )
 def test_any_metadata_has_a_text(tokenizer: dict[str, Any]) -> None:
-    """The reader writes the model once more, whatever an edited header holds."""
+    """The reader writes the model again, whatever an edited header contains."""
     graph = random_graph(np.random.default_rng(0))
     metadata = Metadata("\x1b\x1b", graph.metadata.max_length, 0, tokenizer)
     content = model_bytes(replace(graph, metadata=metadata))

@@ -51,7 +51,7 @@ def test_the_compiler_has_every_operator() -> None:
 
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_every_field_is_a_name_with_a_role_or_a_parameter(operator: type[Node]) -> None:
-    """A field that lost its role would be taken for a parameter, of which only these are there."""
+    """A field without a role counts as a parameter, and these are all parameters."""
     parameters = set(fields_with(operator, (None,)))
     assert parameters <= {"kind", "split", "plan", "heads", "shift", "function"}
     hints = get_type_hints(operator)

@@ -31,7 +31,7 @@ def test_packed_integers_are_unpacked_again(bits: int, signed: bool) -> None:
         packed = pack(data, fmt)
         assert packed.dtype == np.uint8 and packed.shape == (math.ceil(count / each),)
         assert packed.size == stored_bytes(fmt, count)
-        # Little end first, in two's complement, in plain Python.
+        # Lowest bits first, in two's complement, in plain Python.
         number = sum((int(q) & ((1 << bits) - 1)) << (k * bits) for k, q in enumerate(data))
         assert packed.tobytes() == number.to_bytes(packed.size, "little")
         found = unpack(packed, fmt, count)
@@ -104,7 +104,7 @@ def test_a_file_of_narrow_cores_is_smaller_by_what_they_save(tmp_path) -> None:
         found[bits] = describe(graph).sizes.cores, (tmp_path / str(bits) / "model.onnx").stat().st_size
     cores, sizes = ({bits: pair[k] for bits, pair in found.items()} for k in (0, 1))
     assert 2 * cores[4] - 99 < cores[8] <= 2 * cores[4] and 2 * cores[2] - 99 < cores[4] <= 2 * cores[2]
-    # A packed constant has a call and a longer name: some hundred bytes each.
+    # A packed constant adds a call and a longer name: some hundred bytes.
     calls = 200 * 30 + 6000
     assert sizes[8] - sizes[4] > cores[8] - cores[4] - calls
     assert sizes[4] - sizes[2] > cores[4] - cores[2] - 1000

@@ -26,7 +26,7 @@ from narrowgauge.tests.support.oracle import run_oracle, saturated_share
 def check(
     graph: Graph, sentences: Sequence[Sentence], model: GoldenModel | None = None
 ) -> list[dict[str, Any]]:
-    """Compares everything that the model says with the oracle; returns what the oracle says."""
+    """Compares all results of the model with the oracle; returns those of the oracle."""
     model = model or GoldenModel(graph, threads=1)
     found, outputs, merged = model.run(sentences), model.predict(sentences), model.merged()
     assert set(found) == set(graph.activations()) and set(merged) == set(graph.merged())
@@ -80,7 +80,7 @@ def test_exact_types() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 6, 45, 256, 257, 640, 768, 1000, 1024])
 def test_layer_norm(size: int) -> None:
-    """LayerNorm alone on hard tokens, at sizes and variances that take each way through the operator."""
+    """LayerNorm alone on difficult tokens, at sizes and variances that reach every branch of the operator."""
     rng = np.random.default_rng(size)
     graph = random_graph(rng, features=size, heads=1, layers=0, extremes=0.0)
     node = next(node for node in graph.nodes if isinstance(node, LayerNorm))
