@@ -12,7 +12,7 @@ from typing import Any
 
 from ...compilecache import execute, plain_path
 from ..rtl import coverage
-from ..rtl.verilate import RTL, Watch, verilated, waves_in
+from ..rtl.verilate import RTL, Watch, verilated, watch_of
 from .setup import Setup, Values
 
 HERE = Path(__file__).resolve().parent
@@ -130,7 +130,7 @@ def run_bench(
     name = setup.top or module
     values = dict(parameters or {})
     counts = coverage.folder()
-    watch = waves_in(waves) if waves is not None else Watch.COVERAGE if counts is not None else Watch.NOTHING
+    watch = watch_of(waves)
     folder = build(name, values, checks=setup.checks, watch=watch)
     plusargs = [f"+verilator+seed+{seed}", "+verilator+rand+reset+2"]
     if watch is Watch.COVERAGE and counts is not None:

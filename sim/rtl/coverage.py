@@ -120,7 +120,7 @@ def main() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from .verilate import RTL
+    from ...hw.synthesis.sources import RTL
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="with the counts of the runs, *.dat")

@@ -26,7 +26,7 @@ from ...hw.host.engine import (
 from ...hw.isa import Command, Error, Parameters, Unit
 from ...hw.synthesis.silicon import PLAIN, Silicon
 from . import coverage
-from .verilate import Watch, build_library, waves_in
+from .verilate import Watch, build_library, watch_of
 
 _REGISTERS = {register.name: register.address for register in isa.REGISTERS}
 _CLEAR = 1 << 31
@@ -80,10 +80,7 @@ class RtlEngine(Closing):
         self.seed = 1
         self.limit = 20_000_000
         self._stalls = stalls
-        counts = coverage.folder()
-        watch = (
-            waves_in(waves) if waves is not None else Watch.COVERAGE if counts is not None else Watch.NOTHING
-        )
+        watch = watch_of(waves)
         lib = load(build_library(parameters, watch, silicon))
         lib.ng_new.restype = ctypes.c_void_p
         lib.ng_record.restype = ctypes.c_void_p
@@ -98,7 +95,9 @@ class RtlEngine(Closing):
         lib.ng_write.argtypes, lib.ng_read.argtypes = [p, u32, u32], [p, u32]
         self._lib = lib
         self._model = lib.ng_new()
-        super().__init__(partial(_free, lib, self._model, counts if watch is Watch.COVERAGE else None))
+        super().__init__(
+            partial(_free, lib, self._model, coverage.folder() if watch is Watch.COVERAGE else None)
+        )
         if waves is not None:
             lib.ng_waves(self._model, str(waves).encode())
 

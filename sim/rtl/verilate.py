@@ -17,6 +17,7 @@ from ...hw.synthesis.silicon import PLAIN, Silicon
 from ...hw.synthesis.sources import RTL as RTL
 from ...hw.synthesis.sources import TOP, WRAPPER, sources, top_parameters
 from ...toolchain import find_verilator
+from . import coverage
 
 _SHIM = Path(__file__).with_name("shim.cpp")
 _NAME = "libng_engine.so"
@@ -61,6 +62,17 @@ def waves_in(file: Path) -> Watch:
             "zlib1g-dev liblz4-dev`, or use a .vcd file, which needs no headers."
         )
     return Watch.FST
+
+
+def watch_of(waves: Path | None) -> Watch:
+    """What a simulation records: waveforms in this file, or else coverage if `coverage.folder` is set.
+
+    Raises:
+        UserError: see `waves_in`.
+    """
+    if waves is not None:
+        return waves_in(waves)
+    return Watch.NOTHING if coverage.folder() is None else Watch.COVERAGE
 
 
 def verilated(

@@ -25,7 +25,7 @@ from narrowgauge.hls.vectors import unit_vectors
 from narrowgauge.hw import isa
 from narrowgauge.hw.compiler.compile import compile_graph
 from narrowgauge.hw.host.engine import Engine
-from narrowgauge.hw.isa import Contract, Error, Memory, Parameters, Space, Store, Unit
+from narrowgauge.hw.isa import Contract, Error, Memory, Space, Store, Unit
 from narrowgauge.hw.isa.program import Program, ProgramError, to_bytes
 from narrowgauge.sim.engine.simulator import ProgramSimulator
 from narrowgauge.sim.golden.model import GoldenModel
@@ -183,11 +183,6 @@ def check_model(seed: int, native: bool) -> None:
     golden, hls = verify_levels(graph, levels, random_sentences(rng, graph, 3))
     assert hls.equal, hls.first_difference or hls.missing
     assert hls.tensors > golden.tensors // 2
-
-
-def test_most_models_share_an_engine() -> None:
-    assert roomy(SMALL) == Parameters(lanes=8)
-    assert roomy(replace(SMALL, kv_depth=10000)) == Parameters(lanes=8, kv_depth=10000)
 
 
 # The engine's commands

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ from narrowgauge.hw.host.packets import pack_indices
 from narrowgauge.hw.isa import INDEX_COLUMNS, LANES, Error, Memory, Parameters, Unit
 from narrowgauge.hw.isa.program import Program, ProgramError, to_bytes
 from narrowgauge.sim.engine.simulator import ProgramSimulator
+from narrowgauge.sim.levels import ENGINES, LEVELS
+from narrowgauge.sim.levels.engines import open_engine, roomy
 from narrowgauge.sim.levels.predict import read_sentences
 from narrowgauge.sim.levels.verify import VerifyOptions, VerifyReport, verify
 from narrowgauge.sim.rtl.engine import RtlEngine
@@ -244,6 +247,19 @@ def test_lengths_that_no_register_holds_are_refused_by_every_engine() -> None:
     assert length_registers([1, 512]) == [1, 512]
     assert all(length == 0xFFFFFFFF for length in length_registers([-1, 1 << 32]))
     assert length_registers([1 << 32 | 5]) == [0xFFFFFFFF]
+
+
+def test_an_engine_is_opened_by_its_name(tmp_path: Path) -> None:
+    with open_engine("program", SMALL) as engine:
+        assert isinstance(engine, ProgramSimulator) and engine.parameters == SMALL
+    assert set(ENGINES) < set(LEVELS) and LEVELS[0] == "golden"
+    with pytest.raises(UserError, match="there is no engine 'golden'; choose from program, hls, rtl"):
+        open_engine("golden", SMALL)
+    for name in ("program", "hls"):
+        with pytest.raises(UserError, match="only the RTL has waveforms"):
+            open_engine(name, SMALL, waves=tmp_path / "out.vcd")
+    assert roomy(SMALL) == Parameters(lanes=8)
+    assert roomy(replace(SMALL, kv_depth=10000)) == Parameters(lanes=8, kv_depth=10000)
 
 
 def test_the_simulator_needs_numpy_alone(root: Path) -> None:
