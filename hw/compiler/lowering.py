@@ -124,9 +124,16 @@ class Lowering:
             UserError: the value is stored elsewhere, or in another way.
         """
         rows = self.rows.get((value, sentence))
-        if rows is None or rows.buffers[0].memory not in memories:
-            names = " or ".join(memory.name for memory in memories)
-            raise UserError(f"{reader}: the engine must have {value} in {names} memory; change the model.")
+        if rows is None:
+            raise UserError(
+                f"{reader}: the engine stores {value} in a form that this can't read; change the model."
+            )
+        memory = rows.buffers[0].memory
+        if memory not in memories:
+            readable = " or ".join(m.name for m in memories)
+            raise UserError(
+                f"{reader}: {value} is in {memory.name} memory and can only be read from {readable}; change the model."
+            )
         return rows
 
     def kv_operand(self, reader: str, value: str, sentence: int) -> Buffer:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from narrowgauge.errors import UserError
-from narrowgauge.graph import Add, Graph, Node, Table
+from narrowgauge.graph import Add, Graph, LayerNorm, Node, Scores, Table
 from narrowgauge.hw import compiler, isa
 from narrowgauge.hw.compiler.image import Image
 from narrowgauge.hw.compiler.ir import Buffer, Task
@@ -106,7 +106,15 @@ def test_what_the_engine_has_no_instruction_for_is_refused(lanes: int) -> None:
     twice = with_node(graph, replace(table, output="again"), table.output)
     total = with_node(graph, Add((table.output, table.output), "total"), table.output)
     after = with_node(graph, replace(table, input=table.output, output="again"), table.output)
+    norm = next(node.output for node in graph.nodes if isinstance(node, LayerNorm))
+    scores = next(node for node in graph.nodes if isinstance(node, Scores))
+    same = tuple(replace(node, key=scores.query) if node is scores else node for node in graph.nodes)
     for changed, message in (
+        (replace(graph, outputs={**graph.outputs, "slots": norm}), "can only be read from WIDE"),
+        (
+            replace(graph, nodes=same),
+            "is read as key and query, which the engine keeps in different memories",
+        ),
         (twice, "that nothing else reads"),
         (after, "to the output of a linear layer"),
         (total, "adds embeddings only"),
