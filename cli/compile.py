@@ -39,7 +39,7 @@ ENGINE_OPTIONS = (
 def add_parser(commands: Commands) -> None:
     """Adds `compile` to the sub-commands."""
     parser = add_command(commands, "compile", run, "compile a build again, for another engine or mode")
-    parser.add_argument("build", type=Path, metavar="BUILD", help="folder of an export")
+    parser.add_argument("build", type=Path, metavar="BUILD", help="folder of a build")
     add_engine_options(parser)
 
 
@@ -49,46 +49,46 @@ def add_engine_options(parser: Parser) -> None:
         "--lanes",
         type=int,
         choices=LANES,
-        help="N of the engine, where none is given (default: 16)",
+        help="N of the engine, without --board or --engine (default: 16)",
     )
     parser.add_argument(
         "--engine",
         type=Path,
         metavar="FILE",
-        help="JSON with the engine's lanes and depths (default: as large as the model needs)",
+        help="JSON file with the lanes and depths of the engine (default: as large as the model needs)",
     )
     parser.add_argument(
         "--board",
         metavar="NAME",
-        help="for the engine of a board: pynq-z2, aup-zu3, ultra96-v2, kv260, zcu104 or u50",
+        help="compile for the engine of a board: pynq-z2, aup-zu3, ultra96-v2, kv260, zcu104 or u50",
     )
     parser.add_argument(
         "--tight",
         action="store_true",
-        help="for the smallest engine that runs the model: memory is saved before time, no depth rounded up",
+        help="compile for the smallest engine that runs the model: memory has priority over time, depths are exact",
     )
     parser.add_argument(
         "--weight-words",
         type=_words,
         metavar="W",
-        help="most words of WEIGHT memory; weights that do not fit are streamed in every run",
+        help="maximum words of WEIGHT memory; weights that do not fit are streamed in every run",
     )
     parser.add_argument(
         "--sentences",
         type=int,
         choices=(1, 2),
-        help="sentences in one run: 1 for the shortest answer time, 2 for throughput (default: 1)",
+        help="sentences per run: 1 for latency, 2 for throughput (default: 1)",
     )
     parser.add_argument(
         "--max-length",
         type=positive_int,
         metavar="T",
-        help="tokens of the longest sentence (default: the model's)",
+        help="maximum number of tokens of a sentence (default: that of the model)",
     )
     parser.add_argument(
         "--vectors",
         metavar="DATA",
-        help="where the HLS project's test sentences come from (default: the data of the training, or random tokens)",
+        help="data for the test sentences of the HLS project (default: the training data, or random tokens)",
     )
     parser.add_argument("--no-hls", action="store_true", help="write no HLS project")
 
@@ -128,7 +128,7 @@ def compile_into(
     from ..sim.levels.hls_project import write_hls_project
 
     if args.board is not None and args.engine is not None:
-        raise UserError("the engine is that of --board or of --engine; leave one of them out.")
+        raise UserError("--board and --engine exclude each other; omit one of them.")
     if (args.board or args.engine) is not None:
         refuse_options(args, ["lanes"], "the lanes are those of --board or --engine")
     if args.no_hls:

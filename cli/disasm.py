@@ -18,7 +18,7 @@ def add_parser(commands: Commands) -> None:
     """Adds `disasm` to the sub-commands."""
     parser = add_command(commands, "disasm", run, "show a program of the engine, instruction by instruction")
     parser.add_argument(
-        "program", type=Path, metavar="BUILD|FILE", help="folder of an export, or a program file"
+        "program", type=Path, metavar="BUILD|FILE", help="folder of a build, or a program file"
     )
     parser.add_argument(
         "--times",

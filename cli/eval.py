@@ -1,4 +1,4 @@
-"""`narrowgauge eval`: accuracy and slot F1 of a trained run, or of an export in integers."""
+"""`narrowgauge eval`: accuracy and slot F1 of a trained run, or of a build in integers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 def add_parser(commands: Commands) -> None:
     """Adds `eval` to the sub-commands."""
-    parser = add_command(commands, "eval", run, "score a trained run, or an export in integers")
-    parser.add_argument("model", type=Path, metavar="RUN|BUILD", help="folder of a run or of an export")
+    parser = add_command(commands, "eval", run, "score a trained run, or a build in integers")
+    parser.add_argument("model", type=Path, metavar="RUN|BUILD", help="folder of a run or a build")
     parser.add_argument(
         "--stage", choices=("float", "quantized"), help="which weights of a RUN (default: its last)"
     )
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 def _scores(args: argparse.Namespace) -> Scores:
     if is_build(args.model):
         if args.stage is not None:
-            raise UserError(f"{args.model} is an export, which is quantized; leave out --stage.")
+            raise UserError(f"{args.model} is a build, which is quantized; leave out --stage.")
         from ..sim.levels.predict import evaluate as evaluate_build
 
         return evaluate_build(args.model, args.data, args.split, args.limit)

@@ -22,7 +22,7 @@ _CHOICES = [level for level in LEVELS if level != "torch"]
 def add_parser(commands: Commands) -> None:
     """Adds `run` to the sub-commands."""
     parser = add_command(commands, "run", run, "run one sentence through a build and print the answer")
-    parser.add_argument("build", type=Path, metavar="BUILD", help="folder of an export")
+    parser.add_argument("build", type=Path, metavar="BUILD", help="folder of a build")
     parser.add_argument("sentence", metavar="SENTENCE", help="in quotation marks")
     parser.add_argument("second", nargs="?", metavar="SENTENCE", help="for a model that takes two sentences")
     parser.add_argument(

@@ -15,7 +15,7 @@ from .common import Commands, add_command, add_data_options, add_threads_option,
 def add_parser(commands: Commands) -> None:
     """Adds `verify` to the sub-commands."""
     parser = add_command(commands, "verify", run, "compare every tensor of every sentence at every level")
-    parser.add_argument("build", type=Path, metavar="BUILD", help="folder of an export")
+    parser.add_argument("build", type=Path, metavar="BUILD", help="folder of a build")
     parser.add_argument(
         "--run", type=Path, metavar="RUN", dest="run_dir", help="the run, for the level torch"
     )
