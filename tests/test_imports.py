@@ -39,6 +39,7 @@ PACKAGES = (
     "sim/threads",
     "sim/engine",
     "sim/golden",
+    "sim/oracle",
     "sim/rtl",
     "sim/benches",
     "sim/formal",
