@@ -26,7 +26,7 @@ SYSTEMVERILOG := hw/rtl/*.sv hw/rtl/*.v sim/benches/*.sv
 CACHES := .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow coverage bench lint types clean
+.PHONY: help demo demo-train demo-simulators example test test-slow coverage bench lint types clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -46,14 +46,29 @@ $(VENV_TEST)/.installed: pyproject.toml constraints.txt
 	$(call build_venv,$(VENV_TEST),train$(comma)sim$(comma)hls4ml$(comma)dev)
 
 demo: $(VENV)/.installed ## train on the built-in corpus, export, verify every integer, run one sentence on the RTL
-	rm -rf runs/demo runs/demo-dense build/demo
-	$(NARROWGAUGE) train --data voice --preset voice --format dense --qat-epochs 0 --threads $(THREADS) --out runs/demo-dense
-	$(NARROWGAUGE) train --data voice --preset voice --teacher runs/demo-dense --threads $(THREADS) --out runs/demo
-	$(NARROWGAUGE) export runs/demo --out build/demo
+	@$(MAKE) --no-print-directory -j 2 demo-train demo-simulators
 	$(NARROWGAUGE) verify build/demo --run runs/demo --data voice
 	$(BIN)/python benchmarks/compare.py --data voice --dense runs/demo-dense --run runs/demo --build build/demo
 	$(NARROWGAUGE) verify build/demo --data voice --levels golden,program,rtl --stalls --limit 50
 	$(NARROWGAUGE) run build/demo --on rtl "play some jazz in the kitchen"
+
+demo-train: $(VENV)/.installed
+	rm -rf runs/demo runs/demo-dense build/demo
+	$(NARROWGAUGE) train --data voice --preset voice --format dense --epochs 10 --lr 1e-3 --qat-epochs 0 --threads $(THREADS) --out runs/demo-dense
+	$(NARROWGAUGE) train --data voice --preset voice --teacher runs/demo-dense --threads $(THREADS) --out runs/demo
+	$(NARROWGAUGE) export runs/demo --out build/demo
+
+# Compiles the engine's C++ and RTL, for which training leaves a core free.
+demo-simulators: $(VENV)/.installed
+	$(NARROWGAUGE) run examples/voice --on hls "play some jazz in the kitchen"
+	$(NARROWGAUGE) run examples/voice --on rtl "play some jazz in the kitchen"
+
+example: $(VENV)/.installed ## train and export the build in examples/voice
+	rm -rf runs/example runs/example-dense
+	$(NARROWGAUGE) train --data voice --config examples/voice.toml --format dense --qat-epochs 0 --threads 1 --out runs/example-dense
+	$(NARROWGAUGE) train --data voice --config examples/voice.toml --teacher runs/example-dense --threads 1 --out runs/example
+	$(NARROWGAUGE) export runs/example --no-hls --out examples/voice
+	$(NARROWGAUGE) eval examples/voice --data voice
 
 test: lint ## lint, then every test that takes seconds
 	$(PYTEST)

@@ -66,7 +66,7 @@ def _bert_base() -> RunConfig:
 PRESETS: dict[str, RunConfig] = {
     run.name: run
     for run in (
-        _small("voice", 32, TrainingConfig(epochs=10, qat_epochs=4)),
+        _small("voice", 32, TrainingConfig(epochs=7, qat_epochs=3, lr=2e-3, qat_lr=6e-4)),
         _small("snips-2enc", 64, TrainingConfig()),
         *(_paper(layers, hw) for layers in (2, 4, 6) for hw in (False, True)),
         _bert_base(),

@@ -33,7 +33,8 @@ TOOLS_OF_THE_READER = ("pip", "python -m venv")
 
 
 def documents(root: Path) -> list[Path]:
-    return [root / "README.md", root / "CONTRIBUTING.md", *sorted((root / "docs").glob("*.md"))]
+    top = [root / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")]
+    return [*top, *sorted((root / "docs").glob("*.md"))]
 
 
 def commands(path: Path) -> Iterator[str]:
@@ -103,14 +104,45 @@ def test_every_command_can_be_typed(root: Path) -> None:
             assert files and all((root / file.split("::")[0]).is_file() for file in files), where
 
 
+def section(root: Path, heading: str) -> str:
+    """A section of the README."""
+    text = (root / "README.md").read_text(encoding="utf-8")
+    part = text[text.index(f"## {heading}") :]
+    return part[: part.index("\n## ", 3)]
+
+
 def tour(root: Path) -> list[str]:
     """The commands of the README's tour, in order."""
-    text = (root / "README.md").read_text(encoding="utf-8")
-    part = text[text.index("## A short tour") :]
-    part = part[: part.index("\n## ", 3)]
+    part = section(root, "A short tour")
     lines = [re.sub(r"\s+#.*", "", line).strip() for line in part.splitlines() if line.startswith("    ")]
     assert len(lines) > 12
     return lines
+
+
+def test_the_first_screen_of_the_readme(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The commands on the example run, and the first prints what the README shows."""
+    monkeypatch.chdir(root)
+    lines = [
+        line.strip() for line in section(root, "Try it").splitlines() if line.startswith("    narrowgauge")
+    ]
+    assert lines == ['narrowgauge run examples/voice "play some jazz in the kitchen"']
+    assert main(shlex.split(lines[0])[1:]) == 0
+    shown = "".join(f"    {line}\n" for line in capsys.readouterr().out.splitlines())
+    assert shown in section(root, "Try it")
+
+
+def test_the_python_of_the_readme(root: Path) -> None:
+    """The snippet prints what its comment shows."""
+    (snippet,) = re.findall(
+        r"```python\n(.*?)```", (root / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", snippet], cwd=root, capture_output=True, text=True, check=True
+    )
+    (shown,) = re.findall(r"# prints (.*)", snippet)
+    assert result.stdout == f"{shown}\n"
 
 
 def write_corpus(corpus: Corpus, folder: Path, count: int) -> None:
