@@ -105,10 +105,10 @@ class Corpus:
             UserError: `name` is not a split, or the split is empty.
         """
         if name not in SPLITS:
-            raise UserError(f"There is no split '{printable(name)}'; choose one of {', '.join(SPLITS)}.")
+            raise UserError(f"there is no split '{printable(name)}'; choose one of {', '.join(SPLITS)}.")
         examples: tuple[Example, ...] = getattr(self, name)
         if not examples:
             raise UserError(
-                f"The {name} split of {self.name} is empty; choose another split or add examples to it."
+                f"the {name} split of {self.name} is empty; choose another split or add examples to it."
             )
         return examples

@@ -76,10 +76,10 @@ class Labels:
         for key in ("intents", "slots"):
             names = value.get(key)
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-                raise UserError("The stored labels are damaged: they must be strings; train the model again.")
+                raise UserError("the stored labels are damaged: they must be strings; train the model again.")
             if len(set(names)) < len(names):
                 raise UserError(
-                    "The stored labels are damaged: each must be there once; train the model again."
+                    "the stored labels are damaged: each must be there once; train the model again."
                 )
             lists.append(tuple(names))
         return cls(*lists)
@@ -155,7 +155,7 @@ def encode_split(
         specials = "[CLS]" if all(example.pair is None for example in examples) else "[CLS] and [SEP]"
         longer = f"longer than the model's {max_len} tokens, {specials} included"
         if strict:
-            raise UserError(f"The sentence is {longer}; shorten it.")
+            raise UserError(f"the sentence is {longer}; shorten it.")
         LOG.warning(f"{truncated:,} of {len(encoded):,} sentences are {longer}, and were truncated.")
     return EncodedSplit(
         examples=tuple(examples),

@@ -115,7 +115,7 @@ def _corpus(name: str, splits: Mapping[str, Sequence[Example]], splitter: Splitt
         train, dev = _hold_out(train, len(train) // 10)
         held_out = ("dev",)
     if not train:
-        raise UserError(f"The train split of {name} is empty; give it at least one example.")
+        raise UserError(f"the train split of {name} is empty; give it at least one example.")
     return Corpus(name, train, dev, test, splitter, held_out)
 
 

@@ -109,7 +109,7 @@ class Tokenizer(ABC):
             room = max_len - frame
             if room < frame:
                 raise UserError(
-                    f"A length of {max_len} leaves no room for a token of each sentence; raise it."
+                    f"a length of {max_len} leaves no room for a token of each sentence; raise it."
                 )
             kept = min(len(a), max(room - len(b), (room + 1) // 2))
             a, b = a[:kept], b[: room - kept]
@@ -229,12 +229,12 @@ class WordPieceTokenizer(Tokenizer):
         """
         super().__init__(splitter)
         if not isinstance(definition, Mapping):
-            raise UserError("The tokenizer must be a JSON object; give a tokenizer.json.")
+            raise UserError("the tokenizer must be a JSON object; give a tokenizer.json.")
         self._encoder = WordPiece(definition)
         ids = [self._encoder.ids.get(special) for special in SPECIALS]
         if None in ids or ids[PAD] != 0:
             raise UserError(
-                "The tokenizer must have the tokens [PAD], with id 0, [UNK], [CLS] and [SEP]; choose another one."
+                "the tokenizer must have the tokens [PAD], with id 0, [UNK], [CLS] and [SEP]; choose another one."
             )
         _, self.unk_id, self.cls_id, self.sep_id = cast("list[int]", ids)
 
@@ -266,7 +266,7 @@ def tokenizer_from_json(value: Mapping[str, Any]) -> Tokenizer:
     kind = value.get("kind")
     if kind in ("word", "wordpiece") and "words" not in value:
         raise UserError(
-            "The stored tokenizer does not say how sentences are split into words: an older narrowgauge wrote it; "
+            "the stored tokenizer does not say how sentences are split into words: an older narrowgauge wrote it; "
             "train and export the model again."
         )
     splitter = next((name for name in WORD_PATTERNS if name == value.get("words")), None)
@@ -297,7 +297,7 @@ def _word_tokenizer(value: Mapping[str, Any], splitter: Splitter) -> WordTokeniz
 
 
 def _damaged(why: str) -> UserError:
-    return UserError(f"The stored tokenizer is damaged ({why}); train or export the model again.")
+    return UserError(f"the stored tokenizer is damaged ({why}); train or export the model again.")
 
 
 def _normal(word: str, lowercase: bool) -> str:

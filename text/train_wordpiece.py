@@ -59,7 +59,7 @@ def _tokenizers() -> Any:
         import tokenizers
     except ImportError as error:
         raise UserError(
-            f"Training a WordPiece vocabulary needs the package tokenizers ({error}); "
+            f"training a WordPiece vocabulary needs the package tokenizers ({error}); "
             "pip install 'narrowgauge[train]'."
         ) from None
     return tokenizers

@@ -88,13 +88,13 @@ class WordPiece:
         """
         version = definition.get("version", "1.0")
         if version != "1.0":
-            raise UserError(f'The tokenizer\'s version must be "1.0", got {_shown(version)}.')
+            raise UserError(f'the tokenizer\'s version must be "1.0", got {_shown(version)}.')
         try:
             self._normalizer, self._normalize = _normalizer(definition.get("normalizer"))
             self._pre_tokenizer, self._cut = _pre_tokenizer(definition.get("pre_tokenizer"))
         except RecursionError:
             raise UserError(
-                "The tokenizer's normalizer or pre_tokenizer is nested too deeply; choose another tokenizer."
+                "the tokenizer's normalizer or pre_tokenizer is nested too deeply; choose another tokenizer."
             ) from None
         model = _Part.of_kind(definition.get("model"), "model")
         self._unk_token = model.text("unk_token")
@@ -107,11 +107,11 @@ class WordPiece:
         ids = {**self._vocabulary, **{token.content: token.id for token in self._added}}
         if sorted(ids.values()) != list(range(len(ids))):
             raise UserError(
-                f"The tokenizer's ids must be 0 to {len(ids) - 1}, each once; choose another tokenizer."
+                f"the tokenizer's ids must be 0 to {len(ids) - 1}, each once; choose another tokenizer."
             )
         if self._unk_token not in self._vocabulary:
             raise UserError(
-                f"The tokenizer's vocabulary must contain its unk_token {_shown(self._unk_token)}; "
+                f"the tokenizer's vocabulary must contain its unk_token {_shown(self._unk_token)}; "
                 "choose another tokenizer."
             )
         self.ids: Mapping[str, int] = ids
@@ -214,7 +214,7 @@ class _Part:
 
     def __init__(self, value: object, name: str) -> None:
         if not isinstance(value, Mapping):
-            raise UserError(f"The tokenizer's {name} must be a JSON object, got {_shown(value)}.")
+            raise UserError(f"the tokenizer's {name} must be a JSON object, got {_shown(value)}.")
         self.name = name
         self.kind = ""
         self._options = dict(value)
@@ -225,14 +225,14 @@ class _Part:
         part = cls(value, name)
         kind = part._options.pop("type", None)
         if kind not in PARTS[name]:
-            raise UserError(f"The tokenizer's {name} must be {' or '.join(PARTS[name])}, got {_shown(kind)}.")
+            raise UserError(f"the tokenizer's {name} must be {' or '.join(PARTS[name])}, got {_shown(kind)}.")
         part.kind = part.name = kind
         return part
 
     def take(self, option: str, default: object = _REQUIRED) -> Any:
         if option not in self._options and default is _REQUIRED:
             raise UserError(
-                f"The tokenizer's {self.name} must have the option '{option}'; choose another tokenizer."
+                f"the tokenizer's {self.name} must have the option '{option}'; choose another tokenizer."
             )
         return self._options.pop(option, default)
 
@@ -266,12 +266,12 @@ class _Part:
     def end(self) -> None:
         for option, value in self._options.items():
             raise UserError(
-                f"The option {_shown(option)} of the tokenizer's {self.name} is not supported, got {_shown(value)}."
+                f"the option {_shown(option)} of the tokenizer's {self.name} is not supported, got {_shown(value)}."
             )
 
     def _wrong(self, option: str, expected: str, value: object) -> UserError:
         return UserError(
-            f"The option '{option}' of the tokenizer's {self.name} must be {expected}, got {_shown(value)}."
+            f"the option '{option}' of the tokenizer's {self.name} must be {expected}, got {_shown(value)}."
         )
 
 
@@ -400,16 +400,16 @@ def _at_punctuation(behavior: str, text: str) -> list[str]:
 
 def _vocabulary(value: object) -> dict[str, int]:
     if not isinstance(value, Mapping) or not all(type(index) is int for index in value.values()):
-        raise UserError("The tokenizer's vocabulary must be a JSON object with an integer for each token.")
+        raise UserError("the tokenizer's vocabulary must be a JSON object with an integer for each token.")
     if not value or not _is_text("".join(value)):
-        raise UserError("The tokenizer's vocabulary must have tokens, each a string of Unicode characters.")
+        raise UserError("the tokenizer's vocabulary must have tokens, each a string of Unicode characters.")
     return dict(value)
 
 
 def _added_tokens(value: object, vocabulary: Mapping[str, int]) -> tuple[AddedToken, ...]:
     """The added tokens in the order of their ids; those not in the vocabulary have the ids after its last one."""
     if not isinstance(value, list):
-        raise UserError(f"The tokenizer's added_tokens must be a list, got {_shown(value)}.")
+        raise UserError(f"the tokenizer's added_tokens must be a list, got {_shown(value)}.")
     tokens: dict[str, AddedToken] = {}
     next_id = len(vocabulary)
     for entry in value:
@@ -419,12 +419,12 @@ def _added_tokens(value: object, vocabulary: Mapping[str, int]) -> tuple[AddedTo
         part.end()
         if not token.content or token.content in tokens:
             raise UserError(
-                f"The tokenizer's added tokens must differ and not be empty, got {_shown(token.content)}."
+                f"the tokenizer's added tokens must differ and not be empty, got {_shown(token.content)}."
             )
         expected = vocabulary.get(token.content, next_id)
         if token.id != expected:
             raise UserError(
-                f"The tokenizer's added token {_shown(token.content)} must have the id {expected}, got {token.id}."
+                f"the tokenizer's added token {_shown(token.content)} must have the id {expected}, got {token.id}."
             )
         next_id += token.content not in vocabulary
         tokens[token.content] = token
@@ -439,7 +439,7 @@ def _by_normalized(tokens: Iterable[AddedToken], function: Normalizer) -> dict[s
             text = function(token.content)
             if not text or text in by_content:
                 raise UserError(
-                    "The normalized contents of the tokenizer's added tokens must differ and not be empty, got "
+                    "the normalized contents of the tokenizer's added tokens must differ and not be empty, got "
                     f"{_shown(text)} from {_shown(token.content)}."
                 )
             by_content[text] = token

@@ -185,7 +185,7 @@ def test_word_piece_from_an_existing_file_with_other_ids(tmp_path):
 def test_word_piece_refused(tmp_path):
     pytest.importorskip("tokenizers")
     for content, match in (
-        ("{}", "The tokenizer's model must be a JSON object"),
+        ("{}", "the tokenizer's model must be a JSON object"),
         ("[", "not valid JSON"),
         ("[]", "JSON object"),
     ):

@@ -276,55 +276,55 @@ def test_defaults_of_a_definition() -> None:
 TOKEN = added("new")
 
 REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
-    ({"version": "2.0"}, """The tokenizer's version must be "1.0", got "2.0"."""),
-    ({"model": None}, "The tokenizer's model must be a JSON object, got null."),
-    ({"model": {"type": "BPE"}}, """The tokenizer's model must be WordPiece, got "BPE"."""),
-    ({"model": {"type": "WordPiece"}}, "The tokenizer's WordPiece must have the option 'unk_token'"),
-    ({"normalizer": "NFC"}, """The tokenizer's normalizer must be a JSON object, got "NFC"."""),
+    ({"version": "2.0"}, """the tokenizer's version must be "1.0", got "2.0"."""),
+    ({"model": None}, "the tokenizer's model must be a JSON object, got null."),
+    ({"model": {"type": "BPE"}}, """the tokenizer's model must be WordPiece, got "BPE"."""),
+    ({"model": {"type": "WordPiece"}}, "the tokenizer's WordPiece must have the option 'unk_token'"),
+    ({"normalizer": "NFC"}, """the tokenizer's normalizer must be a JSON object, got "NFC"."""),
     ({"normalizer": {"type": "Replace"}}, """NFKC or NFKD or StripAccents or Sequence, got "Replace"."""),
     ({"normalizer": {"type": ["NFC"]}}, 'got ["NFC"].'),
-    ({"normalizer": {}}, "The tokenizer's normalizer must be BertNormalizer or Lowercase or NFC"),
+    ({"normalizer": {}}, "the tokenizer's normalizer must be BertNormalizer or Lowercase or NFC"),
     (
         {"normalizer": bert(lowercase=None)},
-        "The option 'lowercase' of the tokenizer's BertNormalizer must be true or false, got null.",
+        "the option 'lowercase' of the tokenizer's BertNormalizer must be true or false, got null.",
     ),
     (
         {"normalizer": bert(strip_accents="no")},
-        """The option 'strip_accents' of the tokenizer's BertNormalizer must be true or false or null, got "no".""",
+        """the option 'strip_accents' of the tokenizer's BertNormalizer must be true or false or null, got "no".""",
     ),
     ({"normalizer": bert(clean_text=1)}, "must be true or false, got 1."),
     (
         {"normalizer": {"type": "NFC", "form": "D"}},
-        """The option "form" of the tokenizer's NFC is not supported, got "D".""",
+        """the option "form" of the tokenizer's NFC is not supported, got "D".""",
     ),
     ({"normalizer": sequence("normalizer", "Prepend")}, """or Sequence, got "Prepend"."""),
     (
         {"normalizer": {"type": "Sequence", "normalizers": [None]}},
-        "The option 'normalizers' of the tokenizer's Sequence must be a list of JSON objects, got [null].",
+        "the option 'normalizers' of the tokenizer's Sequence must be a list of JSON objects, got [null].",
     ),
-    ({"pre_tokenizer": {"type": "Split"}}, "The tokenizer's pre_tokenizer must be BertPreTokenizer or"),
+    ({"pre_tokenizer": {"type": "Split"}}, "the tokenizer's pre_tokenizer must be BertPreTokenizer or"),
     (
         {"pre_tokenizer": {"type": "Punctuation", "behavior": "isolated"}},
-        """The option 'behavior' of the tokenizer's Punctuation must be "Removed" or "Isolated" or""",
+        """the option 'behavior' of the tokenizer's Punctuation must be "Removed" or "Isolated" or""",
     ),
-    ({"added_tokens": None}, "The tokenizer's added_tokens must be a list, got null."),
-    ({"added_tokens": [{"id": 4}]}, "The tokenizer's added token must have the option 'content'"),
+    ({"added_tokens": None}, "the tokenizer's added_tokens must be a list, got null."),
+    ({"added_tokens": [{"id": 4}]}, "the tokenizer's added token must have the option 'content'"),
     (
         {"added_tokens": [{**TOKEN, "id": 7}]},
-        """The tokenizer's added token "new" must have the id 4, got 7.""",
+        """the tokenizer's added token "new" must have the id 4, got 7.""",
     ),
     (
         {"added_tokens": [{**TOKEN, "id": 4, "score": 1}]},
-        """The option "score" of the tokenizer's added token is not supported, got 1.""",
+        """the option "score" of the tokenizer's added token is not supported, got 1.""",
     ),
     (
         {"added_tokens": [added("[UNK]", 1), added("[UNK]", 1)]},
-        """The tokenizer's added tokens must differ and not be empty, got "[UNK]".""",
+        """the tokenizer's added tokens must differ and not be empty, got "[UNK]".""",
     ),
     ({"added_tokens": [added("", 4)]}, """must differ and not be empty, got ""."""),
     (
         {"normalizer": {"type": "StripAccents"}, "added_tokens": [added("\u0301", 4, normalized=True)]},
-        "The normalized contents of the tokenizer's added tokens must differ and not be empty",
+        "the normalized contents of the tokenizer's added tokens must differ and not be empty",
     ),
 )
 
@@ -354,7 +354,7 @@ def test_what_is_not_supported_is_refused(change: dict[str, Any], message: str) 
         ("vocab", {"[PAD]": 0, "[UNK]": 0}, "must be 0 to 1, each once"),
         ("vocab", {"[PAD]": 0, "[UNK]": 2}, "must be 0 to 1, each once"),
         ("vocab", {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2}, "must have the tokens [PAD], with id 0"),
-        ("dropout", 0.1, """The option "dropout" of the tokenizer's WordPiece is not supported, got 0.1."""),
+        ("dropout", 0.1, """the option "dropout" of the tokenizer's WordPiece is not supported, got 0.1."""),
     ],
 )
 def test_a_model_that_is_not_sound_is_refused(option: str, value: object, message: str) -> None:
