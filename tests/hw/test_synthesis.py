@@ -1,4 +1,4 @@
-"""Resources by open synthesis: the parts against oracles, one small module through yosys, whole engines when slow."""
+"""Resources by open-source synthesis: parts against oracles, one small module in yosys, whole engines in slow tests."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ INSTANCES = {
     Memory.INDEX: "u_core.u_memories.gen_index[0].u_index",
     Memory.PROGRAM: "u_core.u_program.u_words",
 }
-"""Memories that are block RAM, by their instances in the engine; STAT is so shallow that it is in LUTs."""
+"""Memories in block RAM, by their instances in the engine; STAT is shallow enough for LUTs."""
 
 
 @pytest.fixture
 def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty cache of figures (yosys of the Python package keeps its own, which must stay)."""
+    """An empty cache of figures (the yosys of the Python package has its own cache, which must be kept)."""
     monkeypatch.setattr(yosys, "cache_folder", lambda kind: tmp_path / kind)
 
 
@@ -69,9 +69,9 @@ def test_boards_are_told_apart_and_belong_to_their_family() -> None:
         assert find_board(board.name.upper()) is board
         assert (board.family == "xc7") == board.part.startswith("xc7")
         assert board.family in FAMILIES
-        # Every slice of both families has two flip-flops a LUT.
+        # Every slice of both families has two flip-flops per LUT.
         assert board.ff == 2 * board.lut
-        # UltraRAM is of UltraScale+ alone.
+        # Only UltraScale+ has UltraRAM.
         assert board.uram == 0 or board.family == "xcup"
     with pytest.raises(UserError, match="there is no board nexys; choose from pynq-z2"):
         find_board("nexys")
@@ -98,7 +98,7 @@ def cell(kind: str, **ports: list[Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_levels_of_random_logic(seed: int) -> None:
-    """LUTs of a random number of inputs from nets before them; registers, multiplexers and constants among them."""
+    """LUTs with a random number of inputs from preceding nets, mixed with registers, multiplexers and constants."""
     chance = random.Random(seed)
     depth = dict.fromkeys(range(2, 10), 0)
     cells: dict[str, Any] = {}
@@ -109,7 +109,7 @@ def test_levels_of_random_logic(seed: int) -> None:
         if kind == "LUT":
             inputs = {f"I{n}": [source] for n, source in enumerate(sources)}
             made = cell(f"LUT{len(sources)}", O=[net], **inputs)
-            # A LUT of constants alone begins no path.
+            # A LUT with only constant inputs starts no path.
             depth[net] = deepest + any(isinstance(source, int) for source in sources)
         elif kind == "MUXF7":
             picked = [chance.choice(list(depth)) for _ in range(3)]
@@ -124,7 +124,7 @@ def test_levels_of_random_logic(seed: int) -> None:
 
 @pytest.mark.parametrize("chain", [1, 2, 5])
 def test_levels_of_an_adder(chain: int) -> None:
-    """One LUT a bit before the chain, one after its last sum; the carry runs through the whole chain."""
+    """One LUT per bit before the chain, one after its last sum; the carry passes through the whole chain."""
     cells: dict[str, Any] = {}
     carry: Any = "0"
     for number in range(chain):
@@ -141,7 +141,7 @@ def test_levels_of_an_adder(chain: int) -> None:
 
 
 def test_levels_do_not_take_a_carry_chain_for_a_loop() -> None:
-    """The sum's low bit may feed the high bits of the same chain."""
+    """The low bit of the sum may feed the high bits of the same chain."""
     cells = {
         "carry": cell(
             "CARRY4",
@@ -256,7 +256,7 @@ def test_the_wrapper_passes_everything_on() -> None:
         outside = connected[port]
         clock = {"clk_i": "aclk", "rst_ni": "aresetn"}
         assert outside == ("" if port.startswith("probe_") else clock.get(port, re.sub(r"_[io]$", "", port)))
-    # Each port but those of IP Integrator's own has its interface named.
+    # Each port has an interface name, except those that IP Integrator infers.
     outer = re.findall(r"^  (?:input|output)\s+wire\s+(?:\[.*?\])?\s*(\w+),?$", text, re.MULTILINE)
     told = re.findall(r'X_INTERFACE_INFO = "xilinx\.com:\w+:\w+:1\.0 (\w+) (\w+)"', text)
     assert len(told) == len(outer) == len(set(told))
@@ -268,7 +268,7 @@ def test_the_wrapper_passes_everything_on() -> None:
 
 
 def tcl(script: str, folder: Path) -> str:
-    """What a Tcl interpreter prints."""
+    """The output of a Tcl interpreter."""
     if shutil.which("tclsh") is None:
         pytest.skip("no tclsh")
     (folder / "stub.tcl").write_text(script, encoding="utf-8")
@@ -338,7 +338,7 @@ def test_what_counts_on_which_board() -> None:
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 def test_the_memories_of_a_boards_engine_fit_it(board: Any) -> None:
-    """By formula; UltraRAM holds 4096 words of 72 bits."""
+    """By formula; an UltraRAM has 4096 words of 72 bits."""
     ultra = board.silicon.ultra
     blocks = sum(block_rams(m, board.engine) for m in Memory if m not in ultra | {Memory.STAT})
     assert blocks <= 2 * board.bram36
@@ -431,7 +431,7 @@ def test_without_yosys_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("no_cache")
 def test_a_table_for_each_two_lanes_is_block_ram(monkeypatch: pytest.MonkeyPatch) -> None:
-    """EXP of an engine with 8 lanes: four equal memories, synthesized once, found again without yosys."""
+    """EXP of an engine with 8 lanes: four equal memories, synthesized once, then read from the cache without yosys."""
     need_yosys()
     parameters = Parameters(lanes=8)
     design = elaborate("ng_lookup", {"Lanes": 8, "Width": 15, "Depth": parameters.exp_depth})
@@ -442,19 +442,19 @@ def test_a_table_for_each_two_lanes_is_block_ram(monkeypatch: pytest.MonkeyPatch
     found = sum((cost_of(figures[part.name].cells) for _, part in design.instances()), Cost())
     assert found.bram18 == block_rams(Memory.EXP, parameters)
     assert (found.dsp, found.uram, found.latch) == (0, 0, 0)
-    # The words come the cycle after their address: nothing is registered a second time but what the ports share.
+    # Words arrive one cycle after their address: only the logic shared by the ports has a second register.
     assert all(part.levels.lut <= 1 for part in figures.values())
 
 
 @pytest.mark.slow
 def test_an_engine_on_ultrascale() -> None:
-    """Block RAMs as by formula in every memory, no latch, and every module counted."""
+    """Block RAMs agree with the formula in every memory, there are no latches, and every module is counted."""
     need_yosys()
     parameters = Parameters(lanes=8)
     found = report.measure(parameters, families=("xcup",))
     rows = {row.name: row for row in found.rows}
     for memory, name in INSTANCES.items():
-        # Equal memories share the row of the first.
+        # Identical memories share the row of the first.
         if name in rows:
             alone = block_rams(memory, parameters) // (2 if memory is Memory.INDEX else 1)
             assert rows[name].cost["xcup"].bram18 == alone, memory

@@ -75,7 +75,7 @@ def extreme(rng: np.random.Generator) -> RunConfig:
 
 
 def assert_sound(out: Path) -> None:
-    """Whatever checkpoints are there have finite numbers, load, and, quantized, can be exported."""
+    """All existing checkpoints are finite, can be loaded and, if quantized, exported."""
     for stage in STAGES:
         if weights_file(out, stage).exists():
             run = load_run(out, stage)
@@ -87,7 +87,7 @@ def assert_sound(out: Path) -> None:
 
 
 def sweep(data: str, folder: Path, cases: range) -> Counter[str]:
-    """What comes of many trainings: how many finished, how many ended in which way."""
+    """The outcomes of many trainings: how many finished, and how many ended in which way."""
     outcomes: Counter[str] = Counter()
     for seed in cases:
         out = folder / str(seed)
@@ -151,7 +151,7 @@ def test_a_diverged_training_ends_in_a_sentence_and_can_be_begun_again(
     assert all(word in error for word in words), error
     assert_sound(out)
     write_config(CONFIG, config)
-    # The float stage is done where it was not what diverged.
+    # The float stage is complete unless it diverged.
     again = ["--epochs", "0"] if weights_file(out, "float").exists() else []
     assert main([*arguments, *again]) == 0
     assert_sound(out)
@@ -177,7 +177,7 @@ VALUES = (math.nan, math.inf, -math.inf)
 def test_what_is_not_finite_is_never_saved(
     stage: str, kind: str, value: float, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After the first epoch of a stage, a number is made infinite or none at the end of the second."""
+    """Sets a value to infinity or NaN at the end of the second epoch of a stage."""
     kept: dict[str, bytes] = {}
     out = tmp_path / "run"
 
@@ -265,7 +265,7 @@ def test_calibration_gives_thresholds_in_range_or_a_name(method: str, magnitude:
 
 
 def overflowing(path: Path, stage: str = "float") -> None:
-    """Makes the weights of a run finite, and their products not."""
+    """Makes the weights of a run finite, but their products infinite."""
     tensors, state = read_tensors(path / f"{stage}.safetensors")
     large = {name: torch.full_like(t, 1e30) if ".cores." in name else t for name, t in tensors.items()}
     write_tensors(path / f"{stage}.safetensors", large, state)
