@@ -96,27 +96,27 @@ def script(
     A tile may be summed while the previous one is not taken, if that is taken before the first new sum is complete. So
     the distance from the last pair of a tile to the first of the next is larger than the delay of the take.
     """
-    found: list[tuple[Pair | None, int]] = []
+    scene: list[tuple[Pair | None, int]] = []
     room = 0
     resumed = False
     for _ in range(tiles):
         length = rng.choice((1, 1, 2, rng.randint(1, longest)))
         drained = rng.random() < 0.8
         style = rng.choice(("any", "any", "ends", "least", "most"))
-        found += [(None, 0)] * (room - len(found))
+        scene += [(None, 0)] * (room - len(scene))
         for k in range(length):
             while rng.random() < gap:
-                found.append((None, 0))
+                scene.append((None, 0))
             ends = int(drained and k == length - 1)
             pair = random_pair(
                 rng, count, style, fresh=int(k == 0 and not resumed), tile_ends=ends, tile_begins=int(k == 0)
             )
             wait = rng.choice((0, 0, 1, 2, rng.randrange(12))) if ends else 0
-            found.append((pair, wait))
+            scene.append((pair, wait))
             if ends:
-                room = len(found) + wait
+                room = len(scene) + wait
         resumed = rng.random() < 0.3
-    return found
+    return scene
 
 
 async def play(dut: Any, rng: random.Random, scene: list[tuple[Pair | None, int]]) -> int:

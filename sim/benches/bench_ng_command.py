@@ -131,11 +131,15 @@ class Bench:
         dut.in_valid_i.value = int(self._offered)
         word, last = self.beats[0] if self._offered else (self.rng.getrandbits(64), self.rng.getrandbits(1))
         dut.in_data_i.value, dut.in_last_i.value = word, last
-        found = self.sentences, self.timeout, pack(self.lengths, 32)
+        registers = self.sentences, self.timeout, pack(self.lengths, 32)
         if not starts:
             # A command uses the values from its start.
-            found = self.rng.choice((0, 1, 2, 3)), self.rng.choice((0, 1, 2, 99)), self.rng.getrandbits(64)
-        dut.sentences_i.value, dut.timeout_i.value, dut.lengths_i.value = found
+            registers = (
+                self.rng.choice((0, 1, 2, 3)),
+                self.rng.choice((0, 1, 2, 99)),
+                self.rng.getrandbits(64),
+            )
+        dut.sentences_i.value, dut.timeout_i.value, dut.lengths_i.value = registers
         await FallingEdge(dut.clk_i)
         if self._offered and value(dut.in_ready_o):
             self.accepted.append(self.beats.pop(0)[0])

@@ -195,11 +195,11 @@ class Host:
         if step.busy is not None:
             assert counters["ARRAY_BUSY"] == step.busy, counters
         # The interrupt may come before the host has taken the last beat.
-        found = b""
+        results = b""
         if step.results:
             frame = await with_timeout(self._sink.recv(), LIMIT * PERIOD, "ns")
-            found = b"".join(int(beat).to_bytes(8, "little") for beat in frame.tdata)
-        assert found.hex() == step.results
+            results = b"".join(int(beat).to_bytes(8, "little") for beat in frame.tdata)
+        assert results.hex() == step.results
         assert self._sink.empty() and self._sink.idle() and self._source.idle()
 
     async def _taken(self, register: str) -> float:

@@ -74,8 +74,8 @@ class Memories:
     def check(self) -> None:
         """The middle of a cycle: compares the words that were read."""
         for name, low, width, word in self._expected.pop(self.now, ()):
-            found = value(getattr(self.dut, name)) >> low & (1 << width) - 1
-            assert found == word, f"{name}, bits from {low}, cycle {self.now}"
+            bits = value(getattr(self.dut, name)) >> low & (1 << width) - 1
+            assert bits == word, f"{name}, bits from {low}, cycle {self.now}"
             self.checked[name] += 1
 
     def end(self) -> None:

@@ -20,8 +20,8 @@ def word(rng: random.Random, bits: int) -> int:
     """A signed number: near a power of two, one of the ends, or any."""
     least, most = -(1 << bits - 1), (1 << bits - 1) - 1
     near = rng.choice((-1, 1)) * (1 << rng.randrange(bits)) + rng.randint(-1, 1)
-    found = rng.choice((near, rng.randint(least, most), rng.randint(-300, 300), least, most, 0))
-    return min(max(found, least), most)
+    number = rng.choice((near, rng.randint(least, most), rng.randint(-300, 300), least, most, 0))
+    return min(max(number, least), most)
 
 
 @bench(5_000)
@@ -52,9 +52,9 @@ async def arithmetic(dut: Any) -> None:
         dut.bits_i.value, dut.unsigned_i.value = bits, int(is_unsigned)
         await RisingEdge(dut.clk_i)
         await FallingEdge(dut.clk_i)
-        found = dut.half_o.value.to_unsigned(), int(dut.saturated_o.value)
+        results = dut.half_o.value.to_unsigned(), int(dut.saturated_o.value)
         await RisingEdge(dut.clk_i)
-        return found
+        return results
 
     for _ in range(1500):
         v, shift = word(rng, 32), rng.randint(-31, 31)

@@ -19,10 +19,10 @@ CORNERS = (0, 8191, 8192, 8193, 8194)
 def divisor(rng: random.Random, least: int, bits: int) -> int:
     """A valid divisor: near a power of two, near the limit of the quotient, an end, or any."""
     power, most = 1 << rng.randrange(bits), (1 << bits) - 1
-    found = rng.choice(
+    number = rng.choice(
         (power - 1, power, power + 1, rng.getrandbits(rng.randint(1, bits)), *CORNERS, least, least + 1, most)
     )
-    return min(max(found, least), most)
+    return min(max(number, least), most)
 
 
 @bench(40_000)

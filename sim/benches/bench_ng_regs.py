@@ -170,15 +170,15 @@ class Model:
 
 
 def _inputs(dut: Any, rng: random.Random) -> dict[str, int]:
-    found = {
+    inputs = {
         "code": rng.getrandbits(8), "where": rng.getrandbits(32), "idle": rng.getrandbits(1),
         "done": rng.getrandbits(1),
         "error": rng.getrandbits(1), "ends": int(rng.random() < 0.1), "starts": int(rng.random() < 0.05),
         "count": rng.getrandbits(len(COUNTERS)),
     }  # fmt: skip
-    for name, word in found.items():
+    for name, word in inputs.items():
         getattr(dut, f"{name}_i").value = word
-    return found
+    return inputs
 
 
 @bench(20_000)
@@ -226,8 +226,8 @@ async def every_cycle(dut: Any) -> None:
         if model.start:
             assert value(dut.command_o) == model.command
         assert value(dut.interrupt_o) == (model.enable & model.pending), number
-        found = (value(dut.timeout_o), value(dut.sentences_o), *lanes(dut.lengths_o, 2, 32))
-        assert found == tuple(model.held.values()), number
+        outputs = (value(dut.timeout_o), value(dut.sentences_o), *lanes(dut.lengths_o, 2, 32))
+        assert outputs == tuple(model.held.values()), number
         assert value(dut.bvalid_o) == responses and value(dut.rvalid_o) == (data is not None), number
         if data is not None:
             assert value(dut.rdata_o) == data, number

@@ -18,8 +18,8 @@ def radicand(rng: random.Random) -> int:
     """Near a square, near a power of two, or any."""
     root, power = rng.getrandbits(rng.randint(1, 16)), 1 << rng.randrange(32)
     near = rng.choice((root * root, root * (root + 2), power)) + rng.randint(-1, 1)
-    found = rng.choice((near, rng.getrandbits(rng.randint(1, 32)), 0, 2**32 - 1, 65535**2, 65535**2 - 1))
-    return min(max(found, 0), 2**32 - 1)
+    number = rng.choice((near, rng.getrandbits(rng.randint(1, 32)), 0, 2**32 - 1, 65535**2, 65535**2 - 1))
+    return min(max(number, 0), 2**32 - 1)
 
 
 @bench(40_000)

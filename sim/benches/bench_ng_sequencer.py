@@ -79,7 +79,7 @@ async def one_per_cycle(dut: Any) -> None:
         await RisingEdge(dut.clk_i)
         dut.rst_ni.value, dut.ready_i.value = 1, 7
         pipe: list[int | None] = [None, None]
-        found: list[int] = []
+        issued: list[int] = []
         first = 0
         for now in range(2 * depth):
             data = pipe.pop(0)
@@ -92,8 +92,8 @@ async def one_per_cycle(dut: Any) -> None:
             if value(dut.valid_o):
                 first = first or now
                 shown = value(dut.issue_o) >> ISSUE.width * unit & (1 << ISSUE.width) - 1
-                found.append(ISSUE.unpack(shown)["instruction"])
+                issued.append(ISSUE.unpack(shown)["instruction"])
             await RisingEdge(dut.clk_i)
-            if len(found) == depth:
+            if len(issued) == depth:
                 break
-        assert found == program and now == first + depth - 1
+        assert issued == program and now == first + depth - 1

@@ -243,7 +243,7 @@ class Bench:
                 await self.step()
             if self.failed(task) is not Error.NONE:
                 return self.failed(task)
-        assert self.writes == [(i.target + at, found) for at, found in enumerate(words)], task
+        assert self.writes == [(i.target + at, row) for at, row in enumerate(words)], task
         if shares:
             # It needs neither root nor division.
             assert working.age - self.refused <= len(words) + FIXED

@@ -91,8 +91,8 @@ def lanes(handle: Any, count: int, bits: int, *, signed: bool = False) -> list[i
     """The elements of a packed array, element 0 (the lowest bits) first."""
     word = int(handle.value)
     mask = (1 << bits) - 1
-    found = [word >> bits * lane & mask for lane in range(count)]
-    return [v - (v >> bits - 1 << bits) for v in found] if signed else found
+    elements = [word >> bits * lane & mask for lane in range(count)]
+    return [v - (v >> bits - 1 << bits) for v in elements] if signed else elements
 
 
 def pack(values: Iterable[int], bits: int) -> int:
@@ -211,8 +211,8 @@ class Sink:
             await FallingEdge(self._dut.clk_i)
             word: Any = None
             if int(self._valid.value):
-                found = tuple(int(handle.value) for handle in self._payload)
-                word = found[0] if self._single else found
+                elements = tuple(int(handle.value) for handle in self._payload)
+                word = elements[0] if self._single else elements
             assert held is None or word == held, (
                 f"{self._valid._name}: {held} was followed by {word} without being taken"
             )

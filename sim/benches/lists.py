@@ -75,13 +75,13 @@ class Lists:
         for unit in Unit:
             if not (valid & ready) >> unit & 1:
                 continue
-            found = ISSUE.unpack(issues >> ISSUE.width * unit & (1 << ISSUE.width) - 1)
+            issue = ISSUE.unpack(issues >> ISSUE.width * unit & (1 << ISSUE.width) - 1)
             number = self.taken[unit]
             assert number < self.counts[unit], "more than the list"
             bits = self.program[self.bases[unit] + number]
-            assert (found["instruction"], found["number"]) == (bits, number)
+            assert (issue["instruction"], issue["number"]) == (bits, number)
             good = sound(unit, bits, self.init)
-            assert found["ok"] == good, (unit, hex(bits))
+            assert issue["ok"] == good, (unit, hex(bits))
             self.taken[unit] += 1
             self.kinds.add((unit, good))
             if not good:
@@ -89,8 +89,8 @@ class Lists:
             instruction = isa.decode(bits.to_bytes(WIDTH // 8, "little"))
             where = place(instruction, tuple(self.lengths[: self.sentences]), self.lanes)
             skipped = not self.init and where is None
-            assert found["skipped"] == skipped
-            at = PLACE.unpack(found["place"])
+            assert issue["skipped"] == skipped
+            at = PLACE.unpack(issue["place"])
             if self.init:
                 assert at["length"] == 0 and at["sentence"] == instruction.sentence
             elif not skipped:

@@ -25,20 +25,20 @@ _PACKAGES = ("ng_isa_pkg", "ng_pkg")
 
 def sources(top: str, *checks: str) -> list[Path]:
     """The files that `top` and `checks` need, packages first: modules of the RTL, or of this folder."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
 
     def visit(name: str) -> None:
-        paths = (folder / f"{name}{suffix}" for folder in (RTL, HERE) for suffix in (".sv", ".v"))
-        path = next((path for path in paths if path.is_file()), None)
-        if path is None or name in found:
+        candidates = (folder / f"{name}{suffix}" for folder in (RTL, HERE) for suffix in (".sv", ".v"))
+        path = next((path for path in candidates if path.is_file()), None)
+        if path is None or name in paths:
             return
-        found[name] = path
-        for used in re.findall(r"\bng_\w+", re.sub(r"//.*", "", found[name].read_text(encoding="utf-8"))):
+        paths[name] = path
+        for used in re.findall(r"\bng_\w+", re.sub(r"//.*", "", paths[name].read_text(encoding="utf-8"))):
             visit(used)
 
     for name in (*_PACKAGES, top, *checks):
         visit(name)
-    return list(found.values())
+    return list(paths.values())
 
 
 def _options(top: str, watch: Watch) -> list[str]:

@@ -59,13 +59,13 @@ class Struct:
 
     def unpack(self, word: int) -> dict[str, int]:
         """The members of the struct that is `word`."""
-        found = {}
+        values = {}
         for name, member in self.members.items():
             value = word >> member.low & ((1 << member.width) - 1)
-            found[name] = (
+            values[name] = (
                 value - (1 << member.width) if member.signed and value >> (member.width - 1) else value
             )
-        return found
+        return values
 
 
 @cache

@@ -155,17 +155,17 @@ def column(rng: random.Random, size: int, count: int) -> tuple[int, int, list[in
         s2 = min((s1 * s1 + rng.getrandbits(rng.randrange(50))) // size + 1, (1 << 41) - 1)
     v = size * s2 - s1 * s1
     deviation = isqrt(v) // size + 1
-    found = [x[f] if f < len(x) else rng.randint(-32768, 32767) for f in range(count)]
+    features = [x[f] if f < len(x) else rng.randint(-32768, 32767) for f in range(count)]
     for f in range(count):
         pick = rng.random()
         if f >= size or pick < 0.3:
-            found[f] = saturate(s1 // size + rng.randint(-5 * deviation, 5 * deviation), 16, False)
+            features[f] = saturate(s1 // size + rng.randint(-5 * deviation, 5 * deviation), 16, False)
         if v and pick < 0.2:
             # Perhaps halfway between two numbers.
             t = (32 - v.bit_length()) // 2
             d = rng.choice((-7, -5, -3, -1, 1, 3, 5, 7)) * (1 << 18 - t)
-            found[f] = saturate((d + s1 + rng.randrange(size)) // size, 16, False)
-    return s1, s2, found
+            features[f] = saturate((d + s1 + rng.randrange(size)) // size, 16, False)
+    return s1, s2, features
 
 
 def random_layer_norm(m: Memories, rng: random.Random, count: int = 0) -> Task:

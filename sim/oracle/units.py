@@ -118,12 +118,12 @@ def gathered(kind: Stat, words: Sequence[Sequence[int]], n: int) -> Statistic:
     """The statistic of the words that a CONTRACT drained, as n lanes each."""
     # Open: results with `is_unsigned`. Taken as the signed numbers that their readers see.
     lanes = [[word[j] for word in words] for j in range(n)]
-    found = Statistic(int(kind), min(2047, len(words)))
-    found.sums = [wrap(sum(q), isa.STAT_SUM_BITS) for q in lanes]
-    found.squares = [sum(x * x for x in q) % (1 << isa.STAT_SQUARE_BITS) for q in lanes]
+    statistic = Statistic(int(kind), min(2047, len(words)))
+    statistic.sums = [wrap(sum(q), isa.STAT_SUM_BITS) for q in lanes]
+    statistic.squares = [sum(x * x for x in q) % (1 << isa.STAT_SQUARE_BITS) for q in lanes]
     # Open: which of 16-bit numbers is the largest. Taken as that of their low 8 bits.
-    found.largest = [max([wrap(x, isa.STAT_MAX_BITS) for x in q], default=-128) for q in lanes]
-    return found
+    statistic.largest = [max([wrap(x, isa.STAT_MAX_BITS) for x in q], default=-128) for q in lanes]
+    return statistic
 
 
 def softmax(scores: Sequence[Sequence[int]], largest: Sequence[int], table: Sequence[int]) -> list[list[int]]:
