@@ -39,7 +39,7 @@ async def lists(dut: Any) -> None:
         case = Lists(rng, lanes, depth, turn % 5 == 4)
         await write(dut, case.program)
         case.show(dut)
-        for steps in (rng.randrange(30), 0, 3000) if turn % 3 == 0 else (3000,):
+        for steps in (rng.randint(1, 30), rng.randint(1, 5), 3000) if turn % 3 == 0 else (3000,):
             # A reset of one cycle is enough, and no word in flight survives it.
             dut.rst_ni.value, dut.ready_i.value = 0, rng.getrandbits(3)
             await RisingEdge(dut.clk_i)
