@@ -213,6 +213,33 @@ def test_a_change_inside_keeps_the_digest_outside() -> None:
     assert before["top"].name != after["top"].name
 
 
+def test_rows_of_opened_modules_count_every_instance_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The instances in a module of `OPENED` are rows; a row counts all that is in it, an opened module itself alone."""
+    text = (
+        module("top", 1, inner="ng_core$top.u_core n$top.u_n")
+        + module("ng_core$top.u_core", 2, inner="m$top.u_core.u_a m$top.u_core.u_b")
+        + module("m$top.u_core.u_a", 3, inner="n$top.u_core.u_a.u_c")
+        + module("m$top.u_core.u_b", 4, inner="n$top.u_core.u_b.u_c")
+        + module("n$top.u_core.u_a.u_c", 5)
+        + module("n$top.u_core.u_b.u_c", 6)
+        + module("n$top.u_n", 7)
+    )
+    design = read_design(text, "top")
+    monkeypatch.setattr(report, "elaborate", lambda *_: design)
+    figures = {name: yosys.Figures({"LUT1": 1}, Levels(1)) for name in design.modules}
+    monkeypatch.setattr(report, "synthesize", lambda *_: figures)
+    monkeypatch.setattr(report, "find_yosys", lambda: yosys.Yosys(("yosys",), "Yosys 0"))
+    measured = report.measure(Parameters(), families=("xcup",))
+    rows = {row.name: (row.module, row.count, row.cost["xcup"].lut) for row in measured.rows}
+    assert rows == {
+        "top": ("top", 1, 1),
+        "u_core": ("ng_core", 1, 1),
+        "u_core.u_a": ("m", 2, 2),
+        "u_n": ("n", 1, 1),
+    }
+    assert measured.total["xcup"].lut == sum(1 for _ in design.instances()) == 7
+
+
 # Memories by formula.
 
 
