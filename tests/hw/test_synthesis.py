@@ -228,7 +228,7 @@ def test_rows_of_opened_modules_count_every_instance_once(monkeypatch: pytest.Mo
     monkeypatch.setattr(report, "elaborate", lambda *_: design)
     figures = {name: yosys.Figures({"LUT1": 1}, Levels(1)) for name in design.modules}
     monkeypatch.setattr(report, "synthesize", lambda *_: figures)
-    monkeypatch.setattr(report, "find_yosys", lambda: yosys.Yosys(("yosys",), "Yosys 0"))
+    monkeypatch.setattr(report, "find_yosys", lambda: toolchain.Yosys(("yosys",), "Yosys 0"))
     measured = report.measure(Parameters(), families=("xcup",))
     rows = {row.name: (row.module, row.count, row.cost["xcup"].lut) for row in measured.rows}
     assert rows == {
