@@ -174,7 +174,7 @@ def test_every_package_is_shipped(root: Path) -> None:
         if not any(part.startswith(".") or part in ("build", "runs") for part in path.relative_to(root).parts)
     }
     names = {".".join(("narrowgauge", *folder.parts)) for folder in folders}
-    assert names == set(project(root)["tool"]["setuptools"]["packages"])
+    assert project(root)["tool"]["setuptools"]["packages"] == sorted(names)
 
 
 def test_every_data_file_is_shipped(root: Path) -> None:
