@@ -98,7 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         requirement = requirement_of(error.name or "")
         if requirement is None:
             return _report_defect(error)
-        return _complain(f"{requirement.name} is not installed; install it with: {requirement.get}")
+        get = requirement.get_for(args.extra)
+        return _complain(f"{requirement.name} is not installed; install it with: {get}")
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:

@@ -45,7 +45,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_command(
-    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], summary: str
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    *,
+    extra: str = "sim",
 ) -> Parser:
     """Adds the sub-command `name` with the options that every sub-command has.
 
@@ -54,10 +59,11 @@ def add_command(
         name: name of the sub-command.
         run: function that takes the parsed arguments and returns the exit status.
         summary: one line for `narrowgauge --help`, without a full stop.
+        extra: the extra of `pyproject.toml` with the packages that the sub-command needs.
     """
     parser = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to FILE as JSON")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, extra=extra)
     return parser
 
 

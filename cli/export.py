@@ -12,7 +12,7 @@ from .sizes import show_sizes, sizes_report
 
 def add_parser(commands: Commands) -> None:
     """Adds `export` to the sub-commands."""
-    parser = add_command(commands, "export", run, "freeze a run into integers and compile it")
+    parser = add_command(commands, "export", run, "freeze a run into integers and compile it", extra="train")
     parser.add_argument("run_dir", type=Path, metavar="RUN", help="folder of a trained run")
     parser.add_argument("--out", required=True, type=Path, metavar="BUILD", help="folder of the build")
     parser.add_argument(

@@ -141,6 +141,10 @@ class Requirement:
     ways: tuple[tuple[Probe, str], ...]
     optional: bool = False
 
+    def get_for(self, extra: str) -> str:
+        """`get`, by the given extra where that installs it: `sim`, for instance, does not install PyTorch."""
+        return f"pip install -e '.[{extra}]'" if extra in self.steps and "'.[" in self.get else self.get
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -23,7 +23,7 @@ def add_parser(commands: Commands) -> None:
     """Adds `run` to the sub-commands."""
     parser = add_command(commands, "run", run, "run one sentence through a build and print the answer")
     parser.add_argument("build", type=Path, metavar="BUILD", help="folder of a build")
-    parser.add_argument("sentence", metavar="SENTENCE", help="in quotation marks")
+    parser.add_argument("sentence", metavar="SENTENCE", help="one sentence, in quotation marks")
     parser.add_argument("second", nargs="?", metavar="SENTENCE", help="for a model that takes two sentences")
     parser.add_argument(
         "--on",
@@ -99,5 +99,5 @@ def _on_model(args: argparse.Namespace, text: Text) -> Prediction:
         return predict(args.build, [text], level=args.on, strict=args.strict)[0]
     except ModuleNotFoundError as error:
         raise UserError(
-            f"--on {args.on} needs the package {error.name}; install it with: pip install 'narrowgauge[sim]'"
+            f"--on {args.on} needs the package {error.name}; install it with: pip install -e '.[sim]'"
         ) from None

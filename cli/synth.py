@@ -32,7 +32,11 @@ _SET = re.compile(r"(?:(xcup|xc7):)?([A-Za-z]\w*)=(\d+)")
 def add_parser(commands: Commands) -> None:
     """Adds `synth` to the sub-commands."""
     parser = add_command(
-        commands, "synth", run, "report the resources of an engine on each board: LUT, DSP, RAM"
+        commands,
+        "synth",
+        run,
+        "report the resources of an engine on each board: LUT, DSP, RAM",
+        extra="synth",
     )
     parser.add_argument(
         "build",

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 def add_parser(commands: Commands) -> None:
     """Adds `train` to the sub-commands."""
-    parser = add_command(commands, "train", run, "train a model, first in float, then quantization-aware")
+    parser = add_command(
+        commands, "train", run, "train a model, first in float, then quantization-aware", extra="train"
+    )
     parser.add_argument("--data", required=True, metavar="DATA", help=DATA_HELP)
     parser.add_argument("--out", required=True, type=Path, metavar="RUN", help="folder of the run")
     source = parser.add_mutually_exclusive_group(required=True)

@@ -38,9 +38,11 @@ def read_engine(folder: Path) -> EngineBuild:
         UserError: a file is missing, damaged or of another version.
     """
     path = folder / ENGINE_FILE
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; give the folder of a build.")
     if not path.exists():
         raise UserError(
-            f"{folder} has no program for the engine; make one with `narrowgauge compile {folder}`."
+            f"{folder} has no program for the engine; if it is a build, run `narrowgauge compile {folder}`."
         )
     try:
         return parse_build(read_json(path), lambda name, entry: _read(folder / name, entry))

@@ -171,6 +171,36 @@ def test_a_missing_package_is_told_with_the_way_to_get_it(
     assert message == "narrowgauge: onnxruntime is not installed; install it with: pip install -e '.[sim]'\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "package", "get"),
+    [
+        (["describe", "build"], "onnx", "pip install -e '.[sim]'"),
+        (["describe", "build"], "torch", "pip install torch=="),
+        (["describe", "build"], "tokenizers", "pip install -e '.[train]'"),
+        (["export", "run", "--out", "build"], "onnx", "pip install -e '.[train]'"),
+        (["synth"], "rich", "pip install -e '.[synth]'"),
+        (["plan", "build"], "rich", "pip install -e '.[sim]'"),
+    ],
+)
+def test_the_extra_is_that_of_the_command(
+    words: list[str],
+    package: str,
+    get: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """A command that needs no PyTorch does not ask for an extra that installs it."""
+
+    def run(args: argparse.Namespace) -> int:
+        raise ModuleNotFoundError(name=package)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(importlib.import_module(f"narrowgauge.cli.{words[0]}"), "run", run)
+    assert main(words) == 2
+    assert f"{package} is not installed; install it with: {get}" in capsys.readouterr().err
+
+
 def test_a_path_without_permission_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -106,4 +106,4 @@ def test_what_needs_more_says_so(small: SmallBuild, python: Python, level: str) 
     result = python("-m", "narrowgauge.cli", "run", str(small.folder), "play", "--on", level)
     assert result.returncode == 2 and result.stdout == ""
     (line,) = result.stderr.splitlines()
-    assert f"--on {level} needs the package" in line and "pip install 'narrowgauge[sim]'" in line
+    assert f"--on {level} needs the package" in line and "pip install -e '.[sim]'" in line

@@ -421,7 +421,8 @@ def test_the_command_tells_whether_a_board_fits(
         (["--board", "nexys"], "no board nexys"),
         (["--board", "kv260", "--family", "xc7"], "belongs to the family xcup"),
         (["--set", "Depth"], "must be NAME=VALUE"),
-        (["somewhere"], "has no program for the engine"),
+        (["somewhere"], "somewhere is not a folder"),
+        (["."], "has no program for the engine"),
         (["--vivado", "x", "--set", "Colour=1"], "no parameter Colour"),
     ],
 )
