@@ -226,11 +226,12 @@ def _fits(needs: Parameters, has: Parameters) -> bool:
 def _check_fit(needs: Parameters, has: Parameters, allocation: Allocation) -> None:
     for memory in Memory:
         if needs.depth(memory) > has.depth(memory):
-            largest = ", ".join(f"{name} ({words})" for name, words in allocation.peak.get(memory, ())[:3])
+            largest = ", ".join(f"{name} ({words})" for name, words in allocation.peak.get(memory, ())[:2])
+            # The remedy is first: the command line cuts long messages.
             raise UserError(
                 f"the model needs {needs.depth(memory)} words of {memory.name} memory and the engine has "
-                f"{has.depth(memory)}{f' (largest: {largest})' if largest else ''}; {_remedy(memory)} would "
-                "make it fit."
+                f"{has.depth(memory)}; {_remedy(memory)} would make it fit"
+                f"{f' (largest: {largest})' if largest else ''}."
             )
 
 
