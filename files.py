@@ -345,7 +345,9 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         ValueError: a number in it is not finite.
     """
-    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    # UTF-8 has no lone surrogates. The escape of Python is also the one of JSON.
+    write_atomic(path, text.encode("utf-8", "backslashreplace"))
 
 
 _MOST_JSON = 1 << 30

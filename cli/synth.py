@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -186,7 +187,8 @@ def _write_project(args: argparse.Namespace, board: Board, parameters: Parameter
     more = _more(args, parameters, board.silicon, board.family)
     files = write_project(args.vivado, board, parameters, more, period=args.period or board.period)
     write_report(args, {"folder": args.vivado, "board": board.name, "part": board.part, "files": files})
-    print(f"Wrote {len(files)} files; run it with: cd {args.vivado} && vivado -mode batch -source run.tcl")
+    folder = shlex.quote(str(args.vivado))
+    print(f"Wrote {len(files)} files; run it with: cd {folder} && vivado -mode batch -source run.tcl")
     return 0
 
 

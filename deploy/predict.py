@@ -35,7 +35,7 @@ def predict(
     Raises:
         UserError: the build can't be read or has no vocabulary, a sentence has no word, is one of a pair where the
             model takes single sentences or the other way round, or is too long with `strict`.
-        TypeError: `texts` is one string.
+        TypeError: `texts` is one string, or one of them is neither a string nor a pair of strings.
     """
     if isinstance(texts, str):
         raise TypeError("texts must be a list of sentences, got one string")

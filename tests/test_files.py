@@ -179,6 +179,14 @@ def test_json_comes_back_as_it_was(value: object) -> None:
         assert read_json(path) == value
 
 
+def test_json_may_have_lone_surrogates(tmp_path: Path) -> None:
+    """A label in the record of a build may; UTF-8 has no bytes for them."""
+    path = tmp_path / "value.json"
+    for value in ("\ud800", {"a\udfff": ["\ud8000é\U0001f600\\ud800"]}):
+        write_json(path, value)
+        assert read_json(path) == value
+
+
 def test_json_that_cannot_be_encoded_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "value.json"
     write_json(path, {"old": 1})

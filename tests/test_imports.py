@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import grimp
 import pytest
 
 if sys.version_info >= (3, 11):
@@ -160,6 +161,23 @@ def test_the_contracts_refuse_a_layer_that_nobody_named(skeleton: Path) -> None:
     result = lint(skeleton, skeleton.parent)
     assert result.returncode == 1, result.stdout + result.stderr
     assert "narrowgauge.surprise" in result.stdout
+
+
+def test_what_runs_a_build_imports_no_package_but_numpy(root: Path) -> None:
+    """The contract lists forbidden packages; this finds those that it does not list."""
+    contracts = project(root)["tool"]["importlinter"]["contracts"]
+    contract = next(one for one in contracts if one["id"] == "numpy")
+    graph = grimp.build_graph("narrowgauge", include_external_packages=True, cache_dir=None)
+    for line in contract["ignore_imports"]:
+        importer, imported = line.split(" -> ")
+        graph.remove_import(importer=importer, imported=imported)
+    used = {
+        name
+        for one in contract["source_modules"]
+        for name in graph.find_upstream_modules(one, as_package=True)
+    }
+    assert "narrowgauge.fixedpoint" in used
+    assert {name for name in used if graph.is_module_squashed(name)} - sys.stdlib_module_names == {"numpy"}
 
 
 def project(root: Path) -> dict[str, Any]:

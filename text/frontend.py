@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -67,6 +68,7 @@ class Frontend:
         Raises:
             UserError: a sentence has no word, is a pair for a model of single sentences or the other way round, or is
                 too long with `strict`.
+            TypeError: a text is neither a string nor a pair of strings.
         """
         examples = [self._example(text) for text in texts]
         return encode_split(examples, self.tokenizer, self.labels, self.max_length, strict=strict)
@@ -96,8 +98,15 @@ class Frontend:
             for at, (example, starts) in enumerate(zip(split.examples, split.word_starts, strict=True))
         ]
 
-    def _example(self, text: Text) -> Example:
-        first, second = (text, None) if isinstance(text, str) else text
+    def _example(self, text: object) -> Example:
+        second: str | None
+        match text:
+            case str(first):
+                second = None
+            case (str(first), str(second)):
+                pass
+            case _:
+                raise TypeError(f"a text must be a string or a pair of strings, got {reprlib.repr(text)}")
         if (second is not None) != self.pairs:
             takes = "a pair of sentences" if self.pairs else "one sentence"
             raise UserError(f"this model takes {takes}, got {'one' if second is None else 'two'}.")

@@ -197,13 +197,17 @@ class _Splitter:
             inside = (start > 0 and text[start - 1] in WORD) or (end < len(text) and text[end] in WORD)
             if token.single_word and inside:
                 continue
-            while token.lstrip and start > at and text[start - 1] in SPACE:
-                start -= 1
+            if token.lstrip:
+                # The previous token may have taken the space at the start of this one.
+                start = max(start, at)
+                while start > at and text[start - 1] in SPACE:
+                    start -= 1
             while token.rstrip and end < len(text) and text[end] in SPACE:
                 end += 1
             if at < start:
                 yield text[at:start]
-            yield token
+            if start < end:
+                yield token
             at = end
         if at < len(text):
             yield text[at:]

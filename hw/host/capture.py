@@ -53,14 +53,14 @@ class Capture:
             source = before_table if view.before_table else words
             data, filled = self._value(view)
             index, at, lanes = _places(view, data.shape)
-            row = order[np.searchsorted(ordered, at, side="right") - 1]
-            wrong = addresses[row] != at
-            if view.memory is not memory or source is None or wrong.any():
+            row = np.searchsorted(ordered, at, side="right") - 1
+            written = bool(len(ordered)) and (ordered[row] == at).all()
+            if view.memory is not memory or source is None or not written:
                 raise UserError(
                     f"the views do not fit the program: instruction {number} of the {unit.name} unit does not write "
                     f"all words that they name for {view.value[:60]!r}; compile the model again."
                 )
-            data[index] = source[row, lanes].astype(data.dtype)
+            data[index] = source[order[row], lanes].astype(data.dtype)
             filled[index] = True
 
     def values(self) -> list[dict[str, IntArray]]:

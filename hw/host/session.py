@@ -16,7 +16,8 @@ class Session:
 
     Args:
         build: what it runs.
-        engine: what runs it. It stays open.
+        engine: what runs it. It stays open. A session ends when something else loads a program into the engine: its
+            answers would be those of that program.
 
     Raises:
         ProgramError: the engine refuses program or image.

@@ -34,7 +34,8 @@ def outdated(root: Path) -> list[Path]:
     return [
         path
         for path, content in outputs(root).items()
-        if not path.is_file() or path.read_text(encoding="utf-8") != content
+        # As bytes: reading text would accept other line ends.
+        if not path.is_file() or path.read_bytes() != content.encode()
     ]
 
 
@@ -45,8 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--check", action="store_true", help="list the files that are out of date; write nothing"
     )
     args = parser.parse_args(argv)
+    try:
+        content = outputs(_ROOT)
+    except (OSError, ValueError) as error:
+        parser.error(f"the tables can't be updated: {error}")
     stale = outdated(_ROOT)
-    content = outputs(_ROOT)
     for path in stale:
         if args.check:
             print(f"{path.relative_to(_ROOT)} is out of date: run python -m narrowgauge.hw.isa.generate")

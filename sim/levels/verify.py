@@ -39,8 +39,8 @@ class VerifyOptions:
         levels: names in `LEVELS`; the golden model always runs.
         stalls: let the streams of the RTL stall at random.
         recompile: compile the model again, if a level runs its program, and compare the bytes.
-        engines: further engines, by the names of their levels: functions that open one for the parameters of a program.
-            `verify` closes what they open.
+        engines: further engines, by the names of their levels, which are not in `LEVELS`: functions that open one for
+            the parameters of a program. `verify` closes what they open.
     """
 
     build: Path
@@ -100,8 +100,12 @@ def verify(options: VerifyOptions, progress: Callable[[int, int], Any] | None = 
         progress: called with (sentences done, sentences to do), counted over all levels.
 
     Raises:
-        UserError: build, run or data can't be read, there is no sentence, or the run is not the build's.
+        UserError: build, run or data can't be read, there is no sentence, the run is not the build's, or an engine has
+            the name of a level.
     """
+    for name in options.engines:
+        if name in LEVELS:
+            raise UserError(f"{name} is the name of a level; give the engine another name.")
     build = options.build
     graph = read_build(build)
     programs = bool(options.engines) or any(name in ENGINES for name in options.levels)

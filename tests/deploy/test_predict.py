@@ -121,6 +121,20 @@ def test_what_can_t_be_answered_is_one_sentence(small: SmallBuild) -> None:
             narrowgauge.predict(build, [text])
     with pytest.raises(TypeError, match="list of sentences"):
         narrowgauge.predict(build, "play a song")
+    for other in (
+        3,
+        None,
+        b"ab",
+        (),
+        ("a",),
+        ("a", None),
+        ("a", 3),
+        ("a", "b", "c"),
+        (b"a", b"b"),
+        ["a", ["b"]],
+    ):
+        with pytest.raises(TypeError, match="a text must be a string or a pair of strings, got"):
+            narrowgauge.predict(build, [other])  # type: ignore[list-item]
 
 
 def test_a_graph_without_names_has_no_answers() -> None:

@@ -149,6 +149,36 @@ def test_check_lists_files_and_writes_nothing(
     assert generate.main(["--check"]) == 0
 
 
+@pytest.mark.parametrize(
+    "path", ["hls/src/isa.hpp", "hls/src/decode.hpp", "hw/rtl/ng_isa_pkg.sv", "docs/isa.md"]
+)
+def test_check_compares_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path, path: str) -> None:
+    for output in generate.outputs(root):
+        copy = tmp_path / output.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(output, copy)
+    monkeypatch.setattr(generate, "_ROOT", tmp_path)
+    assert generate.main(["--check"]) == 0
+    content = (tmp_path / path).read_bytes()
+    for edited in (content.replace(b"\n", b"\r\n"), content + b"\n"):
+        if path != "docs/isa.md" or edited[-2:] == b"\r\n":
+            (tmp_path / path).write_bytes(edited)
+            assert generate.main(["--check"]) == 1
+
+
+def test_tables_without_a_document_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(generate, "_ROOT", tmp_path)
+    for _ in range(2):
+        with pytest.raises(SystemExit) as caught:
+            generate.main(["--check"])
+        assert caught.value.code == 2
+        assert "the tables can't be updated: " in capsys.readouterr().err
+        (tmp_path / "docs").mkdir(exist_ok=True)
+        (tmp_path / "docs" / "isa.md").write_text("no table")
+
+
 def test_every_register_and_memory_has_its_own_place() -> None:
     addresses = [register.address for register in isa.REGISTERS]
     assert addresses == sorted(set(addresses))

@@ -6,6 +6,7 @@ import json
 import math
 import random
 import re
+import shlex
 import shutil
 import subprocess
 from dataclasses import replace
@@ -302,6 +303,15 @@ def tcl(script: str, folder: Path) -> str:
     done = subprocess.run(["tclsh", "stub.tcl"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_the_printed_command_is_for_a_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "a b;'$HOME [exit]"
+    assert main(["synth", "--board", "pynq-z2", "--vivado", str(folder)]) == 0
+    _, _, command = capsys.readouterr().out.partition("run it with: ")
+    assert shlex.split(command)[:3] == ["cd", str(folder), "&&"]
+    printed = tcl("proc unknown {args} { puts $args; return 0.5 }\nsource run.tcl\n", folder)
+    assert printed.count("read_verilog") == len((*rtl.sources(), rtl.WRAPPER))
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)

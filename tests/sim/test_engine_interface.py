@@ -149,6 +149,34 @@ def test_an_engine_that_can_not_be_observed_is_not_compared(build: SmallBuild) -
     assert report.levels[1].answers == report.sentences and not report.levels[1].tensors
 
 
+class Hiding(Recording):
+    """Reports no word of each write."""
+
+    def run(
+        self, packet: bytes, lengths: Sequence[int], on_write: OnWrite | None = None, *, last: bool = True
+    ) -> bytes:
+        assert on_write is not None
+
+        def empty(
+            unit: Unit, number: int, memory: Memory, at: IntArray, words: IntArray, before: IntArray | None
+        ) -> None:
+            on_write(unit, number, memory, at[:0], words[:0], None if before is None else before[:0])
+
+        return super().run(packet, lengths, empty, last=last)
+
+
+def test_a_write_without_words_does_not_fit_the_views(build: SmallBuild) -> None:
+    with pytest.raises(UserError, match="the views do not fit the program: instruction 0 of the ARRAY unit"):
+        verified(build, lambda needs: Hiding(ProgramSimulator(needs)))
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_an_engine_has_a_name_of_its_own(build: SmallBuild, name: str) -> None:
+    options = VerifyOptions(build.folder, str(build.data), levels=(), engines={name: ProgramSimulator})
+    with pytest.raises(UserError, match=f"{name} is the name of a level"):
+        verify(options)
+
+
 def test_verify_closes_an_engine_that_refuses_the_program(build: SmallBuild) -> None:
     engines: list[Recording] = []
 

@@ -90,6 +90,8 @@ ADDED = (
     added("ab", normalized=True, rstrip=True),
     added("日", normalized=True, lstrip=True),
     added(" x "),
+    added("\u3000", lstrip=True, rstrip=True),
+    added(" z", lstrip=True),
 )
 
 DEFINITIONS = {
