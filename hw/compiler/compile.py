@@ -73,7 +73,11 @@ def compile_graph(
     try:
         result = _run_passes(low, rooms, tight=False)
         if tight or (engine is not None and not _fits(result.needs, engine)):
-            result = min(result, _run_passes(low, rooms, tight=True), key=lambda r: memory_bits(r.needs))
+            # In either order one memory may need more words than in the other.
+            result = min(
+                (result, _run_passes(low, rooms, tight=True)),
+                key=lambda r: (engine is not None and not _fits(r.needs, engine), memory_bits(r.needs)),
+            )
     except isa.FieldError as error:
         raise UserError(
             f"a layer is too large for an instruction of the engine ({error}); make it smaller."

@@ -17,7 +17,9 @@ from narrowgauge.graph.bounds import prove
 from narrowgauge.graph.check import check_graph
 from narrowgauge.graph.level import Sentence
 from narrowgauge.hw import isa
-from narrowgauge.hw.compiler.compile import compile_graph
+from narrowgauge.hw.compiler.compile import compile_graph, emit_program, memory_bits
+from narrowgauge.hw.compiler.image import Image
+from narrowgauge.hw.compiler.lower import lower
 from narrowgauge.hw.compiler.streaming import STREAMABLE
 from narrowgauge.hw.compiler.timing import simulate
 from narrowgauge.hw.host.build import EngineBuild, engine_for
@@ -162,6 +164,20 @@ def test_what_does_not_fit_names_the_memory_and_a_way_out(memory: Memory) -> Non
         ".*would make it fit",
     ):
         compile_graph(graph, engine=small)
+
+
+def test_a_program_that_fits_is_taken_even_if_it_needs_more_bits() -> None:
+    """An engine that has exactly what the tight order needs runs the model, whatever the fast order needs in total."""
+    compared = 0
+    for seed in range(12):
+        graph = random_graph(np.random.default_rng(seed), layers=1, max_length=20)
+        fast = compile_graph(graph, lanes=8).program.parameters
+        low = lower(graph, Image(8), 20, 1)
+        tight = emit_program(low.tasks, low.image, 20, 1, tight=True).program.parameters
+        if memory_bits(fast) < memory_bits(tight) and any(fast.depth(m) > tight.depth(m) for m in Memory):
+            assert compile_graph(graph, engine=tight).program.parameters == tight
+            compared += 1
+    assert compared >= 2
 
 
 def streamed(graph: Graph, engine: Parameters, **options: Any) -> EngineBuild | None:
