@@ -23,8 +23,12 @@ def add_parser(commands: Commands) -> None:
     """Adds `run` to the sub-commands."""
     parser = add_command(commands, "run", run, "run one sentence through a build and print the answer")
     parser.add_argument("build", type=Path, metavar="BUILD", help="folder of a build")
-    parser.add_argument("sentence", metavar="SENTENCE", help="one sentence, in quotation marks")
-    parser.add_argument("second", nargs="?", metavar="SENTENCE", help="for a model that takes two sentences")
+    parser.add_argument(
+        "sentences",
+        nargs="+",
+        metavar="SENTENCE",
+        help="one sentence, in quotation marks; two for a model that takes two",
+    )
     parser.add_argument(
         "--on",
         choices=_CHOICES,
@@ -49,7 +53,12 @@ def run(args: argparse.Namespace) -> int:
     """Runs the sentence and prints label and slots, in printable form; `--json` has the words and names as they are."""
     if args.waves is not None and args.on != "rtl":
         raise UserError("only the RTL has waveforms; leave out --waves or add --on rtl.")
-    text = args.sentence if args.second is None else (args.sentence, args.second)
+    if len(args.sentences) > 2:
+        raise UserError(
+            f"expected one or two sentences, got {len(args.sentences)}; put each sentence in quotation marks."
+        )
+    first, *more = args.sentences
+    text: Text = (first, more[0]) if more else first
     prediction = _on_engine(args, text) if args.on in ENGINES else _on_model(args, text)
     write_report(args, prediction)
     print(printable(prediction.label))

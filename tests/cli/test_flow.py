@@ -139,6 +139,11 @@ def test_a_long_sentence_is_cut_or_refused(flow: Path, capsys: pytest.CaptureFix
     refused(
         ["run", str(flow / "build"), "one sentence", "and another"], "takes one sentence, got two", capsys
     )
+    refused(
+        ["run", str(flow / "build"), "without", "quotation", "marks"],
+        "expected one or two sentences, got 3; put each sentence in quotation marks",
+        capsys,
+    )
     refused(["run", str(flow / "build"), "  "], "no word", capsys)
 
 
