@@ -71,10 +71,12 @@ class HlsEngine(Closing):
     ) -> bytes:
         """See `Engine.run`; `on_write` is called when the command has ended without an error."""
         self._command(Command.RUN, packet, lengths, last, on_write is not None)
+        # Before `on_write`, which may give the engine another command or close it.
+        beats = self._content(self._library.ng_results, BEAT_BYTES)
         if on_write is not None:
             size = record_type(self.parameters.lanes).itemsize
             report_writes(self._content(self._library.ng_records, size), self.parameters.lanes, on_write)
-        return self._content(self._library.ng_results, BEAT_BYTES)
+        return beats
 
     def _command(
         self, command: Command, packet: bytes, lengths: Sequence[int], last: bool, tracing: bool

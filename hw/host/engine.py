@@ -102,7 +102,8 @@ class Engine(Protocol):
 
         Raises:
             ProgramError: with the engine's error code.
-            UserError: the command exceeds a limit that the engine was created with.
+            UserError: the command exceeds a limit that the engine was created with; clear the engine before another
+                command.
         """
         ...
 

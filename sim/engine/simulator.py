@@ -131,6 +131,7 @@ class ProgramSimulator(Closing):
 
     def clear(self) -> None:
         """See `Engine.clear`."""
+        self._check_open()
         self._stopped = False
         self.error = Error.NONE
         self.where = None

@@ -104,6 +104,7 @@ class RtlEngine(Closing):
     @property
     def cycles(self) -> int:
         """Clock cycles simulated so far."""
+        self._check_open()
         return int(self._lib.ng_cycles(self._model))
 
     def write(self, register: str, value: int) -> None:
@@ -118,6 +119,7 @@ class RtlEngine(Closing):
             cycle: after the command's start, not less than that of the previous call. A write after the end is lost.
             register, value: the name of the register and its new value.
         """
+        self._check_open()
         self._lib.ng_write_later(self._model, cycle, _REGISTERS[register], value)
 
     def read(self, register: str) -> int:

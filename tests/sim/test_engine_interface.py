@@ -22,7 +22,8 @@ from narrowgauge.fixedpoint import IntArray
 from narrowgauge.hls.runner import HlsEngine
 from narrowgauge.hw.host.engine import Closing, Engine, OnWrite, length_registers, record_type, report_writes
 from narrowgauge.hw.host.folder import read_engine
-from narrowgauge.hw.host.packets import pack_indices
+from narrowgauge.hw.host.packets import pack_indices, run_packet
+from narrowgauge.hw.host.session import Session
 from narrowgauge.hw.isa import INDEX_COLUMNS, LANES, Error, Memory, Parameters, Unit
 from narrowgauge.hw.isa.program import Program, ProgramError, to_bytes
 from narrowgauge.sim.engine.simulator import ProgramSimulator
@@ -217,7 +218,38 @@ def test_a_closed_engine_accepts_no_command(make: Callable[[], Engine]) -> None:
         engine.init(b"")
     with pytest.raises(ValueError, match="closed"):
         engine.run(b"", [1])
+    with pytest.raises(ValueError, match="closed"):
+        engine.clear()
+    if isinstance(engine, RtlEngine):
+        with pytest.raises(ValueError, match="closed"):
+            engine.write_later(1, "LENGTH0", 1)
+        with pytest.raises(ValueError, match="closed"):
+            print(engine.cycles)
     engine.close()
+
+
+@pytest.mark.parametrize("closes", [True, False])
+def test_beats_are_those_of_the_command_whatever_on_write_does(build: SmallBuild, closes: bool) -> None:
+    """It closes the engine, or has it run another sentence, after the end of the command."""
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is not installed")
+    compiled = read_engine(build.folder)
+    tokens = [np.array([2, 5, 6]), np.array([2, 7, 8, 9])]
+    packets = [run_packet(compiled.inputs, [(one, None)], compiled.stream) for one in tokens]
+    with HlsEngine(roomy(compiled.program.parameters)) as engine:
+        Session(compiled, engine)
+        expected, other = (
+            engine.run(packet, [len(one)]) for packet, one in zip(packets, tokens, strict=True)
+        )
+        assert expected != other
+
+        def on_write(*_: object) -> None:
+            if closes:
+                engine.close()
+            else:
+                assert engine.run(packets[1], [len(tokens[1])]) == other
+
+        assert engine.run(packets[0], [len(tokens[0])], on_write) == expected
 
 
 def test_what_an_engine_holds_is_freed_once() -> None:
