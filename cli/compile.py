@@ -101,10 +101,25 @@ def _words(text: str) -> int:
     return value
 
 
+def check_engine_options(args: argparse.Namespace) -> None:
+    """Checks that the options that `add_engine_options` added do not contradict each other.
+
+    Raises:
+        UserError: they do.
+    """
+    if args.board is not None and args.engine is not None:
+        raise UserError("--board and --engine exclude each other; omit one of them.")
+    if (args.board or args.engine) is not None:
+        refuse_options(args, ["lanes"], "the lanes are those of --board or --engine")
+    if args.no_hls:
+        refuse_options(args, ["vectors"], "--no-hls writes no test sentences")
+
+
 def run(args: argparse.Namespace) -> int:
     """Compiles, writes the HLS project, and prints sizes and cycles."""
     from ..hw.compiler.build import new_build
 
+    check_engine_options(args)
     with new_build(args.build) as folder:
         compiled = compile_into(folder, args.build, args)
     write_report(args, engine_report(compiled, LENGTHS))
@@ -127,12 +142,6 @@ def compile_into(
     from ..hw.synthesis.boards import find_board
     from ..sim.levels.hls_project import write_hls_project
 
-    if args.board is not None and args.engine is not None:
-        raise UserError("--board and --engine exclude each other; omit one of them.")
-    if (args.board or args.engine) is not None:
-        refuse_options(args, ["lanes"], "the lanes are those of --board or --engine")
-    if args.no_hls:
-        refuse_options(args, ["vectors"], "--no-hls writes no test sentences")
     board = None if args.board is None else find_board(args.board)
     engine = board.engine if board else None if args.engine is None else read_parameters(args.engine)
     compiled = compile_build(

@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 
 from .common import Commands, add_command, refuse_options, write_report
-from .compile import ENGINE_OPTIONS, LENGTHS, add_engine_options, compile_into, engine_report
+from .compile import (
+    ENGINE_OPTIONS,
+    LENGTHS,
+    add_engine_options,
+    check_engine_options,
+    compile_into,
+    engine_report,
+)
 from .sizes import show_sizes, sizes_report
 
 
@@ -29,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from ..model.checkpoint import DATA, read_record
     from ..model.export import export_run
 
+    check_engine_options(args)
     if args.no_engine:
         refuse_options(args, ENGINE_OPTIONS, "--no-engine compiles nothing")
     compiled = None

@@ -116,6 +116,6 @@ def test_training_with_a_teacher(tmp_path: Path) -> None:
         train(replace(options("wrong", "tt", tmp_path / "dense"), data=str(tmp_path / "other")))
     longer = replace(options("wrong", "tt").config, model=replace(config("tt", 4), max_length=13))
     longer = replace(longer, model=replace(longer.model, vocab_size=0, labels=0, tags=0))
-    with pytest.raises(UserError, match="at most 12 tokens"):
+    with pytest.raises(UserError, match="must be at least 13, got 12"):
         train(replace(options("wrong", "tt", tmp_path / "dense"), config=longer))
     assert not (tmp_path / "wrong").exists()

@@ -279,7 +279,7 @@ def test_weights_that_overflow_are_told_wherever_they_are_used(data: str, tmp_pa
         evaluate(run, data)
     dense = replace(CONFIG, model=CONFIG.model.with_kind("dense"))
     with pytest.raises(
-        UserError, match=r"can't be used as a start, the weight of .* is not finite"
+        UserError, match=r"cannot be used as a start, the weight of .* is not finite"
     ) as caught:
         train(options(data, other, dense, start=run))
     assert_one_sentence(caught.value)
@@ -322,4 +322,4 @@ def test_an_epoch_that_can_not_be_exported_is_not_the_best(
     result = train(options(data, tmp_path / "run"))
     assert [record.best for record in result.history][2:] == [True, False]
     assert read_tensors(tmp_path / "run" / "quantized.safetensors")[1]["epoch"] == 1
-    assert "can't be exported: no" in (tmp_path / "run" / "train.log").read_text()
+    assert "cannot be exported: no" in (tmp_path / "run" / "train.log").read_text()
