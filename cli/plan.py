@@ -11,9 +11,7 @@ from .common import LANES, Commands, add_command, console, write_report
 
 def add_parser(commands: Commands) -> None:
     """Adds `plan` to the sub-commands."""
-    parser = add_command(
-        commands, "plan", run, "compare cycles and words of both plans of tensor trains"
-    )
+    parser = add_command(commands, "plan", run, "compare cycles and words of both plans of tensor trains")
     parser.add_argument("build", type=Path, metavar="BUILD", help="folder of a build")
     parser.add_argument("--lanes", type=int, choices=LANES, default=16, help="N of the engine (default: 16)")
 
