@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...errors import printable
 from ...files import write_atomic
 from ...hw.host.build import EngineBuild
 from ...hw.isa import Unit
@@ -26,7 +27,7 @@ def write_names(waves: Path, build: EngineBuild) -> None:
     for unit, instructions, layers in units:
         file = waves.with_suffix(f".{unit.name.lower()}.txt")
         rows = [
-            f"{number:04X} {number} {type(instruction).__name__.upper()} {layer}\n"
+            f"{number:04X} {number} {type(instruction).__name__.upper()} {printable(layer)}\n"
             for number, (instruction, layer) in enumerate(zip(instructions, layers, strict=True))
         ]
         write_atomic(file, "".join(rows))

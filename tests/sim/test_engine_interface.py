@@ -32,6 +32,7 @@ from narrowgauge.sim.levels.engines import open_engine, roomy
 from narrowgauge.sim.levels.predict import read_sentences
 from narrowgauge.sim.levels.verify import VerifyOptions, VerifyReport, verify
 from narrowgauge.sim.rtl.engine import RtlEngine
+from narrowgauge.sim.rtl.waves import write_names
 
 from ..support.builds import SmallBuild, small_build
 from ..support.engine_programs import SMALL
@@ -320,6 +321,16 @@ def test_an_engine_is_opened_by_its_name(tmp_path: Path) -> None:
             open_engine(name, SMALL, waves=tmp_path / "out.vcd")
     assert roomy(SMALL) == Parameters(lanes=8)
     assert roomy(replace(SMALL, kv_depth=10000)) == Parameters(lanes=8, kv_depth=10000)
+
+
+def test_the_names_in_waveforms_take_one_line_each(build: SmallBuild, tmp_path: Path) -> None:
+    compiled = read_engine(build.folder)
+    odd = tuple(("a\nb \ud800 \x1b",) * len(names) for names in compiled.layers)
+    write_names(tmp_path / "out.vcd", replace(compiled, layers=odd))
+    for unit, names in zip(Unit, odd, strict=True):
+        lines = (tmp_path / f"out.{unit.name.lower()}.txt").read_text(encoding="utf-8").split("\n")
+        assert len(lines) == len(names) + 1 and not lines.pop()
+        assert all(line.endswith(r" a\nb \ud800 \x1b") for line in lines)
 
 
 def test_the_simulator_needs_numpy_alone(root: Path) -> None:
