@@ -60,7 +60,15 @@ class Capture:
                     f"the views do not fit the program: instruction {number} of the {unit.name} unit does not write "
                     f"all words that they name for {view.value[:60]!r}; compile the model again."
                 )
-            data[index] = source[order[row], lanes].astype(data.dtype)
+            part = source[order[row], lanes]
+            # Memories hold two's complement, also of unsigned values.
+            held = part.astype(f"i{data.dtype.itemsize}")
+            if (held != part).any():
+                raise UserError(
+                    f"a lane of {memory.name} must be in the range of {held.dtype}, got {part[held != part][0]} from "
+                    f"instruction {number} of the {unit.name} unit."
+                )
+            data[index] = held.astype(data.dtype)
             filled[index] = True
 
     def values(self) -> list[dict[str, IntArray]]:

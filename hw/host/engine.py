@@ -22,7 +22,8 @@ from ..isa.program import ProgramError
 
 OnWrite = Callable[[Unit, int, Memory, IntArray, IntArray, IntArray | None], None]
 """Called for each instruction of a RUN that wrote KV, ACT, VECTOR, SCORE or WIDE, with its unit and number, the memory,
-the addresses (n,), the words (n, N) as they were written and, if it applies a table, the words before the table."""
+the addresses (n,), the words (n, N) as they were written and, if it applies a table, the words before the table.
+Lanes are two's complement integers of 8 or 16 bits, also where a value is unsigned."""
 
 TRACE_HEADER = Path(__file__).with_name("trace.hpp")
 """The layout of `record_type` in C++."""

@@ -172,6 +172,38 @@ def test_a_write_without_words_does_not_fit_the_views(build: SmallBuild) -> None
         verified(build, lambda needs: Hiding(ProgramSimulator(needs)))
 
 
+class Wide(Recording):
+    """Reports the lanes of one memory off by a multiple of 256, which a cast to 8 bits would not show."""
+
+    def __init__(self, engine: Engine, memory: Memory) -> None:
+        super().__init__(engine)
+        self._memory = memory
+
+    def run(
+        self, packet: bytes, lengths: Sequence[int], on_write: OnWrite | None = None, *, last: bool = True
+    ) -> bytes:
+        def off(
+            unit: Unit,
+            number: int,
+            memory: Memory,
+            addresses: IntArray,
+            words: IntArray,
+            before: IntArray | None,
+        ) -> None:
+            assert on_write is not None
+            shift = 256 * (memory is self._memory)
+            changed = None if before is None else before.astype(np.int32) + shift
+            on_write(unit, number, memory, addresses, words.astype(np.int32) + shift, changed)
+
+        return super().run(packet, lengths, off if on_write is not None else None, last=last)
+
+
+@pytest.mark.parametrize("memory", [Memory.ACT, Memory.KV, Memory.SCORE, Memory.VECTOR])
+def test_a_word_that_no_lane_holds_is_refused(build: SmallBuild, memory: Memory) -> None:
+    with pytest.raises(UserError, match=f"a lane of {memory.name} must be in the range of int8"):
+        verified(build, lambda needs: Wide(ProgramSimulator(needs), memory))
+
+
 @pytest.mark.parametrize("name", LEVELS)
 def test_an_engine_has_a_name_of_its_own(build: SmallBuild, name: str) -> None:
     options = VerifyOptions(build.folder, str(build.data), levels=(), engines={name: ProgramSimulator})
