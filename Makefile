@@ -54,7 +54,7 @@ demo: $(VENV)/.installed ## train on the built-in corpus, export, verify every i
 
 demo-train: $(VENV)/.installed
 	rm -rf runs/demo runs/demo-dense build/demo
-	$(NARROWGAUGE) train --data voice --preset voice --format dense --epochs 10 --lr 1e-3 --qat-epochs 0 --threads $(THREADS) --out runs/demo-dense
+	$(NARROWGAUGE) train --data voice --preset voice --format dense --epochs 18 --lr 2e-3 --qat-epochs 0 --threads $(THREADS) --out runs/demo-dense
 	$(NARROWGAUGE) train --data voice --preset voice --teacher runs/demo-dense --threads $(THREADS) --out runs/demo
 	$(NARROWGAUGE) export runs/demo --out build/demo
 

@@ -17,16 +17,29 @@ def _same_linear(model: ModelConfig, linear: LinearConfig) -> ModelConfig:
     return replace(model, attention=linear, feedforward=linear, pooler=linear)
 
 
-def _small(name: str, max_length: int, training: TrainingConfig) -> RunConfig:
+def _voice() -> RunConfig:
+    model = ModelConfig(
+        dim=128,
+        layers=2,
+        heads=2,
+        ffn=256,
+        max_length=32,
+        embedding=EmbeddingConfig(rank=64, modes=2),
+    )
+    training = TrainingConfig(epochs=8, qat_epochs=2, lr=2.5e-3, qat_lr=8e-4)
+    return RunConfig(name="voice", model=_same_linear(model, LinearConfig(rank=32)), training=training)
+
+
+def _snips() -> RunConfig:
     model = ModelConfig(
         dim=256,
         layers=2,
         heads=4,
         ffn=512,
-        max_length=max_length,
+        max_length=64,
         embedding=EmbeddingConfig(rank=64, modes=2),
     )
-    return RunConfig(name=name, model=_same_linear(model, LinearConfig(rank=32)), training=training)
+    return RunConfig(name="snips-2enc", model=_same_linear(model, LinearConfig(rank=32)))
 
 
 def _paper(layers: int, hw: bool = False) -> RunConfig:
@@ -66,8 +79,8 @@ def _bert_base() -> RunConfig:
 PRESETS: dict[str, RunConfig] = {
     run.name: run
     for run in (
-        _small("voice", 32, TrainingConfig(epochs=7, qat_epochs=3, lr=2e-3, qat_lr=6e-4)),
-        _small("snips-2enc", 64, TrainingConfig()),
+        _voice(),
+        _snips(),
         *(_paper(layers, hw) for layers in (2, 4, 6) for hw in (False, True)),
         _bert_base(),
     )
