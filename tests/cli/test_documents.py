@@ -123,6 +123,7 @@ def test_the_first_screen_of_the_readme(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The commands on the example run, and the first prints what the README shows."""
+    assert len((root / "README.md").read_text(encoding="utf-8").splitlines()) < 150
     monkeypatch.chdir(root)
     lines = [
         line.strip() for line in section(root, "Try it").splitlines() if line.startswith("    narrowgauge")
