@@ -73,7 +73,7 @@ def validation_problem(problems: Sequence[Mapping[str, Any]], value: Any, whole:
     problem = max(problems, key=lambda candidate: len(_path(candidate["loc"], value)))
     missing = problem["type"].startswith("missing")
     keys = [*_path(problem["loc"], value), *([str(problem["loc"][-1])] if missing else [])]
-    path = printable(".".join(keys), 120) or whole
+    path = printable(".".join(keys), 72) or whole
     if missing:
         return f"{path} is missing"
     if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
@@ -82,7 +82,7 @@ def validation_problem(problems: Sequence[Mapping[str, Any]], value: Any, whole:
     rule = rule.replace("Input should", "must").replace("should", "must")
     given = problem["input"]
     shown = "" if isinstance(given, dict) or given is value else f", got {printable(repr(given), 40)}"
-    return f"{path}: {printable(rule, 120)}{shown}"
+    return f"{path}: {printable(rule, 100)}{shown}"
 
 
 def _path(loc: Sequence[int | str], value: Any) -> list[str]:

@@ -69,7 +69,7 @@ class Part(pydantic.BaseModel):
         ({"a": {"name": "x", "rank": [1, "2"]}}, "a.rank.1: must be a valid integer, got '2'"),
         ({"a": {}}, "a.name is missing"),
         ({"a": {"name": ["\x1b"] * 99}}, "a.name: must be a valid string, got ['\\x1b', '\\x1b'"),
-        ({"k" * 999 + "\n": 1}, "k" * 117 + "...: must be a valid dictionary or instance of Part, got 1"),
+        ({"k" * 999 + "\n": 1}, "k" * 69 + "...: must be a valid dictionary or instance of Part, got 1"),
         ([], "the table: must be a valid dictionary"),
     ],
 )
