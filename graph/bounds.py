@@ -179,7 +179,7 @@ class _Proof:
 @singledispatch
 def _propagate(node: Node, proof: _Proof) -> None:
     """Checks the accumulators of a node, and sets the intervals of what it writes."""
-    raise NotImplementedError(f"{type(node).__name__} has no proof")
+    raise TypeError(f"expected an operator with an overflow proof, got {type(node).__name__}")
 
 
 @_propagate.register

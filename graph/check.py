@@ -261,7 +261,7 @@ class _Expect:
 @singledispatch
 def _check_node(node: Node, expect: _Expect) -> None:
     """Checks the dims and formats that a node reads and writes, and its parameters."""
-    raise NotImplementedError(f"{type(node).__name__} has no rules")
+    raise TypeError(f"expected an operator with rules, got {type(node).__name__}")
 
 
 @_check_node.register

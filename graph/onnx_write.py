@@ -218,7 +218,7 @@ class _Writer:
 @singledispatch
 def _attributes(node: Node, writer: _Writer) -> Attributes:
     """The attributes of a node's call, in addition to the parameters of a fixed operator."""
-    raise NotImplementedError(f"{type(node).__name__} can't be written")
+    raise TypeError(f"expected an operator with an ONNX function, got {type(node).__name__}")
 
 
 @_attributes.register(Embedding)

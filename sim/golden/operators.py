@@ -352,7 +352,7 @@ class Compiler:
 @singledispatch
 def compile_node(node: Node, compiler: Compiler) -> Operator:
     """Compiles a node for a model."""
-    raise NotImplementedError(f"{type(node).__name__} can't be executed")
+    raise TypeError(f"expected an operator of the golden model, got {type(node).__name__}")
 
 
 @compile_node.register
