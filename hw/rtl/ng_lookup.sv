@@ -1,11 +1,12 @@
 // A table that every lane looks up independently: one copy of the memory per two lanes, one lane per port.
 //
-// The word of lane j is on data_o[j] in the cycle after its address.
+// The word of lane j is on data_o[j] Latency cycles after its address.
 // Limits: no lookup in a cycle with a write (the odd lanes would lose it).
 module ng_lookup #(
   parameter int unsigned Lanes = 8,
   parameter int unsigned Width = 8,
   parameter int unsigned Depth = 512,
+  parameter int unsigned Latency = 1,
   parameter bit          Ultra = 1'b0,
   parameter bit          Luts  = 1'b0,
   localparam int unsigned AddrBits = ng_pkg::addr_bits(Depth)
@@ -22,7 +23,7 @@ module ng_lookup #(
     ng_ram_shared #(
       .Width  (Width),
       .Depth  (Depth),
-      .Latency(1),
+      .Latency(Latency),
       .Ultra  (Ultra),
       .Luts   (Luts)
     ) u_ram (

@@ -119,6 +119,7 @@ module ng_memories #(
   ng_ram_shared #(
     .Width(8 * Lanes),
     .Depth(Depths[MemoryWeight]),
+    .Latency(WordLatency),
     .Ultra(Ultra[MemoryWeight]),
     .Luts (Luts[MemoryWeight])
   ) u_weight (
@@ -141,6 +142,7 @@ module ng_memories #(
   ng_ram #(
     .Width(8 * Lanes),
     .Depth(Depths[MemoryKv]),
+    .Latency(WordLatency),
     .Ultra(Ultra[MemoryKv]),
     .Luts (Luts[MemoryKv])
   ) u_kv (
@@ -155,6 +157,7 @@ module ng_memories #(
   ng_ram #(
     .Width(8 * Lanes),
     .Depth(Depths[MemoryAct]),
+    .Latency(WordLatency),
     .Ultra(Ultra[MemoryAct]),
     .Luts (Luts[MemoryAct])
   ) u_act (
@@ -169,6 +172,7 @@ module ng_memories #(
   ng_ram #(
     .Width(8 * Lanes),
     .Depth(Depths[MemoryVector]),
+    .Latency(WordLatency),
     .Ultra(Ultra[MemoryVector]),
     .Luts (Luts[MemoryVector])
   ) u_vector_words (
@@ -183,6 +187,7 @@ module ng_memories #(
   ng_ram #(
     .Width(8 * Lanes),
     .Depth(Depths[MemoryScore]),
+    .Latency(WordLatency),
     .Ultra(Ultra[MemoryScore]),
     .Luts (Luts[MemoryScore])
   ) u_score (
@@ -197,6 +202,7 @@ module ng_memories #(
   ng_ram #(
     .Width(16 * Lanes),
     .Depth(Depths[MemoryWide]),
+    .Latency(WordLatency),
     .Ultra(Ultra[MemoryWide]),
     .Luts (Luts[MemoryWide])
   ) u_wide (
@@ -227,6 +233,7 @@ module ng_memories #(
   ng_ram #(
     .Width(32),
     .Depth(Depths[MemoryBias]),
+    .Latency(WordLatency),
     .Ultra(Ultra[MemoryBias]),
     .Luts (Luts[MemoryBias])
   ) u_bias (
@@ -241,6 +248,7 @@ module ng_memories #(
   ng_ram #(
     .Width(44),
     .Depth(Depths[MemoryNorm]),
+    .Latency(WordLatency),
     .Ultra(Ultra[MemoryNorm]),
     .Luts (Luts[MemoryNorm])
   ) u_norm (
@@ -256,6 +264,7 @@ module ng_memories #(
     .Lanes(Lanes),
     .Width(8),
     .Depth(Depths[MemoryTable]),
+    .Latency(LookupLatency),
     .Ultra(Ultra[MemoryTable]),
     .Luts (Luts[MemoryTable])
   ) u_table (
@@ -271,6 +280,7 @@ module ng_memories #(
     .Lanes(Lanes),
     .Width(15),
     .Depth(Depths[MemoryExp]),
+    .Latency(LookupLatency),
     .Ultra(Ultra[MemoryExp]),
     .Luts (Luts[MemoryExp])
   ) u_exp (
@@ -286,7 +296,7 @@ module ng_memories #(
     ng_ram #(
       .Width  (128),
       .Depth  (Depths[MemoryIndex]),
-      .Latency(1),
+      .Latency(IndexLatency),
       .Ultra  (Ultra[MemoryIndex]),
       .Luts   (Luts[MemoryIndex])
     ) u_index (

@@ -13,6 +13,10 @@ package ng_pkg;
   parameter int unsigned OperandBits = 33;
   // Bits of an instruction's number and of a count of instructions.
   parameter int unsigned NumberBits = 14;
+  // Cycles from a read to its word: of WEIGHT, KV, ACT, VECTOR, SCORE, WIDE, BIAS and NORM; of TABLE and EXP; of INDEX.
+  parameter int unsigned WordLatency = 2;
+  parameter int unsigned LookupLatency = 1;
+  parameter int unsigned IndexLatency = 1;
   // Bits of a length.
   parameter int unsigned LengthBits = 10;
 
