@@ -1,16 +1,27 @@
 """Supported boards: the part, its capacities, and an engine that fits it.
 
-Capacities are those of the whole device, from the vendor's data sheets. A card's shell (Alveo) and other logic reduce
-them.
+Capacities are those of the whole device, from the vendor's data sheets. An engine may take only a part of them
+(`USABLE`), because the DMA, the interconnect and a card's shell (Alveo) need some.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ...errors import UserError
 from ..isa import Memory, Parameters
 from .silicon import PLAIN, Silicon
+
+
+USABLE: Mapping[str, int] = MappingProxyType({"lut": 100, "ff": 100, "dsp": 90, "bram36": 85, "uram": 90})
+"""Percent of each resource of a board that an engine may take, by the names in `Board`.
+
+The DMA and the AXI interconnect need block RAMs for their buffers, and a device whose columns of block RAM, UltraRAM
+or DSPs are full leaves the placer no choice of a place near the logic. Counts of LUTs and flip-flops are estimates
+that are too high (see docs/synthesis.md), so that they need no reserve of their own.
+"""
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,15 @@ class Board:
     engine: Parameters
     silicon: Silicon
     period: float
+
+    def limit(self, resource: str) -> int:
+        """The amount of a resource that an engine may take.
+
+        Args:
+            resource: a key of `USABLE`.
+        """
+        capacity: int = getattr(self, resource)
+        return capacity * USABLE[resource] // 100
 
 
 _DS190 = "DS190, Zynq-7000 SoC Data Sheet: Overview"
