@@ -14,7 +14,6 @@ from ...errors import UserError
 from ..isa import Memory, Parameters
 from .silicon import PLAIN, Silicon
 
-
 USABLE: Mapping[str, int] = MappingProxyType({"lut": 100, "ff": 100, "dsp": 90, "bram36": 85, "uram": 90})
 """Percent of each resource of a board that an engine may take, by the names in `Board`.
 
