@@ -9,6 +9,7 @@ namespace isa {
 
 constexpr std::uint32_t ISA_VERSION = 1u;  // version of the instruction set
 constexpr std::uint32_t ENGINE_ID = 0x4347544Eu;  // value of the register ID
+constexpr std::uint32_t CLOSING_MAGIC = 0x4E474552u;  // bits 63:32 of a closing beat
 constexpr std::uint32_t PROGRAM_MAGIC = 0x5047474Eu;  // first word of a program
 constexpr std::uint32_t INSTRUCTION_BITS = 512u;  // bits of an instruction
 constexpr std::uint32_t OPCODE_BITS = 3u;  // bits of an opcode, the lowest bits of an instruction
@@ -180,11 +181,11 @@ enum Header : unsigned {
 enum Register : unsigned {
     REGISTER_ID = 0x00,  // ro: 0x4347544E
     REGISTER_VERSION = 0x04,  // ro: ISA version: 1
-    REGISTER_CONTROL = 0x08,  // wo: bits 2:0 command to start (1 PROGRAM, 2 INIT, 3 RUN), accepted when idle; bit 31 clear: leaves the error state, or stops a command
+    REGISTER_CONTROL = 0x08,  // wo: bits 2:0 command to start (1 PROGRAM, 2 INIT, 3 RUN), accepted when idle; bit 31 clear: ends the error state or a command
     REGISTER_STATUS = 0x0C,  // ro: bit 0 idle, bit 1 done, bit 2 error, bits 15:8 error code
     REGISTER_ERROR_WHERE = 0x10,  // ro: bits 15:0 number of the instruction in its list, bits 17:16 unit, bit 31 valid: the error belongs to an instruction
     REGISTER_INTERRUPT_ENABLE = 0x14,  // rw: bit 0: raise the interrupt on done or error
-    REGISTER_INTERRUPT = 0x18,  // rw: bit 0: pending; write 1 to clear
+    REGISTER_INTERRUPT = 0x18,  // rw: bit 0: pending; a command that starts clears it; write 1 to clear
     REGISTER_TIMEOUT = 0x1C,  // rw: maximum number of cycles without a beat in the next command; 0: no limit
     REGISTER_SENTENCES = 0x20,  // rw: number of sentences of the next RUN, 1 to 2
     REGISTER_LENGTH0 = 0x24,  // rw: tokens of sentence 0 of the next RUN
@@ -204,7 +205,7 @@ enum Register : unsigned {
     REGISTER_EXP_DEPTH = 0x70,  // ro: words of EXP
     REGISTER_INDEX_DEPTH = 0x74,  // ro: words of INDEX
     REGISTER_PROGRAM_DEPTH = 0x78,  // ro: words of PROGRAM
-    REGISTER_CYCLES = 0x80,  // ro: cycles from start to done
+    REGISTER_CYCLES = 0x80,  // ro: cycles from start to done or error
     REGISTER_ARRAY_BUSY = 0x84,  // ro: cycles in which the array multiplied
     REGISTER_ARRAY_WAIT = 0x88,  // ro: cycles in which the array waited for other units
     REGISTER_ARRAY_DRAIN = 0x8C,  // ro: cycles in which no tile could start because both sets of accumulators were in use

@@ -67,6 +67,7 @@ from .program import (
     PROGRAM_MAGIC,
 )
 from .registers import (
+    CLOSING_MAGIC,
     COUNTERS,
     ENGINE_ID,
     ERROR_DOCS,
@@ -74,11 +75,13 @@ from .registers import (
     Command,
     Error,
     Register,
+    closing_beat,
 )
 
 __all__ = [
     "ADDRESS_BITS",
     "BEAT_BYTES",
+    "CLOSING_MAGIC",
     "COUNTERS",
     "ENGINE_ID",
     "ERROR_DOCS",
@@ -133,6 +136,7 @@ __all__ = [
     "Store",
     "Unit",
     "check_fields",
+    "closing_beat",
     "decode",
     "depth_name",
     "encode",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from .instructions import ISA_VERSION
-from .memories import SENTENCES, Memory, depth_name
+from .memories import BEAT_BYTES, SENTENCES, Memory, depth_name
 
 
 class Command(IntEnum):
@@ -57,7 +57,7 @@ ERROR_DOCS: dict[Error, str] = {
 }
 
 COUNTERS = (
-    ("CYCLES", "cycles from start to done"),
+    ("CYCLES", "cycles from start to done or error"),
     ("ARRAY_BUSY", "cycles in which the array multiplied"),
     ("ARRAY_WAIT", "cycles in which the array waited for other units"),
     ("ARRAY_DRAIN", "cycles in which no tile could start because both sets of accumulators were in use"),
@@ -72,6 +72,18 @@ COUNTERS = (
 
 ENGINE_ID = 0x4347544E
 """Value of the register ID: "NTGC" in ASCII, lowest byte first."""
+
+CLOSING_MAGIC = 0x4E474552
+"""High half of a closing beat: "NGER" in ASCII, highest byte first."""
+
+
+def closing_beat(error: Error) -> bytes:
+    """The last beat of the packet of a RUN that did not end with its last result.
+
+    Args:
+        error: why the RUN ended; NONE after a clear, or if it has no results.
+    """
+    return (CLOSING_MAGIC << 32 | error).to_bytes(BEAT_BYTES, "little")
 
 
 @dataclass(frozen=True)
@@ -99,7 +111,7 @@ def _registers() -> Iterator[Register]:
         0x08,
         "wo",
         f"bits 2:0 command to start ({commands}), accepted when idle; "
-        "bit 31 clear: leaves the error state, or stops a command",
+        "bit 31 clear: ends the error state or a command",
     )
     yield Register("STATUS", 0x0C, "ro", "bit 0 idle, bit 1 done, bit 2 error, bits 15:8 error code")
     yield Register(
@@ -110,7 +122,9 @@ def _registers() -> Iterator[Register]:
         "an instruction",
     )
     yield Register("INTERRUPT_ENABLE", 0x14, "rw", "bit 0: raise the interrupt on done or error")
-    yield Register("INTERRUPT", 0x18, "rw", "bit 0: pending; write 1 to clear")
+    yield Register(
+        "INTERRUPT", 0x18, "rw", "bit 0: pending; a command that starts clears it; write 1 to clear"
+    )
     yield Register(
         "TIMEOUT", 0x1C, "rw", "maximum number of cycles without a beat in the next command; 0: no limit"
     )

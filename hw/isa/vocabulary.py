@@ -27,6 +27,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
 CONSTANTS: tuple[tuple[str, int, str], ...] = (
     ("ISA_VERSION", instructions.ISA_VERSION, "version of the instruction set"),
     ("ENGINE_ID", registers.ENGINE_ID, "value of the register ID"),
+    ("CLOSING_MAGIC", registers.CLOSING_MAGIC, "bits 63:32 of a closing beat"),
     ("PROGRAM_MAGIC", program.PROGRAM_MAGIC, "first word of a program"),
     ("INSTRUCTION_BITS", memories.INSTRUCTION_BITS, "bits of an instruction"),
     ("OPCODE_BITS", instructions.OPCODE_BITS, "bits of an opcode, the lowest bits of an instruction"),

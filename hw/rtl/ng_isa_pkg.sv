@@ -9,6 +9,8 @@ package ng_isa_pkg;
   parameter int unsigned IsaVersion = 1;
   // Value of the register ID.
   parameter int unsigned EngineId = 32'h4347544E;
+  // Bits 63:32 of a closing beat.
+  parameter int unsigned ClosingMagic = 32'h4E474552;
   // First word of a program.
   parameter int unsigned ProgramMagic = 32'h5047474E;
   // Bits of an instruction.
