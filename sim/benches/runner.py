@@ -1,4 +1,4 @@
-"""Builds a module of the RTL with Verilator and cocotb, and runs its bench."""
+"""Builds a module of the RTL with Verilator or Icarus Verilog and cocotb, and runs its bench."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from ...compilecache import execute, plain_path
 from ..rtl import coverage
 from ..rtl.verilate import RTL, Watch, verilated, watch_of
+from . import icarus
 from .setup import Setup, Values
 
 HERE = Path(__file__).resolve().parent
@@ -106,6 +107,7 @@ def run_bench(
     setup: Setup | None = None,
     waves: Path | None = None,
     environ: Mapping[str, str] | None = None,
+    simulator: str = "verilator",
 ) -> None:
     """Runs all tests of `bench_<module>.py`.
 
@@ -116,9 +118,10 @@ def run_bench(
         setup: of the bench: its top module and checks; None for the module itself without checks.
         waves: file to which all signals are written, .fst or .vcd; compiles another simulation.
         environ: further variables of the bench's environment.
+        simulator: "verilator", or "icarus" for the second simulator, which neither checks assertions nor writes waves.
 
     Raises:
-        UserError: Verilator is missing.
+        UserError: the simulator is missing.
         AssertionError: a test of the bench failed, or an assertion in the RTL did; the message has the end of the log.
     """
     from cocotb_tools.check_results import get_results
@@ -131,13 +134,16 @@ def run_bench(
     values = dict(parameters or {})
     counts = coverage.folder()
     watch = watch_of(waves)
-    folder = build(name, values, checks=setup.checks, watch=watch)
+    if simulator == "icarus":
+        folder = icarus.build(name, values, sources(name))
+    else:
+        folder = build(name, values, checks=setup.checks, watch=watch)
     plusargs = [f"+verilator+seed+{seed}", "+verilator+rand+reset+2"]
     if watch is Watch.COVERAGE and counts is not None:
         plusargs.append(f"+verilator+coverage+file+{coverage.new_file(counts)}")
     with tempfile.TemporaryDirectory() as work:
         log, results = Path(work, "log"), Path(work, "results.xml")
-        runner: Any = get_runner("verilator")
+        runner: Any = get_runner(simulator)
         sound = True
         try:
             runner.test(

