@@ -232,11 +232,36 @@ def find_yosys() -> Yosys:
     return yosys
 
 
+OLDEST_MAPPER = "0.23"
+"""The version of the oldest native yosys that maps for Xilinx and Lattice as the present one does."""
+
+
+@cache
+def find_mapper() -> Yosys:
+    """The yosys that maps an elaborated design: a native one in PATH, which is 3 to 4 times faster than the package's.
+
+    It needs no `read_slang`. Counts can differ between versions, so results are kept by version.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = shutil.which("yosys")
+    if path is not None:
+        version = _yosys_version((path,))
+        if numbers(version) >= numbers(OLDEST_MAPPER):
+            return Yosys((path,), version)
+    return find_yosys()
+
+
+def _yosys_version(command: tuple[str, ...]) -> str:
+    lines = output_of([*command, "-V"], seconds=600).splitlines() or [""]
+    return re.sub(r" \(.*", "", lines[-1])
+
+
 def _first_with_slang(*commands: tuple[str, ...]) -> Yosys | None:
     for command in commands:
         if "read_slang [" in output_of([*command, "-Q", "-T", "-p", "help read_slang"], seconds=600):
-            version = output_of([*command, "-V"], seconds=600).splitlines()[-1]
-            return Yosys(command, re.sub(r" \(.*", "", version))
+            return Yosys(command, _yosys_version(command))
     return None
 
 

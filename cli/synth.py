@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..hw.isa import Parameters
     from ..hw.synthesis.boards import Board
+    from ..hw.synthesis.paths import Timing
     from ..hw.synthesis.report import Utilization
     from ..hw.synthesis.silicon import Silicon
 
@@ -110,10 +111,23 @@ def run(args: argparse.Namespace) -> int:
     output.print(_fits(used, boards))
     print(
         f"By {used.yosys}, each module by itself; no vendor tool was used. On UltraScale+ boards DSP, BRAM and URAM "
-        "are of xcup, LUT and FF of xc7.\nLevels are LUTs on the longest path in a module and, after +, carry "
-        "cells on it: a proxy for timing, no delay."
+        "are of xcup, LUT and FF of xc7.\nLevels are LUTs on the longest path over module borders that ends in an "
+        "instance and, after +, carry cells on it: a proxy for timing, no delay."
     )
+    for family, timing in used.timing.items():
+        _print_timing(family, timing)
+    for sentence in used.exceeded():
+        print(sentence)
     return 0 if board is None or used.fits(board) else 1
+
+
+def _print_timing(family: str, timing: Timing) -> None:
+    """Prints the longest path and the largest enable of a family."""
+    path, enable = timing.path, timing.enable
+    print(f"{family}: longest path {path.levels}, from {path.start} to {path.end}")
+    for step in path.steps:
+        print(f"  {step.levels!s:>5}  {step.name}")
+    print(f"{family}: largest clock enable {enable.name}, {enable.loads} loads")
 
 
 def _period(text: str) -> float:
@@ -224,7 +238,7 @@ def _counts(cost: Any, family: str) -> list[str]:
 
 
 def _fits(utilization: Utilization, boards: list[Board]) -> Table:
-    """The share of the resources of each board."""
+    """What the engine uses, of the part of each board that it may take; in parentheses, the share of the device."""
     from rich.table import Column, Table
 
     names = ("LUT", "FF", "DSP", "BRAM36", "URAM")
@@ -233,8 +247,8 @@ def _fits(utilization: Utilization, boards: list[Board]) -> Table:
         cells = []
         lacking = []
         for name, used in utilization.used(board).items():
-            most = getattr(board, name)
-            share = f" ({used / most:.0%})" if most else ""
+            most = board.limit(name)
+            share = f" ({used / getattr(board, name):.0%})" if most else ""
             cells.append(
                 f"{used:,g} of {most:,}{share}" if most < 1000 else f"{used:,.0f} of {most:,}{share}"
             )
@@ -263,11 +277,20 @@ def _report(utilization: Utilization, boards: list[Board]) -> Mapping[str, Any]:
         ],
         "total": {f: asdict(cost) | {"bram36": cost.bram36} for f, cost in utilization.total.items()},
         "as_one": {f: asdict(cost) | {"bram36": cost.bram36} for f, cost in utilization.flat.items()},
+        "timing": {
+            family: {
+                "path": asdict(timing.path),
+                "enable": asdict(timing.enable),
+            }
+            for family, timing in utilization.timing.items()
+        },
+        "exceeded": utilization.exceeded(),
         "boards": [
             {
                 "name": board.name,
                 "part": board.part,
                 "used": utilization.used(board),
+                "limit": {name: board.limit(name) for name in utilization.used(board)},
                 "fits": utilization.fits(board),
             }
             for board in boards

@@ -1,17 +1,20 @@
-"""The longest combinational path of a netlist, in LUT levels: a proxy for timing, without any delay.
+"""The combinational arcs of primitives in LUT levels, and the longest path of one module.
 
-A path begins and ends at flip-flops, block RAMs, DSPs, shift registers and ports. Along it, a LUT counts one level,
-and so does the asynchronous read of a memory in LUTs; carry chains and wide multiplexers count none, but
-the carry cells on the path are reported separately. The delay of a DSP or block RAM without registers is ignored.
+Along a path, a LUT counts one level, and so does the asynchronous read of a memory in LUTs; carry chains and wide
+multiplexers count none, but the carry cells on the path are reported separately. Every other cell ends a path: the
+delay of a DSP or block RAM without registers is ignored.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
+
+Arc = tuple[int, int, int, int]
+"""A target and a source, which are bits of nets, and the LUTs and carry cells between them."""
 
 
 @dataclass(frozen=True, order=True)
@@ -21,6 +24,12 @@ class Levels:
     lut: int = 0
     carry: int = 0
 
+    def __add__(self, other: Levels) -> Levels:
+        return Levels(self.lut + other.lut, self.carry + other.carry)
+
+    def __str__(self) -> str:
+        return f"{self.lut}+{self.carry}"
+
 
 def longest_path(module: Mapping[str, Any]) -> Levels:
     """The longest path in a module from yosys' `write_json`, by LUTs, then by carry cells.
@@ -28,26 +37,55 @@ def longest_path(module: Mapping[str, Any]) -> Levels:
     Raises:
         ValueError: the module has a combinational loop.
     """
-    arcs: dict[int, list[tuple[int, int, int]]] = {}
-    for cell in module["cells"].values():
-        for target, source, lut, carry in _arcs(cell["type"], cell["connections"]):
-            # Constants are strings.
-            if isinstance(target, int) and isinstance(source, int):
-                arcs.setdefault(target, []).append((source, lut, carry))
-    sorter = TopologicalSorter({target: [arc[0] for arc in incoming] for target, incoming in arcs.items()})
+    into = incoming(arcs_of(module))
     lengths: dict[int, tuple[int, int]] = {}
+    for bit in in_order(into):
+        lengths[bit] = max(
+            (
+                (lengths[source][0] + lut, lengths[source][1] + carry)
+                for _, source, lut, carry in into.get(bit, ())
+            ),
+            default=(0, 0),
+        )
+    return Levels(*max(lengths.values(), default=(0, 0)))
+
+
+def arcs_of(module: Mapping[str, Any]) -> list[Arc]:
+    """All combinational arcs in a module from yosys' `write_json`, except those of constants."""
+    return [
+        (target, source, lut, carry)
+        for cell in module["cells"].values()
+        for target, source, lut, carry in _arcs(cell["type"], cell["connections"])
+        # Constants are strings.
+        if isinstance(target, int) and isinstance(source, int)
+    ]
+
+
+def incoming(arcs: Iterable[Arc]) -> dict[int, list[Arc]]:
+    """The arcs by their targets."""
+    found: dict[int, list[Arc]] = {}
+    for arc in arcs:
+        found.setdefault(arc[0], []).append(arc)
+    return found
+
+
+def in_order(into: Mapping[int, list[Arc]]) -> Iterator[int]:
+    """The bits of arcs, which are given by their targets, each bit after the sources of its arcs.
+
+    Raises:
+        ValueError: the arcs form a loop.
+    """
     try:
-        for bit in sorter.static_order():
-            lengths[bit] = max(
-                (
-                    (lengths[source][0] + lut, lengths[source][1] + carry)
-                    for source, lut, carry in arcs.get(bit, ())
-                ),
-                default=(0, 0),
-            )
+        yield from TopologicalSorter(
+            {bit: [arc[1] for arc in arcs] for bit, arcs in into.items()}
+        ).static_order()
     except CycleError as error:
         raise ValueError("the module has a combinational loop") from error
-    return Levels(*max(lengths.values(), default=(0, 0)))
+
+
+def is_combinational(kind: str) -> bool:
+    """Whether paths go through a cell, or through some of its pins, instead of ending there."""
+    return re.fullmatch(r"LUT[1-6]|INV|MUXF[789]|CARRY[48]|RAM\d+(M\d*|X\d+[SD]\w*)", kind) is not None
 
 
 def _arcs(kind: str, ports: Mapping[str, list[Any]]) -> Iterator[tuple[Any, Any, int, int]]:
@@ -60,21 +98,30 @@ def _arcs(kind: str, ports: Mapping[str, list[Any]]) -> Iterator[tuple[Any, Any,
         for name in ("I0", "I1", "S"):
             yield ports["O"][0], ports[name][0], 0, 0
     elif re.fullmatch(r"CARRY[48]", kind):
-        for place, (carry, result) in enumerate(zip(ports["CO"], ports["O"], strict=True)):
-            for name in ("CI", "CYINIT", "CI_TOP"):
-                for bit in ports.get(name, ()):
-                    yield carry, bit, 0, 1
-                    yield result, bit, 0, 1
-            for below in range(place + 1):
-                for name in ("S", "DI"):
-                    yield carry, ports[name][below], 0, 1
-                    if below < place or name == "S":
-                        yield result, ports[name][below], 0, 1
+        yield from _carry_arcs(int(kind[5:]), ports)
     elif re.fullmatch(r"RAM\d+(M\d*|X\d+[SD]\w*)", kind):
         for data, address in _reads(ports):
             for output in ports.get(data, ()):
                 for bit in ports[address]:
                     yield output, bit, 1, 0
+
+
+def _carry_arcs(size: int, ports: Mapping[str, list[Any]]) -> Iterator[tuple[Any, Any, int, int]]:
+    """The arcs of a carry cell; yosys may leave out ports that nothing is connected to."""
+    unused = ["x"] * size
+    inputs = {name: ports.get(name, unused) for name in ("S", "DI")}
+    for place, (carry, result) in enumerate(
+        zip(ports.get("CO", unused), ports.get("O", unused), strict=True)
+    ):
+        for name in ("CI", "CYINIT", "CI_TOP"):
+            for bit in ports.get(name, ()):
+                yield carry, bit, 0, 1
+                yield result, bit, 0, 1
+        for below in range(place + 1):
+            for name in ("S", "DI"):
+                yield carry, inputs[name][below], 0, 1
+                if below < place or name == "S":
+                    yield result, inputs[name][below], 0, 1
 
 
 def _reads(ports: Mapping[str, list[Any]]) -> Iterator[tuple[str, str]]:

@@ -1,21 +1,28 @@
-"""Resources of an engine by module, and whether it fits a board."""
+"""Resources of an engine by module, its longest path, its largest clock enable, and whether it fits a board."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ...toolchain import find_yosys
+from ...toolchain import find_mapper
 from ..isa import Parameters
 from .boards import Board
 from .cells import Cost, cost_of
 from .design import Design
 from .levels import Levels
+from .paths import Timing, join
 from .sources import TOP, top_parameters
 from .yosys import FAMILIES, Figures, Progress, elaborate, synthesize, synthesize_flat
 
 OPENED = ("ng_core", "ng_memories", "ng_program")
 """Modules whose instances are listed in the report, like those of the top module."""
+
+MOST_LUTS = {"xc7": 8, "xcup": 7}
+"""The LUTs that the longest path of an engine may have, by family."""
+
+MOST_LOADS = 512
+"""The loads that a clock enable of an engine may have, before the vendor's tools replicate it."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class Row:
         module: type of the module.
         count: number of instances.
         cost: cost of one instance with everything inside, by family.
-        levels: longest path in it, by family; paths end at module boundaries.
+        levels: the longest path over module borders that ends in an instance, by family.
     """
 
     name: str
@@ -46,6 +53,7 @@ class Utilization:
         yosys: version of yosys.
         rows: the instances in the top module and in the modules of `OPENED`, and the own logic of these modules.
         total: sum of the rows, by family.
+        timing: the longest path and the largest enable, by family.
         flat: cost of the engine synthesized as one module, by family; empty if not requested.
     """
 
@@ -53,6 +61,7 @@ class Utilization:
     yosys: str
     rows: tuple[Row, ...]
     total: Mapping[str, Cost]
+    timing: Mapping[str, Timing]
     flat: Mapping[str, Cost]
 
     def used(self, board: Board) -> Mapping[str, float]:
@@ -74,8 +83,23 @@ class Utilization:
         }
 
     def fits(self, board: Board) -> bool:
-        """Whether the engine fits the board."""
-        return all(used <= getattr(board, name) for name, used in self.used(board).items())
+        """Whether the engine fits the board, within the part of it that an engine may take."""
+        return all(used <= board.limit(name) for name, used in self.used(board).items())
+
+    def exceeded(self) -> list[str]:
+        """One sentence for each limit of timing that the engine exceeds."""
+        found = []
+        for family, timing in self.timing.items():
+            if timing.path.levels.lut > MOST_LUTS[family]:
+                found.append(
+                    f"The longest path has {timing.path.levels.lut} LUTs on {family}; the limit is {MOST_LUTS[family]}."
+                )
+            if timing.enable.loads > MOST_LOADS:
+                found.append(
+                    f"The clock enable {timing.enable.name} has {timing.enable.loads} loads on {family}; "
+                    f"the limit is {MOST_LOADS}."
+                )
+        return found
 
 
 def measure(
@@ -105,22 +129,37 @@ def measure(
     for family in families:
         known = [designs[other] for other in designs if generics[other] == generics[family]]
         designs[family] = known[0] if known else elaborate(TOP, generics[family], progress)
-    rows = _rows(designs, {family: synthesize(designs[family], family, progress) for family in families})
+    figures = {family: synthesize(designs[family], family, progress) for family in families}
+    timing = {
+        family: join(designs[family], {name: part.netlist for name, part in figures[family].items()})
+        for family in families
+    }
+    rows = _rows(designs, figures, timing)
     total = {family: sum((row.cost[family] * row.count for row in rows), Cost()) for family in families}
     flat = {
         family: cost_of(synthesize_flat(designs[family], family, progress).cells)
         for family in families
         if flatten
     }
-    return Utilization(generics, find_yosys().version, rows, total, flat)
+    return Utilization(generics, find_mapper().version, rows, total, timing, flat)
 
 
-def _rows(designs: Mapping[str, Design], figures: Mapping[str, Mapping[str, Figures]]) -> tuple[Row, ...]:
+def _rows(
+    designs: Mapping[str, Design],
+    figures: Mapping[str, Mapping[str, Figures]],
+    timing: Mapping[str, Timing],
+) -> tuple[Row, ...]:
     """The top module itself, then the instances in it; those that are identical in all families are merged."""
     inside = {family: dict(_instances(design, design.top, "")) for family, design in designs.items()}
     groups: dict[tuple[str | None, ...], list[str]] = {}
     for name in dict.fromkeys(name for names in inside.values() for name in names):
         groups.setdefault(tuple(inside[family].get(name) for family in designs), []).append(name)
+    owners = {name: names[0] for names in groups.values() for name in names}
+    longest: dict[str, dict[str, Levels]] = {family: {} for family in designs}
+    for family in designs:
+        for instance, path in timing[family].ends.items():
+            row = owners[_owner(instance, inside[family])]
+            longest[family][row] = max(path.levels, longest[family].get(row, Levels()))
     rows = []
     for modules, names in groups.items():
         cost, levels = {}, {}
@@ -128,10 +167,17 @@ def _rows(designs: Mapping[str, Design], figures: Mapping[str, Mapping[str, Figu
             parts = _parts(design, module)
             known = [figures[family][part] for part in parts]
             cost[family] = sum((cost_of(part.cells) for part in known), Cost())
-            levels[family] = max((part.levels for part in known), default=Levels())
+            levels[family] = longest[family].get(names[0], Levels())
         kind = next(module for module in modules if module).split("$")[0]
         rows.append(Row(names[0] or kind, kind, len(names), cost, levels))
     return tuple(rows)
+
+
+def _owner(instance: str, rows: Mapping[str, str]) -> str:
+    """The row of an instance: its own, or that of the nearest instance around it that has one."""
+    while instance not in rows:
+        instance = instance.rpartition(".")[0]
+    return instance
 
 
 def _is_open(design: Design, module: str) -> bool:

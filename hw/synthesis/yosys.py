@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
@@ -10,15 +11,15 @@ import subprocess
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...compilecache import cache_folder
-from ...files import read_json, write_json
-from ...toolchain import Yosys, find_yosys
+from ...files import write_atomic
+from ...toolchain import Yosys, find_mapper, find_yosys
 from .design import Design, Module, read_design
-from .levels import Levels, longest_path
-from .sources import sources
+from .paths import Netlist, netlist_of
+from .sources import WRAPPER, sources
 
 FAMILIES = ("xcup", "xc7")
 """UltraScale+ and 7-series, as `synth_xilinx` names them."""
@@ -28,21 +29,21 @@ Progress = Callable[[str], None]
 
 _PASS = re.compile(r"^[\d.]+\. Executing (\w+)")
 _INNER = re.compile(r"\w+\$x[0-9a-f]{16}")
-_SCRIPT = 1
+_SCRIPT = 2
 """Incremented when the commands below change, so that older results are not used."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The cells of a module, without the modules in it.
+    """A module after synthesis, without the modules in it.
 
     Attributes:
         cells: number of each primitive.
-        levels: its longest combinational path.
+        netlist: its paths.
     """
 
     cells: Mapping[str, int]
-    levels: Levels
+    netlist: Netlist
 
 
 def elaborate(top: str, parameters: Mapping[str, int], progress: Progress = lambda _: None) -> Design:
@@ -60,14 +61,16 @@ def elaborate(top: str, parameters: Mapping[str, int], progress: Progress = lamb
     yosys = find_yosys()
     generics = " ".join(f"-G {name}={value}" for name, value in parameters.items())
     with tempfile.TemporaryDirectory() as folder:
-        for path in sources():
+        paths = [*sources(), WRAPPER]
+        for path in paths:
             shutil.copy(path, folder)
-        files = " ".join(path.name for path in sources())
+        files = " ".join(path.name for path in paths)
         _run(
             yosys,
             f"""
             read_slang --threads 1 --ignore-assertions --keep-hierarchy -D SYNTHESIS --top {top} {generics} {files}
             hierarchy -top {top}
+            bwmuxmap
             opt_clean
             write_rtlil design.il
             """,
@@ -88,7 +91,7 @@ def synthesize(design: Design, family: str, progress: Progress = lambda _: None)
     Raises:
         UserError: yosys is missing.
     """
-    version = find_yosys().version
+    version = find_mapper().version
     entries = {name: _entry(module.digest, family, version) for name, module in design.modules.items()}
     missing = [module for name, module in design.modules.items() if not entries[name].is_file()]
     for number, chunk in enumerate(chunks := _chunks(missing), 1):
@@ -99,7 +102,7 @@ def synthesize(design: Design, family: str, progress: Progress = lambda _: None)
         report = _prefixed(progress, f"{family}, part {number} of {len(chunks)} ({types})")
         figures = _map(text + _holder(chunk), _HOLDER, family, "", report)
         for module in chunk:
-            write_json(entries[module.name], asdict(figures[module.name]))
+            _write(entries[module.name], figures[module.name])
     return {name: _read(entry) for name, entry in entries.items()}
 
 
@@ -113,15 +116,11 @@ def synthesize_flat(design: Design, family: str, progress: Progress = lambda _: 
         UserError: yosys is missing.
     """
     top = design.modules[design.top]
-    entry = _entry(f"flat {top.name}", family, find_yosys().version)
+    entry = _entry(f"flat {top.name}", family, find_mapper().version)
     if not entry.is_file():
         text = "".join(module.text() for module in design.modules.values())
-        write_json(
-            entry,
-            asdict(
-                _map(text, top.name, family, "-flatten", _prefixed(progress, f"{family}, as one"))[top.name]
-            ),
-        )
+        report = _prefixed(progress, f"{family}, as one")
+        _write(entry, _map(text, top.name, family, "-flatten", report)[top.name])
     return _read(entry)
 
 
@@ -154,12 +153,17 @@ def _holder(modules: Iterable[Module]) -> str:
 def _entry(what: str, family: str, version: str) -> Path:
     """The file in the cache for a module's figures."""
     digest = hashlib.sha256("\0".join((what, family, version, str(_SCRIPT))).encode()).hexdigest()
-    return cache_folder("synthesis") / f"{digest[:32]}.json"
+    return cache_folder("synthesis") / f"{digest[:32]}.json.gz"
+
+
+def _write(entry: Path, figures: Figures) -> None:
+    record = {"cells": figures.cells, "netlist": figures.netlist.record()}
+    write_atomic(entry, gzip.compress(json.dumps(record, separators=(",", ":")).encode(), 3, mtime=0))
 
 
 def _read(entry: Path) -> Figures:
-    record = read_json(entry)
-    return Figures(record["cells"], Levels(**record["levels"]))
+    record = json.loads(gzip.decompress(entry.read_bytes()))
+    return Figures(record["cells"], Netlist.from_record(record["netlist"]))
 
 
 def _map(rtlil: str, top: str, family: str, options: str, progress: Progress) -> dict[str, Figures]:
@@ -167,7 +171,7 @@ def _map(rtlil: str, top: str, family: str, options: str, progress: Progress) ->
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "design.il").write_text(rtlil, encoding="utf-8")
         _run(
-            find_yosys(),
+            find_mapper(),
             f"""
             read_rtlil design.il
             synth_xilinx -family {family} -top {top} -noiopad -noclkbuf {options}
@@ -185,7 +189,7 @@ def _map(rtlil: str, top: str, family: str, options: str, progress: Progress) ->
     return {
         name: Figures(
             dict(Counter(c["type"] for c in module["cells"].values() if not _INNER.fullmatch(c["type"]))),
-            longest_path(module),
+            netlist_of(module, {cell for cell, c in module["cells"].items() if _INNER.fullmatch(c["type"])}),
         )
         for name, module in modules.items()
     }
