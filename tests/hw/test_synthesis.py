@@ -635,6 +635,26 @@ def test_without_yosys_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) ->
         find_yosys.cache_clear()
 
 
+@pytest.mark.parametrize(
+    ("printed", "native"), [("Yosys 0.23 (git sha1 7ce)", True), ("Yosys 0.9 (git)", False)]
+)
+def test_a_native_yosys_maps_if_it_is_new_enough(
+    printed: str, native: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "yosys"
+    program.write_text(f"#!/bin/sh\necho '{printed}'\n", encoding="utf-8")
+    program.chmod(0o755)
+    other = toolchain.Yosys(("other",), "Yosys 0.70")
+    monkeypatch.setattr(toolchain, "find_yosys", lambda: other)
+    monkeypatch.setattr(shutil, "which", lambda name: str(program))
+    toolchain.find_mapper.cache_clear()
+    try:
+        found = toolchain.find_mapper()
+    finally:
+        toolchain.find_mapper.cache_clear()
+    assert found == (toolchain.Yosys((str(program),), "Yosys 0.23") if native else other)
+
+
 # Through yosys.
 
 
