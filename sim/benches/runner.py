@@ -24,12 +24,12 @@ SEED = "NARROWGAUGE_BENCH_SEED"
 _PACKAGES = ("ng_isa_pkg", "ng_pkg")
 
 
-def sources(top: str, *checks: str) -> list[Path]:
-    """The files that `top` and `checks` need, packages first: modules of the RTL, or of this folder."""
+def sources(top: str, *checks: str, rtl: Path = RTL) -> list[Path]:
+    """The files that `top` and `checks` need, packages first: modules of the folder `rtl`, or of this one."""
     paths: dict[str, Path] = {}
 
     def visit(name: str) -> None:
-        candidates = (folder / f"{name}{suffix}" for folder in (RTL, HERE) for suffix in (".sv", ".v"))
+        candidates = (folder / f"{name}{suffix}" for folder in (rtl, HERE) for suffix in (".sv", ".v"))
         path = next((path for path in candidates if path.is_file()), None)
         if path is None or name in paths:
             return
@@ -80,6 +80,7 @@ def build(
     *,
     checks: Sequence[str] = (),
     watch: Watch = Watch.NOTHING,
+    rtl: Path = RTL,
 ) -> Path:
     """The folder with the simulation of `top` with these parameters, compiled when it is not in the cache.
 
@@ -88,6 +89,7 @@ def build(
         parameters: of the top module.
         checks: modules in this folder that bind themselves to the design.
         watch: what is recorded.
+        rtl: the folder of the RTL.
 
     Raises:
         UserError: Verilator, g++ or make is missing, or the sources don't compile.
@@ -95,7 +97,7 @@ def build(
     values = [f"-G{name}={value}" for name, value in parameters.items()]
     # The run-time library is linked, not compiled.
     make = "VM_GLOBAL_FAST= OPT_FAST=-O1 OPT_SLOW=-O0"
-    files = [_main(), _run_time(watch), *sources(top, *checks)]
+    files = [_main(), _run_time(watch), *sources(top, *checks, rtl=rtl)]
     return verilated("benches", top, [*_options(top, watch), *values, "-j", "1"], files, make).parent
 
 
@@ -108,6 +110,8 @@ def run_bench(
     waves: Path | None = None,
     environ: Mapping[str, str] | None = None,
     simulator: str = "verilator",
+    plusargs: Sequence[str] = (),
+    rtl: Path = RTL,
 ) -> None:
     """Runs all tests of `bench_<module>.py`.
 
@@ -118,6 +122,8 @@ def run_bench(
         setup: of the bench: its top module and checks; None for the module itself without checks.
         waves: file to which all signals are written, .fst or .vcd; compiles another simulation.
         environ: further variables of the bench's environment.
+        plusargs: further plusargs of the simulation.
+        rtl: the folder of the RTL.
         simulator: "verilator", or "icarus" for the second simulator, which neither checks assertions nor writes waves.
 
     Raises:
@@ -135,12 +141,12 @@ def run_bench(
     counts = coverage.folder()
     watch = watch_of(waves)
     if simulator == "icarus":
-        folder = icarus.build(name, values, sources(name))
+        folder = icarus.build(name, values, sources(name, rtl=rtl))
     else:
-        folder = build(name, values, checks=setup.checks, watch=watch)
-    plusargs = [f"+verilator+seed+{seed}", "+verilator+rand+reset+2"]
+        folder = build(name, values, checks=setup.checks, watch=watch, rtl=rtl)
+    options = [f"+verilator+seed+{seed}", "+verilator+rand+reset+2", *plusargs]
     if watch is Watch.COVERAGE and counts is not None:
-        plusargs.append(f"+verilator+coverage+file+{coverage.new_file(counts)}")
+        options.append(f"+verilator+coverage+file+{coverage.new_file(counts)}")
     with tempfile.TemporaryDirectory() as work:
         log, results = Path(work, "log"), Path(work, "results.xml")
         runner: Any = get_runner(simulator)
@@ -152,7 +158,7 @@ def run_bench(
                 seed=seed, results_xml=str(results), log_file=log,
                 test_args=["--trace", "--trace-file", str(waves.resolve())] if waves else [],
                 # Registers start with random values.
-                plusargs=plusargs,
+                plusargs=options,
                 extra_env={"COCOTB_ANSI_OUTPUT": "0", "PYTHONPATH": os.pathsep.join(sys.path), **(environ or {})},
             )  # fmt: skip
         except (RuntimeError, SystemExit):
