@@ -17,6 +17,7 @@ from ..hw.host.engine import (
     record_type,
     refused,
     report_writes,
+    results_of,
     stopped,
     where_of,
 )
@@ -36,7 +37,7 @@ class HlsEngine(Closing):
         most_steps: words that a command may multiply and drain; one that needs more raises `UserError`.
 
     Attributes:
-        parameters, error, where, counters: see `Engine`.
+        parameters, error, where, counters, packet: see `Engine`.
 
     Raises:
         UserError: there is no g++, or the `ap_int` headers are missing.
@@ -47,6 +48,7 @@ class HlsEngine(Closing):
         self.error = Error.NONE
         self.where: tuple[Unit, int] | None = None
         self.counters: dict[str, int] = {}
+        self.packet = b""
         self._most_steps = most_steps
         self._stopped = False
         self._library = _library(build_library(parameters, native))
@@ -72,11 +74,11 @@ class HlsEngine(Closing):
         """See `Engine.run`; `on_write` is called when the command has ended without an error."""
         self._command(Command.RUN, packet, lengths, last, on_write is not None)
         # Before `on_write`, which may give the engine another command or close it.
-        beats = self._content(self._library.ng_results, BEAT_BYTES)
+        results = results_of(self.packet)
         if on_write is not None:
             size = record_type(self.parameters.lanes).itemsize
             report_writes(self._content(self._library.ng_records, size), self.parameters.lanes, on_write)
-        return beats
+        return results
 
     def _command(
         self, command: Command, packet: bytes, lengths: Sequence[int], last: bool, tracing: bool
@@ -90,6 +92,7 @@ class HlsEngine(Closing):
 
     def _control(self, value: int, packet: bytes, lengths: Sequence[int], last: bool, tracing: bool) -> None:
         self._check_open()
+        self.packet = b""
         beats = padded(packet)
         registers = length_registers(lengths)
         registers += [0] * (SENTENCES - len(registers))
@@ -113,7 +116,8 @@ class HlsEngine(Closing):
                 f"the program needs more than {self._most_steps} steps of the array; use a smaller model."
             )
         if status:
-            raise RuntimeError("TLAST is not on the last beat of the results alone")
+            raise RuntimeError("the output is not one packet")
+        self.packet = self._content(self._library.ng_results, BEAT_BYTES)
         self.error = Error(error.value)
         self.where = where_of(where.value)
 

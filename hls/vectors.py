@@ -243,6 +243,7 @@ def stream_cases(parameters: Parameters, rng: np.random.Generator) -> list[UnitC
         [Load(memory=Memory.BIAS, count=1), Load(memory=Memory.BIAS, count=1)], (1,), packet=bytes(8)
     )
     short.status = failed(1, Error.TRUNCATED)
+    short.results = isa.closing_beat(Error.TRUNCATED)
     return [case, short]
 
 

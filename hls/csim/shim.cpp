@@ -65,7 +65,7 @@ void* ng_create() { return new Instance(); }
 void ng_destroy(void* engine) { delete static_cast<Instance*>(engine); }
 
 /// One write to CONTROL with its packet. Returns 0; 1 if the command needs more than `most_steps` steps of the array,
-/// after which the engine must be cleared and given a program; 2 if TLAST is not on the last result alone.
+/// after which the engine must be cleared and given a program; 2 if the output is not one packet.
 int ng_control(void* engine, std::uint32_t control, std::uint32_t timeout, std::uint32_t sentences,
                const std::uint32_t* lengths, const std::uint64_t* beats, std::uint64_t count, int last, int tracing,
                std::uint64_t most_steps, std::uint32_t* error, std::uint32_t* where) {
@@ -100,7 +100,7 @@ int ng_control(void* engine, std::uint32_t control, std::uint32_t timeout, std::
         const Beat beat = out.read();
         one.results.push_back(static_cast<std::uint64_t>(beat.data));
         // TLAST is on the last beat and on no other.
-        if ((beat.last != 0) != out.empty() && *error == isa::ERROR_NONE) return 2;
+        if ((beat.last != 0) != out.empty()) return 2;
     }
     return 0;
 }

@@ -3,7 +3,10 @@
 // PROGRAM, INIT and RUN with all checks in their order, error codes, ERROR_WHERE, and the rest of the packet after an
 // error.
 // Limits: does not run units in parallel in hardware (array_top.cpp, vector_top.cpp and stream_top.cpp do), and does
-// not count cycles.
+// not count cycles. One call is one write to CONTROL, so a clear has no effect before the command has returned: without
+// TIMEOUT a command waits for its input, and it waits for its output to be taken. A RUN returns when its last beat has
+// left the kernel, which may be before it is taken. A clear discards a packet that has begun, but cannot wait longer than
+// TIMEOUT for the rest: write it when the send channel has finished or was reset.
 #ifndef NG_ENGINE_HPP
 #define NG_ENGINE_HPP
 
@@ -214,7 +217,6 @@ Fault run(EngineState<C>& state, StreamState& packet, std::uint32_t sentences,
     const Fault found = execute_lists<C>(state, lists, context, packet, in, out, m);
     if (found.error != isa::ERROR_NONE) return found;
     if (!packet.ended) return fault(isa::ERROR_OVERRUN);
-    flush(packet, out, true);
     return no_fault();
 }
 
@@ -229,6 +231,7 @@ Fault control(EngineState<C>& state, std::uint32_t value, std::uint32_t timeout,
               Memories<C>& m) {
     if ((value >> 31) != 0) {
         state.fault = no_fault();
+        drop_begun(Unsigned<32>(timeout), in);
         return state.fault;
     }
     const unsigned command = value & 7U;
@@ -243,6 +246,7 @@ Fault control(EngineState<C>& state, std::uint32_t value, std::uint32_t timeout,
     } else {
         state.fault = fault(isa::ERROR_COMMAND);
     }
+    if (command == isa::COMMAND_RUN) end_packet(packet, out, state.fault.error);
     if (state.fault.error != isa::ERROR_NONE) drop_packet(packet, in);
     return state.fault;
 }

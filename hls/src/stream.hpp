@@ -92,30 +92,60 @@ isa::Error read_beats(StreamState& state, hls::stream<Beat>& in, Unsigned<26> co
     return error;
 }
 
-/// Reads and discards the rest of the packet.
+/// Reads and discards the rest of the packet. With a time limit, gives up after TIMEOUT turns without a beat.
 inline void drop_packet(StreamState& state, hls::stream<Beat>& in) {
-    for (std::uint32_t beat = 0; beat < 0xFFFFFFFFU && !state.ended; ++beat) {
+    Unsigned<32> idle = 0;
+    for (std::uint32_t turn = 0; turn < 0xFFFFFFFFU && !state.ended; ++turn) {
 #pragma HLS pipeline II=1
 #pragma HLS loop_tripcount min=0 max=65536
         Beat dropped;
 #ifndef __SYNTHESIS__
         if (in.empty()) return;
 #endif
-        dropped = in.read();
-        state.ended = dropped.last != 0;
+        if (try_read(state, in, dropped)) {
+            idle = 0;
+        } else {
+            idle = uplus<32>(idle, Unsigned<1>(1));
+            if (idle >= state.timeout) return;
+        }
     }
 }
 
-/// Sends the beat that is held, if any.
-inline void flush(StreamState& state, hls::stream<Beat>& out, bool last) {
+/// Discards a packet that has begun, that is, of which a beat is available. Waits at most TIMEOUT turns for each further
+/// beat; with TIMEOUT 0, discards the beats that are available.
+inline void drop_begun(Unsigned<32> timeout, hls::stream<Beat>& in) {
+    bool begun = false, ended = false;
+    Unsigned<32> idle = 0;
+    for (std::uint32_t turn = 0; turn < 0xFFFFFFFFU && !ended; ++turn) {
+#pragma HLS pipeline II=1
+#pragma HLS loop_tripcount min=1 max=65536
+        Beat dropped;
+        if (in.read_nb(dropped)) {
+            ended = dropped.last != 0;
+            begun = true;
+            idle = 0;
+        } else {
+            ended = !begun || idle >= timeout;
+            idle = uplus<32>(idle, Unsigned<1>(1));
+        }
+    }
+}
+
+/// Sends a result beat or a closing beat.
+inline void send(Unsigned<64> data, bool last, hls::stream<Beat>& out) {
 #pragma HLS inline
-    if (!state.holding) return;
     Beat beat;
-    beat.data = state.held;
+    beat.data = data;
     beat.keep = 0xFF;
     beat.strb = 0xFF;
     beat.last = last ? 1 : 0;
     out.write(beat);
+}
+
+/// Ends the packet of a RUN: with the result that is held, or after an error with a closing beat.
+inline void end_packet(StreamState& state, hls::stream<Beat>& out, isa::Error error) {
+    const Unsigned<64> closing = (std::uint64_t(isa::CLOSING_MAGIC) << 32) | std::uint64_t(error);
+    send(state.holding && error == isa::ERROR_NONE ? state.held : closing, true, out);
     state.holding = false;
 }
 
@@ -186,7 +216,7 @@ isa::Error execute(StreamState& state, const Store& i, const Word16<C::lanes> wi
 #pragma HLS loop_tripcount min=0 max=8192  // logits of a sentence
         const Word16<C::lanes> word = wide[to_int(i.base) + to_int(n) / parts];
         const int first = 4 * (to_int(n) % parts);
-        flush(state, out, false);
+        if (state.holding) send(state.held, false, out);
         Unsigned<64> data = 0;
         for (int j = 0; j < 4; ++j) {
 #pragma HLS unroll

@@ -45,7 +45,7 @@ void stream_top(UnitRegisters registers, std::uint32_t timeout, std::uint32_t& s
                                        norm_out, table_out, exp_out, index_out);
         });
     if (status == 0 && !packet.ended) status = (std::uint32_t(isa::ERROR_OVERRUN) << 8) | 1U;
-    if (status == 0) flush(packet, out, true);
+    if (registers.init == 0) end_packet(packet, out, status == 0 ? isa::ERROR_NONE : isa::Error(status >> 8 & 0xFFU));
     drop_packet(packet, in);
     crc = ~packet.crc;
 }

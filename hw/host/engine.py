@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...fixedpoint import IntArray
-from ..isa import BEAT_BYTES, ERROR_DOCS, SENTENCES, Error, Memory, Parameters, Unit
+from ..isa import BEAT_BYTES, ERROR_DOCS, SENTENCES, Error, Memory, Parameters, Unit, closing_beat
 from ..isa.program import ProgramError
 
 OnWrite = Callable[[Unit, int, Memory, IntArray, IntArray, IntArray | None], None]
@@ -63,6 +63,14 @@ class Engine(Protocol):
         ...
 
     @property
+    def packet(self) -> bytes:
+        """The packet that the last command sent on the output stream, or empty if it sent none.
+
+        After an error in RUN, this is where the closing beat is.
+        """
+        ...
+
+    @property
     def counters(self) -> Mapping[str, int]:
         """The cycle counters of the last command, by the names of `isa.COUNTERS`.
 
@@ -99,7 +107,7 @@ class Engine(Protocol):
             last: whether the packet's last beat carries TLAST.
 
         Returns:
-            The beats of the output stream.
+            The results: the beats of all STOREs.
 
         Raises:
             ProgramError: with the engine's error code.
@@ -162,6 +170,23 @@ class Closing:
 def padded(packet: bytes) -> bytes:
     """The packet with its last beat zero-padded."""
     return packet + bytes(-len(packet) % BEAT_BYTES)
+
+
+def results_of(packet: bytes) -> bytes:
+    """The results in the packet of a RUN that is done: all of it, or none if it is a closing beat."""
+    return b"" if packet == closing_beat(Error.NONE) else packet
+
+
+def packet_of(results: bytes, error: Error) -> bytes:
+    """The packet of a RUN on an engine that sends each result as soon as the next one exists.
+
+    Args:
+        results: of all STOREs that were executed.
+        error: that ended the command, or NONE.
+    """
+    if error is Error.NONE:
+        return results or closing_beat(error)
+    return results[:-BEAT_BYTES] + closing_beat(error)
 
 
 def length_registers(lengths: Sequence[int]) -> list[int]:

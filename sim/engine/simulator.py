@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ...errors import UserError
 from ...fixedpoint import IntArray
 from ...hw import isa
-from ...hw.host.engine import Closing, OnWrite
+from ...hw.host.engine import Closing, OnWrite, packet_of
 from ...hw.isa import Contract, Error, Instruction, Parameters, Unit
 from ...hw.isa.program import ProgramError, read_header
 from ..threads import one_blas_thread
@@ -26,6 +26,7 @@ from .units import LayerNormStep, LoadStep, SoftmaxStep, StoreStep
 _HEADER_BYTES = struct.calcsize(f"<{len(isa.HEADER)}I")
 _INSTRUCTION_BYTES = isa.INSTRUCTION_BITS // 8
 _MOST_PLANS = 4096
+_ORDER = "commands must come in the order PROGRAM, INIT, RUN, after clear if there was an error."
 
 
 class TooLongError(UserError):
@@ -108,7 +109,7 @@ class ProgramSimulator(Closing):
             limit.
 
     Attributes:
-        parameters, error, where, counters: see `Engine`.
+        parameters, error, where, counters, packet: see `Engine`.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class ProgramSimulator(Closing):
         self.error = Error.NONE
         self.where: tuple[Unit, int] | None = None
         self.counters: dict[str, int] = {}
+        self.packet = b""
         self._memories = Memories(parameters)
         self._hazards = Hazards(parameters) if strict else None
         self._stopped = False
@@ -138,7 +140,7 @@ class ProgramSimulator(Closing):
 
     def load_program(self, packet: bytes, *, last: bool = True) -> None:
         """See `Engine.load_program`."""
-        self._start(True)
+        self._accept()
         self._init, self._lists, self._has_image = None, (), False
         self._plans.clear()
         if self._hazards:
@@ -168,7 +170,8 @@ class ProgramSimulator(Closing):
 
     def init(self, packet: bytes, *, last: bool = True) -> None:
         """See `Engine.init`."""
-        self._start(self._init is not None)
+        self._accept()
+        self._require(self._init is not None)
         assert self._init is not None
         self._has_image = False
         stream = Packet(packet, last)
@@ -190,7 +193,33 @@ class ProgramSimulator(Closing):
             ProgramError: with the engine's error code.
             TooLongError: see `most_steps`.
         """
-        self._start(self._has_image)
+        self._accept()
+        command = _Command(Packet(packet, last), tuple(lengths), on_write)
+        try:
+            self._require(self._has_image)
+            self._check_lengths(lengths)
+            # The products of a tile are too small for threads.
+            with one_blas_thread():
+                self._execute(self._lists, command)
+        except ProgramError as error:
+            self.packet = packet_of(b"".join(command.results), error.error)
+            raise
+        results = b"".join(command.results)
+        self.packet = packet_of(results, Error.NONE)
+        return results
+
+    def _accept(self) -> None:
+        """Accepts a command. In the error state, it is refused, and `error` and `where` stay as they are."""
+        self._check_open()
+        self.packet = b""
+        if self._stopped:
+            raise ProgramError(Error.COMMAND, _ORDER)
+
+    def _require(self, ready: bool) -> None:
+        if not ready:
+            raise self._stop(ProgramError(Error.COMMAND, _ORDER))
+
+    def _check_lengths(self, lengths: Sequence[int]) -> None:
         most = self._header["max_length"]
         if not 1 <= len(lengths) <= self._header["sentences"] or not all(1 <= n <= most for n in lengths):
             raise self._stop(
@@ -200,20 +229,6 @@ class ProgramSimulator(Closing):
                     f"got sentences of {list(lengths)} tokens.",
                 )
             )
-        command = _Command(Packet(packet, last), tuple(lengths), on_write)
-        # The products of a tile are too small for threads.
-        with one_blas_thread():
-            self._execute(self._lists, command)
-        return b"".join(command.results)
-
-    def _start(self, ready: bool) -> None:
-        """Starts a command. In the error state, it is refused, and `error` and `where` stay as they are."""
-        self._check_open()
-        text = "commands must come in the order PROGRAM, INIT, RUN, after clear if there was an error."
-        if self._stopped:
-            raise ProgramError(Error.COMMAND, text)
-        if not ready:
-            raise self._stop(ProgramError(Error.COMMAND, text))
 
     def _stop(self, error: ProgramError) -> ProgramError:
         """Enters the error state."""

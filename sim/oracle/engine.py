@@ -75,6 +75,8 @@ class Oracle:
         self.lists: dict[str, list[bytes]] | None = None
         self.has_image = False
         self.header: dict[str, int] = {}
+        self.packet = b""
+        """The packet that the last RUN sent."""
         self.writes: dict[tuple[Unit, int], dict[tuple[Memory, int], list[int]]] = {}
         """The words that each instruction of the last RUN wrote, without those of LOAD and STAT."""
         self.before: dict[tuple[Unit, int], dict[tuple[Memory, int], list[int]]] = {}
@@ -135,23 +137,31 @@ class Oracle:
         if self.lists is None:
             raise ProgramError(Error.COMMAND, "no program")
         self.has_image = False
-        command = _Command(self, packet, None, {Unit.STREAM: self.lists["init"]})
+        command = _Command(self, packet, None, {Unit.STREAM: self.lists["init"]}, bytearray())
         command.execute()
         if zlib.crc32(packet) != self.header["image_crc"]:
             raise ProgramError(Error.IMAGE_CRC, "image")
         self.has_image = True
 
     def run(self, packet: bytes, lengths: Sequence[int]) -> bytes:
-        """RUN; returns the bytes of the output stream."""
-        if self.lists is None or not self.has_image:
-            raise ProgramError(Error.COMMAND, "no image")
-        longest = self.header["max_length"]
-        if not 1 <= len(lengths) <= self.header["sentences"] or not all(1 <= n <= longest for n in lengths):
-            raise ProgramError(Error.LENGTH, "lengths")
-        lists = {unit: self.lists[unit.name.lower()] for unit in Unit}
-        command = _Command(self, packet, list(lengths), lists)
-        command.execute()
-        return bytes(command.output)
+        """RUN; returns the results."""
+        output = bytearray()
+        try:
+            if self.lists is None or not self.has_image:
+                raise ProgramError(Error.COMMAND, "no image")
+            longest = self.header["max_length"]
+            if not 1 <= len(lengths) <= self.header["sentences"] or not all(
+                1 <= n <= longest for n in lengths
+            ):
+                raise ProgramError(Error.LENGTH, "lengths")
+            lists = {unit: self.lists[unit.name.lower()] for unit in Unit}
+            _Command(self, packet, list(lengths), lists, output).execute()
+        except ProgramError as error:
+            # The beat that is held back until it is known whether it is the last one is dropped.
+            self.packet = bytes(output[:-8]) + isa.closing_beat(error.error)
+            raise
+        self.packet = bytes(output) or isa.closing_beat(Error.NONE)
+        return bytes(output)
 
     def clear(self) -> None:
         """Ends the error state. The oracle has none, so nothing changes."""
@@ -161,7 +171,12 @@ class _Command:
     """An INIT or RUN that is executed."""
 
     def __init__(
-        self, engine: Oracle, packet: bytes, lengths: list[int] | None, lists: dict[Unit, list[bytes]]
+        self,
+        engine: Oracle,
+        packet: bytes,
+        lengths: list[int] | None,
+        lists: dict[Unit, list[bytes]],
+        output: bytearray,
     ) -> None:
         self.engine = engine
         self.n = engine.n
@@ -169,7 +184,7 @@ class _Command:
         self.lengths = lengths
         self.lists = lists
         self.retired = dict.fromkeys(Unit, 0)
-        self.output = bytearray()
+        self.output = output
         self.kept: list[list[int]] | None = None
         self.steps = 0
         self.at: tuple[Unit, int] = (Unit.ARRAY, 0)
@@ -395,9 +410,13 @@ class _Command:
             self.write(i.memory, base + k, lanes)
 
     def store(self, i: Store) -> None:
+        # Open: how many results of a STORE that is out of range are sent. Taken as none.
+        words = []
         for k in range(i.count):
             self.step()
-            for lane in self.read(Memory.WIDE, i.base + k):
+            words.append(self.read(Memory.WIDE, i.base + k))
+        for word in words:
+            for lane in word:
                 self.output += (lane % 65536).to_bytes(2, "little")
 
 

@@ -2,66 +2,40 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from ...compilecache import load
 from ...errors import UserError
 from ...hw import isa
-from ...hw.host.engine import (
-    Closing,
-    OnWrite,
-    length_registers,
-    padded,
-    record_type,
-    refused,
-    report_writes,
-    stopped,
-    where_of,
-)
+from ...hw.host.engine import OnWrite, length_registers, refused, report_writes, results_of, stopped, where_of
 from ...hw.isa import Command, Error, Parameters, Unit
 from ...hw.synthesis.silicon import PLAIN, Silicon
-from . import coverage
-from .verilate import Watch, build_library, watch_of
-
-_REGISTERS = {register.name: register.address for register in isa.REGISTERS}
-_CLEAR = 1 << 31
-_DONE, _ERROR = 2, 4
-"""Bits of STATUS."""
-
-_LIMIT = 2
-"""What `ng_execute` returns if the command has not ended."""
-
-_MOST_RESULTS = 1 << 20
+from .bus import CLEAR, DONE, ERROR, IDLE, Bus, Until
 
 _STALLS = ((20, 30), (128, 128), (240, 30), (30, 240))
 """For random stalls, `RtlEngine.chances` of one RUN after the other: both streams rarely stall, both stall every other
 cycle, and one of them stalls most of the time."""
 
+_PATIENCE = 10_000
+"""Cycles after which no further beat is expected."""
 
-class RtlEngine(Closing):
+
+class RtlEngine(Bus):
     """The Verilated RTL in this process. Implements `hw.host.engine.Engine`.
 
     Args:
-        parameters: what the engine is built with.
-        waves: a file for waveforms of all signals, .fst or .vcd, complete when the engine is closed; see
-            `verilate.waves_in`.
+        parameters, waves, silicon: see `Bus`.
         stalls: let the streams stall at random, differently in every RUN.
-        silicon: the resources that it is built of; no result and no cycle depends on them.
 
     Attributes:
-        parameters, error, where, counters: see `Engine`.
+        parameters, error, where, counters, packet: see `Engine`.
         chances: the probabilities, in 256, that a cycle brings no input beat, and that it accepts no output beat. With
             `stalls`, every RUN sets them.
         seed: of the stalls. With `stalls`, every RUN increments it.
         limit: cycles after which a command is given up.
 
     Raises:
-        UserError: Verilator, g++ or make is missing, or a header that waveforms need.
+        UserError: see `Bus`.
     """
 
     def __init__(
@@ -72,71 +46,43 @@ class RtlEngine(Closing):
         stalls: bool = False,
         silicon: Silicon = PLAIN,
     ) -> None:
-        self.parameters = parameters
+        super().__init__(parameters, waves=waves, silicon=silicon)
         self.error = Error.NONE
         self.where: tuple[Unit, int] | None = None
         self.counters: dict[str, int] = {}
+        self.packet = b""
         self.chances = (0, 0)
         self.seed = 1
         self.limit = 20_000_000
         self._stalls = stalls
-        watch = watch_of(waves)
-        lib = load(build_library(parameters, watch, silicon))
-        lib.ng_new.restype = ctypes.c_void_p
-        lib.ng_record.restype = ctypes.c_void_p
-        lib.ng_records.restype = lib.ng_cycles.restype = ctypes.c_uint64
-        lib.ng_read.restype = ctypes.c_uint32
-        p, u32, u64, i = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int
-        lib.ng_execute.argtypes = [p, u32, p, u64, i, p, u64, p, u32, u32, u32, u64, i]
-        for name in ("ng_delete", "ng_reset", "ng_records", "ng_record", "ng_cycles"):
-            getattr(lib, name).argtypes = [p]
-        lib.ng_waves.argtypes = lib.ng_coverage.argtypes = [p, ctypes.c_char_p]
-        lib.ng_write_later.argtypes = [p, u64, u32, u32]
-        lib.ng_write.argtypes, lib.ng_read.argtypes = [p, u32, u32], [p, u32]
-        self._lib = lib
-        self._model = lib.ng_new()
-        super().__init__(
-            partial(_free, lib, self._model, coverage.folder() if watch is Watch.COVERAGE else None)
-        )
-        if waves is not None:
-            lib.ng_waves(self._model, str(waves).encode())
-
-    @property
-    def cycles(self) -> int:
-        """Clock cycles simulated so far."""
-        self._check_open()
-        return int(self._lib.ng_cycles(self._model))
-
-    def write(self, register: str, value: int) -> None:
-        """Writes a register."""
-        self._check_open()
-        self._lib.ng_write(self._model, _REGISTERS[register], value)
-
-    def write_later(self, cycle: int, register: str, value: int) -> None:
-        """Writes a register during the next command.
-
-        Args:
-            cycle: after the command's start, not less than that of the previous call. A write after the end is lost.
-            register, value: the name of the register and its new value.
-        """
-        self._check_open()
-        self._lib.ng_write_later(self._model, cycle, _REGISTERS[register], value)
-
-    def read(self, register: str) -> int:
-        """Reads a register."""
-        self._check_open()
-        return int(self._lib.ng_read(self._model, _REGISTERS[register]))
 
     def reset(self) -> None:
-        """Four cycles of `rst_ni`: as after power-on, except that memories keep their content."""
-        self._check_open()
-        self._lib.ng_reset(self._model)
+        """See `Bus.reset`."""
+        super().reset()
         self.error, self.where = Error.NONE, None
 
     def clear(self) -> None:
-        """See `Engine.clear`."""
-        self.write("CONTROL", _CLEAR)
+        """See `Engine.clear`: the recovery of docs/isa.md, section 2."""
+        self.write("CONTROL", CLEAR)
+        if self.sending:
+            self.stop_send()
+            self.write("CONTROL", CLEAR)
+            self.write("CONTROL", CLEAR)
+        if not self._becomes_idle():
+            # The packet was sent without TLAST.
+            self.write("CONTROL", CLEAR)
+            if not self._becomes_idle():
+                raise RuntimeError("the engine is not idle after clear")
+        self.stop_receive()
         self.error, self.where = Error.NONE, None
+
+    def _becomes_idle(self) -> bool:
+        for _ in range(_PATIENCE):
+            if self.read("STATUS") & IDLE:
+                return True
+            if not self.receiving:
+                self.receive()
+        return False
 
     def load_program(self, packet: bytes, *, last: bool = True) -> None:
         """See `Engine.load_program`."""
@@ -156,49 +102,43 @@ class RtlEngine(Closing):
         self.write("SENTENCES", len(lengths))
         for number, length in enumerate(length_registers(lengths)):
             self.write(f"LENGTH{number}", length)
-        return self._execute(Command.RUN, packet, last, on_write)
+        return results_of(self._execute(Command.RUN, packet, last, on_write))
 
     def _execute(self, command: Command, packet: bytes, last: bool, on_write: OnWrite | None) -> bytes:
-        self._check_open()
+        self.packet = b""
         if self.error:
             before = self.read("STATUS"), self.read("ERROR_WHERE")
             self.write("CONTROL", command)
             if (self.read("STATUS"), self.read("ERROR_WHERE")) != before:
                 raise RuntimeError(f"the engine executed {command.name} in the error state")
             raise refused()
-        data = np.frombuffer(padded(packet), "<u8").copy()
-        results = np.zeros(_MOST_RESULTS, np.uint64)
-        got = ctypes.c_uint64()
-        ended = self._lib.ng_execute(
-            self._model, command, data.ctypes.data, len(data), last, results.ctypes.data, len(results),
-            ctypes.byref(got), *self.chances, self.seed, self.limit, on_write is not None,
-        )  # fmt: skip
+        self.stall(self.chances, self.seed)
+        self.watch(on_write is not None)
+        self.write("INTERRUPT_ENABLE", 1)
+        self.write("INTERRUPT", 1)
+        if command is Command.RUN:
+            self.receive()
+        self.write("CONTROL", command)
+        self.send(packet, last=last)
+        ended = self.step(self.limit, Until.RAISED | Until.SENT)
+        if ended and self.receiving:
+            self.step(_PATIENCE, Until.RECEIVED)
+        beats = self.packet = self.received if command is Command.RUN else b""
         status = self.read("STATUS")
         self.counters = {name: self.read(name) for name, _ in isa.COUNTERS}
-        if status & _ERROR:
+        if self.broken is not None:
+            raise RuntimeError(f"{command.name}: {self.broken}")
+        if status & ERROR:
             self.error = Error(status >> 8 & 0xFF)
             self.where = where_of(self.read("ERROR_WHERE"))
             raise stopped(self.error, self.where)
-        if ended == _LIMIT:
+        if not ended:
             raise UserError(
                 f"the RTL has not ended {command.name} after {self.limit:,} cycles; use a smaller model."
             )
-        if ended or not status & _DONE:
-            raise RuntimeError(f"{command.name}: ng_execute returned {ended}, STATUS is {status:#x}")
+        if status != IDLE | DONE:
+            raise RuntimeError(f"{command.name} has ended and STATUS is {status:#x}")
         if on_write is not None:
-            self._report(on_write)
-        return results[: got.value].astype("<u8").tobytes()
-
-    def _report(self, on_write: OnWrite) -> None:
-        count = self._lib.ng_records(self._model)
-        if count:
-            lanes = self.parameters.lanes
-            trace = ctypes.string_at(self._lib.ng_record(self._model), count * record_type(lanes).itemsize)
-            report_writes(trace, lanes, on_write)
-
-
-def _free(lib: ctypes.CDLL, model: int, counts: Path | None) -> None:
-    """Completes waveforms and coverage counts, and frees the simulation."""
-    if counts is not None:
-        lib.ng_coverage(model, str(coverage.new_file(counts)).encode())
-    lib.ng_delete(model)
+            report_writes(self.records, self.parameters.lanes, on_write)
+        # Not `self.packet`: `on_write` may have given the engine another command.
+        return beats

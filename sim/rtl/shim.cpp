@@ -1,8 +1,11 @@
-// A C interface to one Verilated engine, for sim/rtl/engine.py: each call simulates a whole command with its packet, its
-// results and a record of every word that the units write.
+// A C interface to one Verilated engine, for sim/rtl/bus.py: the host's side of its ports, and a record of every word that
+// the units write.
+//
+// On the AXI4-Lite port, one access at a time. On the streams, a DMA with two channels, as Xilinx's AXI DMA has them: one
+// sends a packet, the other receives one up to its TLAST, and either may be reset in the middle. Every cycle checks that an
+// output beat stays until it is taken.
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -53,8 +56,27 @@ struct Model {
 #endif
     std::vector<Record> records;
     std::vector<Write> writes;
+    bool watches = false;
     std::uint64_t cycles = 0;
     std::uint32_t random = 1;
+    // Probabilities, in 256, that a cycle offers no new input beat and accepts no output beat.
+    std::uint32_t stall_in = 0, stall_out = 0;
+    // AXI4-Lite: address and data of a write, address and data of a read, each until its handshake.
+    bool aw = false, w = false, ar = false, r = false;
+    std::uint32_t read = 0;
+    // The send channel.
+    std::vector<std::uint64_t> packet;
+    std::size_t sent = 0;
+    bool closes = true, offered = false;
+    // The receive channel.
+    std::vector<std::uint64_t> received;
+    bool receiving = false;
+    // What was seen: packets taken, the cycles in which the last one ended and in which the interrupt was last raised, and
+    // an output beat that waits.
+    std::uint64_t packets = 0, ended = 0, raised = 0;
+    bool interrupt = false, waiting = false, last = false;
+    std::uint64_t data = 0;
+    const char* broken = nullptr;
 
     std::uint32_t next() {
         random ^= random << 13;
@@ -62,6 +84,7 @@ struct Model {
         random ^= random << 5;
         return random;
     }
+    bool sending() const { return sent < packet.size(); }
     // A cycle takes ten units of time in a waveform.
     void dump([[maybe_unused]] int phase) {
 #if VM_TRACE
@@ -86,6 +109,10 @@ struct Model {
             edge();
         }
         top.rst_ni = 1;
+        waiting = false;
+    }
+    void fails(const char* rule) {
+        if (broken == nullptr) broken = rule;
     }
 };
 
@@ -118,6 +145,61 @@ void watch(Model& m) {
     }
 }
 
+// One cycle of all ports.
+void tick(Model& m) {
+    auto& t = m.top;
+    t.s_axi_awvalid_i = m.aw;
+    t.s_axi_wvalid_i = m.w;
+    t.s_axi_arvalid_i = m.ar;
+    if (!m.offered && m.sending() && (m.next() & 255) >= m.stall_in) m.offered = true;
+    t.s_axis_tvalid_i = m.offered;
+    if (m.offered) {
+        t.s_axis_tdata_i = m.packet[m.sent];
+        t.s_axis_tlast_i = m.closes && m.sent + 1 == m.packet.size();
+    }
+    t.m_axis_tready_i = m.receiving && (m.next() & 255) >= m.stall_out;
+    m.settle();
+    const bool in = m.offered && t.s_axis_tready_o;
+    m.aw = m.aw && !t.s_axi_awready_o;
+    m.w = m.w && !t.s_axi_wready_o;
+    m.ar = m.ar && !t.s_axi_arready_o;
+    if (t.s_axi_rvalid_o) {
+        m.read = t.s_axi_rdata_o;
+        m.r = false;
+    }
+    if (m.waiting && !t.m_axis_tvalid_o) m.fails("TVALID fell before the beat was taken");
+    if (m.waiting && t.m_axis_tvalid_o && (t.m_axis_tdata_o != m.data || bool(t.m_axis_tlast_o) != m.last))
+        m.fails("a beat changed before it was taken");
+    m.waiting = t.m_axis_tvalid_o && !t.m_axis_tready_i;
+    m.data = t.m_axis_tdata_o;
+    m.last = t.m_axis_tlast_o;
+    if (t.m_axis_tvalid_o && t.m_axis_tready_i) {
+        m.received.push_back(t.m_axis_tdata_o);
+        if (m.last) {
+            m.receiving = false;
+            ++m.packets;
+            m.ended = m.cycles;
+        }
+    }
+    if (t.interrupt_o && !m.interrupt) m.raised = m.cycles;
+    m.interrupt = t.interrupt_o;
+    if (m.watches) watch(m);
+    m.edge();
+    if (in) {
+        ++m.sent;
+        m.offered = false;
+    }
+}
+
+void put(Model& m, std::uint32_t address, std::uint32_t value) {
+    m.aw = m.w = true;
+    m.top.s_axi_awaddr_i = address;
+    m.top.s_axi_wdata_i = value;
+}
+
+// Cycles that an access to a register may take.
+constexpr int ACCESS = 1000;
+
 }  // namespace
 
 extern "C" {
@@ -141,7 +223,16 @@ void ng_delete(void* handle) {
     delete m;
 }
 
-void ng_reset(void* handle) { static_cast<Model*>(handle)->reset(); }
+// Resets the engine and both channels.
+void ng_reset(void* handle) {
+    auto& m = *static_cast<Model*>(handle);
+    m.packet.clear();
+    m.sent = 0;
+    m.offered = m.receiving = m.aw = m.w = m.ar = m.r = false;
+    m.top.s_axis_tvalid_i = m.top.m_axis_tready_i = 0;
+    m.top.s_axi_awvalid_i = m.top.s_axi_wvalid_i = m.top.s_axi_arvalid_i = 0;
+    m.reset();
+}
 
 // Starts to record waveforms, if the library was compiled for them.
 void ng_waves([[maybe_unused]] void* handle, [[maybe_unused]] const char* path) {
@@ -161,108 +252,102 @@ void ng_coverage([[maybe_unused]] void* handle, [[maybe_unused]] const char* pat
 
 void ng_write(void* handle, std::uint32_t address, std::uint32_t value) {
     auto& m = *static_cast<Model*>(handle);
-    m.top.s_axi_awvalid_i = m.top.s_axi_wvalid_i = 1;
-    m.top.s_axi_awaddr_i = address;
-    m.top.s_axi_wdata_i = value;
-    for (bool done = false; !done;) {
-        m.settle();
-        done = m.top.s_axi_awready_o && m.top.s_axi_wready_o;
-        m.edge();
-    }
-    m.top.s_axi_awvalid_i = m.top.s_axi_wvalid_i = 0;
+    put(m, address, value);
+    for (int n = 0; n < ACCESS && (m.aw || m.w); ++n) tick(m);
+    if (m.aw || m.w) m.fails("a register write was not accepted");
 }
 
-// Writes a register during the next command, `cycle` cycles after its start. Calls must be in ascending order of cycles.
+// Writes a register during the next call of ng_step, `cycle` cycles after its start. Calls must be in ascending order of
+// cycles.
 void ng_write_later(void* handle, std::uint64_t cycle, std::uint32_t address, std::uint32_t value) {
     static_cast<Model*>(handle)->writes.push_back({cycle, address, value});
 }
 
 std::uint32_t ng_read(void* handle, std::uint32_t address) {
     auto& m = *static_cast<Model*>(handle);
-    m.top.s_axi_arvalid_i = 1;
+    m.ar = m.r = true;
     m.top.s_axi_araddr_i = address;
-    for (bool done = false; !done;) {
-        m.settle();
-        done = m.top.s_axi_arready_o;
-        m.edge();
-    }
-    m.top.s_axi_arvalid_i = 0;
-    for (;;) {
-        m.settle();
-        const bool valid = m.top.s_axi_rvalid_o;
-        const std::uint32_t data = m.top.s_axi_rdata_o;
-        m.edge();
-        if (valid) return data;
-    }
+    for (int n = 0; n < ACCESS && m.r; ++n) tick(m);
+    if (m.r) m.fails("a register read was not answered");
+    return m.read;
 }
 
-// Starts a command, sends its packet and receives its results until the interrupt. In each cycle, the input offers no
-// new beat with a probability of stall_in / 256, and the output accepts none with a probability of stall_out / 256.
-// Returns 0; 1 if the results do not fit; 2 after `limit` cycles; 3 if TLAST is not on the last result.
-int ng_execute(void* handle, std::uint32_t command, const std::uint64_t* beats, std::uint64_t count, int last,
-               std::uint64_t* results, std::uint64_t room, std::uint64_t* got, std::uint32_t stall_in,
-               std::uint32_t stall_out, std::uint32_t seed, std::uint64_t limit, int watches) {
+void ng_stalls(void* handle, std::uint32_t in, std::uint32_t out, std::uint32_t seed) {
     auto& m = *static_cast<Model*>(handle);
-    auto& t = m.top;
+    m.stall_in = in;
+    m.stall_out = out;
     m.random = seed * 2654435761u | 1u;
+}
+
+// Starts the send channel; `last`: the last beat has TLAST.
+void ng_send(void* handle, const std::uint64_t* beats, std::uint64_t count, int last) {
+    auto& m = *static_cast<Model*>(handle);
+    m.packet.assign(beats, beats + count);
+    m.sent = 0;
+    m.offered = false;
+    m.closes = last != 0;
+}
+
+void ng_stop_send(void* handle) {
+    auto& m = *static_cast<Model*>(handle);
+    m.sent = m.packet.size();
+    m.offered = false;
+}
+
+// Starts the receive channel.
+void ng_receive(void* handle) {
+    auto& m = *static_cast<Model*>(handle);
+    m.received.clear();
+    m.receiving = true;
+}
+
+void ng_stop_receive(void* handle) { static_cast<Model*>(handle)->receiving = false; }
+
+int ng_sending(void* handle) { return static_cast<Model*>(handle)->sending(); }
+int ng_receiving(void* handle) { return static_cast<Model*>(handle)->receiving; }
+int ng_interrupt(void* handle) { return static_cast<Model*>(handle)->top.interrupt_o; }
+
+// The beats of the packet that the receive channel receives, or received last.
+const std::uint64_t* ng_received(void* handle, std::uint64_t* count) {
+    const auto& m = *static_cast<Model*>(handle);
+    *count = m.received.size();
+    return m.received.data();
+}
+
+std::uint64_t ng_packets(void* handle) { return static_cast<Model*>(handle)->packets; }
+std::uint64_t ng_ended(void* handle) { return static_cast<Model*>(handle)->ended; }
+std::uint64_t ng_raised(void* handle) { return static_cast<Model*>(handle)->raised; }
+// The first rule of the ports that was broken, or null.
+const char* ng_broken(void* handle) { return static_cast<Model*>(handle)->broken; }
+
+// Records the words that are written, from now on or no more.
+void ng_watch(void* handle, int watches) {
+    auto& m = *static_cast<Model*>(handle);
+    m.watches = watches != 0;
     m.records.clear();
-    *got = 0;
-    ng_write(handle, 0x14, 1);
-    ng_write(handle, 0x18, 1);
-    ng_write(handle, 0x08, command);
-    std::uint64_t sent = 0;
-    bool offered = false, ended = false, result_last = true;
+}
+
+// Simulates until every condition in `until` holds, at most `limit` cycles. Bit 0: the interrupt has been raised in this
+// call; bit 1: the send channel has sent its packet; bit 2: the receive channel has received one. Returns whether they
+// hold. With no condition: `limit` cycles, and returns 0.
+int ng_step(void* handle, std::uint64_t limit, int until) {
+    auto& m = *static_cast<Model*>(handle);
     const std::vector<Write> writes = std::move(m.writes);
     m.writes.clear();
     std::size_t written = 0;
+    bool raised = false;
     for (std::uint64_t cycle = 0; cycle < limit; ++cycle) {
-        const bool writing = written < writes.size() && writes[written].cycle <= cycle;
-        t.s_axi_awvalid_i = t.s_axi_wvalid_i = writing;
-        if (writing) {
-            t.s_axi_awaddr_i = writes[written].address;
-            t.s_axi_wdata_i = writes[written].value;
+        if (written < writes.size() && writes[written].cycle <= cycle && !m.aw && !m.w) {
+            put(m, writes[written].address, writes[written].value);
+            ++written;
         }
-        if (!offered && sent < count && (m.next() & 255) >= stall_in) offered = true;
-        t.s_axis_tvalid_i = offered;
-        if (offered) {
-            t.s_axis_tdata_i = beats[sent];
-            t.s_axis_tlast_i = last && sent + 1 == count;
-        }
-        t.m_axis_tready_i = (m.next() & 255) >= stall_out;
-        m.settle();
-        const bool in = offered && t.s_axis_tready_o;
-        if (writing && t.s_axi_awready_o && t.s_axi_wready_o) ++written;
-        if (t.m_axis_tvalid_o && t.m_axis_tready_i) {
-            if (*got == room) {
-                t.s_axi_awvalid_i = t.s_axi_wvalid_i = 0;
-                return 1;
-            }
-            results[(*got)++] = t.m_axis_tdata_o;
-            result_last = t.m_axis_tlast_o;
-        }
-        if (watches) watch(m);
-        ended = ended || t.interrupt_o;
-        const bool quiet = !t.m_axis_tvalid_o;
-        m.edge();
-        if (in) {
-            ++sent;
-            offered = false;
-        }
-        if (ended && sent == count && quiet) {
-            t.s_axi_awvalid_i = t.s_axi_wvalid_i = 0;
-            t.s_axis_tvalid_i = 0;
-            t.m_axis_tready_i = 0;
-            for (int n = 0; n < 4; ++n) {
-                m.settle();
-                m.edge();
-            }
-            return result_last ? 0 : 3;
-        }
+        tick(m);
+        raised = raised || m.interrupt;
+        const bool holds = ((until & 1) == 0 || raised) && ((until & 2) == 0 || !m.sending()) &&
+                           ((until & 4) == 0 || !m.receiving);
+        if (until != 0 && holds) return 1;
     }
-    t.s_axi_awvalid_i = t.s_axi_wvalid_i = 0;
-    t.s_axis_tvalid_i = 0;
-    t.m_axis_tready_i = 0;
-    return 2;
+    return 0;
 }
 
 std::uint64_t ng_cycles(void* handle) { return static_cast<Model*>(handle)->cycles; }

@@ -65,6 +65,10 @@ class Recording(Closing):
         return self._engine.where
 
     @property
+    def packet(self) -> bytes:
+        return self._engine.packet
+
+    @property
     def counters(self) -> Mapping[str, int]:
         return self._engine.counters
 

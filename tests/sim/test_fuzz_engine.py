@@ -20,7 +20,7 @@ from narrowgauge.errors import UserError
 from narrowgauge.fixedpoint import IntArray
 from narrowgauge.hls.runner import HlsEngine
 from narrowgauge.hw.host.engine import Engine
-from narrowgauge.hw.isa import Error, Memory, Unit
+from narrowgauge.hw.isa import BEAT_BYTES, Error, Memory, Unit, closing_beat
 from narrowgauge.hw.isa.assembler import assemble
 from narrowgauge.hw.isa.program import ProgramError, to_bytes
 from narrowgauge.sim.engine.simulator import ProgramSimulator
@@ -33,12 +33,16 @@ Words = dict[tuple[Unit, int], dict[tuple[Memory, int], list[int]]]
 
 @dataclass
 class Outcome:
-    """The outcome of a case: the results, or the command that failed, with its error and instruction."""
+    """The outcome of a case: the results, or the command that failed, with its error and instruction.
+
+    `packet` is what the last command sent.
+    """
 
     command: str = "done"
     error: Error | None = None
     where: tuple[Unit | None, int | None] = (None, None)
     output: bytes = b""
+    packet: bytes = b""
     writes: Words = field(default_factory=dict)
     before: Words = field(default_factory=dict)
 
@@ -64,8 +68,8 @@ def judge_run(case: Case, oracle: Oracle) -> Outcome:
     try:
         output = oracle.run(case.packet, case.lengths)
     except ProgramError as error:
-        return Outcome("run", error.error, (error.unit, error.number))
-    return Outcome(output=output, writes=oracle.writes, before=oracle.before)
+        return Outcome("run", error.error, (error.unit, error.number), packet=oracle.packet)
+    return Outcome(output=output, packet=oracle.packet, writes=oracle.writes, before=oracle.before)
 
 
 def execute(case: Case, engine: Engine) -> Outcome:
@@ -76,8 +80,9 @@ def execute(case: Case, engine: Engine) -> Outcome:
         command = "init"
         engine.init(case.image)
     except ProgramError as error:
+        packet = engine.packet
         engine.clear()
-        return Outcome(command, error.error, (error.unit, error.number))
+        return Outcome(command, error.error, (error.unit, error.number), packet=packet)
     return execute_run(case, engine)
 
 
@@ -105,8 +110,10 @@ def execute_run(case: Case, engine: Engine) -> Outcome:
     try:
         found.output = engine.run(case.packet, list(case.lengths), on_write)
     except ProgramError as error:
+        packet = engine.packet
         engine.clear()
-        return Outcome("run", error.error, (error.unit, error.number))
+        return Outcome("run", error.error, (error.unit, error.number), packet=packet)
+    found.packet = engine.packet
     return found
 
 
@@ -222,6 +229,10 @@ def test_commands_in_the_wrong_order(make: Callable[[], Engine]) -> None:
             command(*arguments)
         assert stop.value.error is Error.COMMAND
         assert (stop.value.unit, stop.value.number) == (None, None)
+        assert engine.packet == (closing_beat(Error.COMMAND) if command == engine.run else b"")
+        with pytest.raises(ProgramError, match=r"error state|in the order"):
+            engine.run(case.packet, list(case.lengths))
+        assert engine.packet == b""
         engine.clear()
 
     refused(engine.init, case.image)
@@ -342,13 +353,16 @@ def test_corners(make: Callable[[], Engine], corner: str) -> None:
 
 def test_the_random_cases_meet_every_error_and_every_way_through() -> None:
     """The generator covers the cases that the sweeps rely on."""
-    codes = set()
+    codes, partial = set(), set()
     changed = 0
     for case in random_cases(0, 400):
         with contextlib.suppress(TooLong):
             outcome = judge(case, Oracle(SMALL))
             codes.add(outcome.error)
             changed += any(outcome.output)
+            if outcome.error is not None and len(outcome.packet) > BEAT_BYTES:
+                partial.add(outcome.error)
     # Nothing here waits for a beat in vain.
     assert codes == {None, *Error} - {Error.NONE, Error.TIMEOUT, Error.COMMAND}
     assert changed > 40
+    assert {Error.ADDRESS, Error.OVERRUN} <= partial
