@@ -226,7 +226,8 @@ module ng_memories #(
     .we_i   (stat_we_i),
     .waddr_i(StatBits'(stat_waddr_i)),
     .wdata_i(stat_i),
-    .re_i   (stat_re_i),
+    // Read in every cycle: an enable would have as many loads as the word has bits, and the vector unit keeps the address.
+    .re_i   (1'b1),
     .raddr_i(StatBits'(stat_raddr_i)),
     .rdata_o(stat_o)
   );
@@ -319,5 +320,7 @@ module ng_memories #(
   assert property (@(posedge clk_i) disable iff (!rst_ni) !(load_weight && op_valid_i && op_i.reads &&
                                                             op_i.b_space == SpaceWeight))
   else $error("ng_memories: LOAD writes while the feed reads at the same port");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) $changed(stat_raddr_i) |-> stat_re_i)
+  else $error("ng_memories: the address of STAT changes without a read");
 `endif
 endmodule

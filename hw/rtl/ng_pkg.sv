@@ -20,6 +20,9 @@ package ng_pkg;
   // Bits of a length.
   parameter int unsigned LengthBits = 10;
 
+  // What a memory is made of; shallow ones and those of a LutRam bit are in LUTs.
+  typedef enum logic [1:0] {RamBlock, RamUltra, RamLuts} ram_e;
+
   // Instructions that each unit has retired; element 0 is the array.
   typedef logic [2:0][NumberBits-1:0] retired_t;
 
@@ -111,6 +114,40 @@ package ng_pkg;
   // verilator coverage_off
   function automatic int unsigned addr_bits(int unsigned depth);
     return depth > 1 ? $clog2(depth) : 1;
+  endfunction
+
+  // What a memory is made of: up to 64 words, the depth of a distributed RAM in one LUT per bit, are in LUTs.
+  function automatic ram_e ram_style(int unsigned depth, bit ultra, bit luts);
+    if (ultra) return RamUltra;
+    return luts || depth <= 64 ? RamLuts : RamBlock;
+  endfunction
+
+  // The words of a memory's parts together. Each part has a power of two of words, the largest first, and at least as
+  // many as the smallest block has at this width (UG473, UG573): 12,288 are 8,192 and 4,096.
+  function automatic int unsigned ram_words(int unsigned depth, int unsigned width, ram_e style);
+    int unsigned least;
+    if (style == RamUltra) least = 4096;
+    else if (style == RamLuts) least = 32;
+    else least = width > 18 ? 512 : width > 9 ? 1024 : 2048;
+    return depth > least ? (depth + least - 1) / least * least : 1 << addr_bits(depth);
+  endfunction
+
+  // Cycles from a read to the words of the parts; with several parts, the last register is behind their multiplexer.
+  function automatic int unsigned ram_part_latency(int unsigned parts, int unsigned latency);
+    return parts > 1 && latency > 2 ? latency - 1 : latency;
+  endfunction
+
+  // Address bits of part `number`, from the words of all parts: the position of their bit `number`, from the top.
+  function automatic int unsigned ram_part_bits(int unsigned words, int unsigned number);
+    int unsigned left;
+    left = number;
+    for (int unsigned b = 31; b > 0; b--) begin
+      if (words[b]) begin
+        if (left == 0) return b;
+        left--;
+      end
+    end
+    return 0;
   endfunction
   // verilator coverage_on
 

@@ -1,7 +1,11 @@
-// A memory with one write port and one read port: block RAM, or distributed RAM where it is small; UltraRAM with
-// Ultra, distributed RAM with Luts.
+// A memory with one write port and one read port: distributed RAM up to 64 words or with Luts, UltraRAM with Ultra,
+// otherwise block RAM.
 //
-// The word is on rdata_o Latency cycles after its address (1 or 2; the second is the output register of a block RAM).
+// Vivado may extend a depth that is no power of two to the next one (AR 61995, UG906), so the memory consists of parts
+// with a power of two of words each. The word is on rdata_o Latency cycles after its address:
+//   1  the register of the block; 2  its output register; 3  a register behind the multiplexer of the parts;
+//   4 and more  further registers in the parts, for the pipeline of a column of UltraRAM.
+// The output stays as long as neither the address nor the word changes and nothing else is read.
 // Limits: a read of a word that is written in the same cycle is undefined; reset does not clear the words.
 module ng_ram #(
   parameter int unsigned Width   = 8,
@@ -19,28 +23,47 @@ module ng_ram #(
   input  logic [AddrBits-1:0] raddr_i,
   output logic [Width-1:0]    rdata_o
 );
-  if (Latency < 1 || Latency > 2) begin : gen_check
-    $error("ng_ram: Latency must be 1 or 2");
+  if (Latency < 1) begin : gen_check
+    $error("ng_ram: Latency must be at least 1");
   end
   if (Ultra && Luts) begin : gen_check_style
     $error("ng_ram: Ultra and Luts exclude each other");
   end
 
-  // no_rw_check: no logic is needed for a read of a word that is written in the same cycle.
-  localparam Style = Ultra ? "ultra" : Luts ? "distributed" : "auto";
-  (* ram_style = Style, no_rw_check *) logic [Width-1:0] words[Depth];
-  logic [Width-1:0] read_q;
+  localparam ng_pkg::ram_e Style = ng_pkg::ram_style(Depth, Ultra, Luts);
+  localparam int unsigned Words = ng_pkg::ram_words(Depth, Width, Style);
+  localparam int unsigned Parts = $countones(Words);
 
-  always_ff @(posedge clk_i) begin
-    if (we_i) words[waddr_i] <= wdata_i;
-    if (re_i) read_q <= words[raddr_i];
+  logic [Parts-1:0] write_hit, read_hit;
+  logic [Parts-1:0][Width-1:0] words;
+  for (genvar part = 0; part < Parts; part++) begin : gen_part
+    localparam int unsigned Bits = ng_pkg::ram_part_bits(Words, part);
+    assign write_hit[part] = 32'(waddr_i) >> Bits == (Words >> Bits) - 1;
+    assign read_hit[part]  = 32'(raddr_i) >> Bits == (Words >> Bits) - 1;
+    ng_ram_part #(
+      .Width   (Width),
+      .AddrBits(Bits),
+      .Latency (ng_pkg::ram_part_latency(Parts, Latency)),
+      .Style   (Style)
+    ) u_part (
+      .clk_i,
+      .we_i   (we_i && write_hit[part]),
+      .waddr_i(waddr_i[Bits-1:0]),
+      .wdata_i,
+      .re_i,
+      .raddr_i(raddr_i[Bits-1:0]),
+      .rdata_o(words[part])
+    );
   end
-
-  if (Latency == 2) begin : gen_output
-    logic [Width-1:0] out_q;
-    always_ff @(posedge clk_i) out_q <= read_q;
-    assign rdata_o = out_q;
-  end else begin : gen_no_output
-    assign rdata_o = read_q;
-  end
+  ng_ram_mux #(
+    .Width  (Width),
+    .Parts  (Parts),
+    .Latency(Latency)
+  ) u_mux (
+    .clk_i,
+    .re_i,
+    .hit_i  (read_hit),
+    .words_i(words),
+    .rdata_o
+  );
 endmodule

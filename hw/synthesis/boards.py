@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from ...errors import UserError
 from ..isa import Memory, Parameters
-from .silicon import PLAIN, Silicon
+from .silicon import Silicon
 
 USABLE: Mapping[str, int] = MappingProxyType({"lut": 100, "ff": 100, "dsp": 90, "bram36": 85, "uram": 90})
 """Percent of each resource of a board that an engine may take, by the names in `Board`.
@@ -69,22 +69,22 @@ _DS965 = "DS965, Alveo U50 Data Center Accelerator Cards Data Sheet"
 _DS987 = "DS987, Kria K26 SOM Data Sheet"
 
 _SMALL = Parameters(
-    lanes=16, weight_depth=12288, kv_depth=3072, act_depth=3072, vector_depth=2560, score_depth=128,
+    lanes=16, weight_depth=10240, kv_depth=3072, act_depth=3072, vector_depth=2560, score_depth=128,
     wide_depth=1536, stat_depth=16, bias_depth=10240, norm_depth=4096, table_depth=2048, exp_depth=1024,
     index_depth=64, program_depth=1024,
 )  # fmt: skip
 _MEDIUM = Parameters(
-    lanes=16, weight_depth=20480, kv_depth=4608, act_depth=6144, vector_depth=4608, score_depth=256,
-    wide_depth=2560, stat_depth=32, bias_depth=16384, norm_depth=8192, table_depth=2048, exp_depth=1024,
+    lanes=16, weight_depth=18432, kv_depth=4608, act_depth=6144, vector_depth=4096, score_depth=256,
+    wide_depth=2560, stat_depth=32, bias_depth=12288, norm_depth=6144, table_depth=2048, exp_depth=1024,
     index_depth=128, program_depth=1024,
 )  # fmt: skip
 _LARGE = Parameters(
-    lanes=32, weight_depth=49152, kv_depth=4096, act_depth=8192, vector_depth=4096, score_depth=512,
+    lanes=32, weight_depth=40960, kv_depth=4096, act_depth=8192, vector_depth=4096, score_depth=512,
     wide_depth=2048, stat_depth=32, bias_depth=32768, norm_depth=12288, table_depth=2048, exp_depth=1024,
     index_depth=128, program_depth=1024,
 )  # fmt: skip
 _LARGER = Parameters(
-    lanes=32, weight_depth=65536, kv_depth=8192, act_depth=12288, vector_depth=12288, score_depth=1024,
+    lanes=32, weight_depth=65536, kv_depth=8192, act_depth=12288, vector_depth=8192, score_depth=1024,
     wide_depth=4096, stat_depth=32, bias_depth=65536, norm_depth=16384, table_depth=2048, exp_depth=1024,
     index_depth=256, program_depth=2048,
 )  # fmt: skip
@@ -94,32 +94,40 @@ _LARGEST = Parameters(
     index_depth=512, program_depth=4096,
 )  # fmt: skip
 
-_ULTRA = Silicon(ultra=frozenset({Memory.WEIGHT, Memory.KV, Memory.ACT, Memory.VECTOR}))
+# SCORE and INDEX are so shallow that most of their block RAMs would be empty. On PYNQ-Z2 a column of the array is in
+# LUTs, to stay below the limit of DSPs.
+_SMALL_SILICON = Silicon(pack_dsp=True, lut_columns=1, luts=frozenset({Memory.SCORE}))
+_MEDIUM_SILICON = Silicon(pack_dsp=True, luts=frozenset({Memory.SCORE, Memory.INDEX}))
+_LARGE_SILICON = Silicon(
+    pack_dsp=True, ultra=frozenset({Memory.WEIGHT, Memory.KV, Memory.ACT, Memory.VECTOR})
+)
+# More words of WEIGHT fit if KV is in block RAM.
+_LARGER_SILICON = Silicon(pack_dsp=True, ultra=frozenset({Memory.WEIGHT, Memory.ACT, Memory.VECTOR}))
 
 BOARDS = (
     Board(
         "pynq-z2", "PYNQ-Z2", "xc7z020clg400-1", "xc7", 53200, 106400, 220, 140, 0, _DS190,
-        _SMALL, Silicon(pack_dsp=True), 10.0,
+        _SMALL, _SMALL_SILICON, 10.0,
     ),
     Board(
         "aup-zu3", "AUP-ZU3", "xczu3eg-sfvc784-2-e", "xcup", 70560, 141120, 360, 216, 0, _DS891,
-        _MEDIUM, PLAIN, 5.0,
+        _MEDIUM, _MEDIUM_SILICON, 5.0,
     ),
     Board(
         "ultra96-v2", "Ultra96-V2", "xczu3eg-sbva484-1-i", "xcup", 70560, 141120, 360, 216, 0, _DS891,
-        _MEDIUM, PLAIN, 5.0,
+        _MEDIUM, _MEDIUM_SILICON, 5.0,
     ),
     Board(
         "kv260", "KV260", "xck26-sfvc784-2LV-c", "xcup", 117120, 234240, 1248, 144, 64, _DS987,
-        _LARGE, _ULTRA, 5.0,
+        _LARGE, _LARGE_SILICON, 5.0,
     ),
     Board(
         "zcu104", "ZCU104", "xczu7ev-ffvc1156-2-e", "xcup", 230400, 460800, 1728, 312, 96, _DS891,
-        _LARGER, _ULTRA, 5.0,
+        _LARGER, _LARGER_SILICON, 5.0,
     ),
     Board(
         "u50", "Alveo U50", "xcu50-fsvh2104-2-e", "xcup", 871680, 1743360, 5952, 1344, 640, _DS965,
-        _LARGEST, _ULTRA, 4.0,
+        _LARGEST, _LARGE_SILICON, 4.0,
     ),
 )  # fmt: skip
 """All boards, the smallest first."""

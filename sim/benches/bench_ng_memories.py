@@ -23,6 +23,7 @@ def _unequal(lanes: int) -> dict[str, int | str]:
 SETUP = Setup((_unequal(8),), slow=(_unequal(16), _unequal(32)))
 
 OP = structs.struct("op_t")
+WORD, LOOKUP, INDEX = (structs.number(f"{kind}Latency") for kind in ("Word", "Lookup", "Index"))
 LOADED = (Memory.WEIGHT, Memory.BIAS, Memory.NORM, Memory.TABLE, Memory.EXP, Memory.INDEX)
 DRAINED = (Space.KV, Space.ACT, Space.SCORE, Space.WIDE)
 
@@ -42,6 +43,7 @@ class Memories:
 
     Attributes:
         now: the cycle.
+        stat: address of the last read of STAT, which the vector unit keeps.
         checked: words that were compared, by port.
     """
 
@@ -56,6 +58,7 @@ class Memories:
         self._writes: list[tuple[Memory, int, int]] = []
         self._expected: dict[int, list[tuple[str, int, int, int]]] = {}
         self.now = 0
+        self.stat = 0
         self.checked: Counter[str] = Counter()
 
     def address(self, memory: Memory) -> int:
@@ -63,7 +66,9 @@ class Memories:
         last = self.depths[memory] - 1
         return self.rng.choice((0, last, self.rng.randint(0, last)))
 
-    def read(self, port: str, memory: Memory, addresses: list[int], latency: int = 2, first: int = 0) -> None:
+    def read(
+        self, port: str, memory: Memory, addresses: list[int], latency: int = WORD, first: int = 0
+    ) -> None:
         """Words are read in this cycle; they appear `latency` cycles later on a port, from its word `first` on."""
         self._reads.append((port, latency, first, memory, addresses))
 
@@ -156,7 +161,7 @@ async def cycle(dut: Any, rng: random.Random, m: Memories, busy: float) -> list[
             addresses = [m.address(memory) for _ in range(m.lanes)]
             handle = getattr(dut, f"{name}_addr_i")
             handle.value = pack(addresses, len(handle) // m.lanes)
-            m.read(f"{name}_o", memory, addresses, 1)
+            m.read(f"{name}_o", memory, addresses, LOOKUP)
     dut.write_valid_i.value = writes = asks()
     if writes:
         space = rng.choice(DRAINED)
@@ -173,8 +178,9 @@ async def cycle(dut: Any, rng: random.Random, m: Memories, busy: float) -> list[
     # The vector unit and STORE.
     dut.stat_re_i.value = reads = asks()
     if reads:
-        dut.stat_raddr_i.value = address = m.address(Memory.STAT)
-        m.read("stat_o", Memory.STAT, [address], 1)
+        m.stat = m.address(Memory.STAT)
+        m.read("stat_o", Memory.STAT, [m.stat], 1)
+    dut.stat_raddr_i.value = m.stat
     dut.score_re_i.value = reads = asks()
     if reads:
         dut.score_addr_i.value = address = m.address(Memory.SCORE)
@@ -247,7 +253,7 @@ async def cycle(dut: Any, rng: random.Random, m: Memories, busy: float) -> list[
     dut.index_addr_i.value = pack(addresses, len(dut.index_addr_i) // 2)
     for side in range(2):
         if index[side]:
-            m.read("index_o", Memory.INDEX, [addresses[side]], 1, side)
+            m.read("index_o", Memory.INDEX, [addresses[side]], INDEX, side)
 
     await FallingEdge(dut.clk_i)
     assert value(dut.weight_b_busy_o) == weight_busy and value(dut.vector_busy_o) == vector_busy

@@ -10,6 +10,7 @@ import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from ...fixedpoint import Format, requantize, saturate
+from ...hw.synthesis.memories import SHALLOW, Style, parts
 from .common import bench, generator, pack, start
 from .setup import Setup
 
@@ -89,3 +90,29 @@ async def counts(dut: Any) -> None:
         assert int(dut.addr_bits_o.value) == max(1, (depth - 1).bit_length())
         assert int(dut.met_o.value) == all(r >= w for r, w in zip(retired, waits, strict=True))
         await RisingEdge(dut.clk_i)
+
+
+@bench(5_000)
+async def memories(dut: Any) -> None:
+    """The parts of a memory against the formula that counts its block RAMs."""
+    rng = generator("memories")
+    await start(dut, reset=False)
+    seen = set()
+    for _ in range(1500):
+        depth = rng.randint(1, 1 << rng.randint(0, 22))
+        width = rng.choice((rng.randint(1, 20), rng.randint(1, 2500)))
+        ultra = rng.random() < 0.3
+        luts = not ultra and rng.random() < 0.3
+        style = Style.ULTRA if ultra else Style.LUTS if luts or depth <= SHALLOW else Style.BLOCK
+        expected = parts(depth, width, style)
+        number = rng.randrange(len(expected))
+        dut.depth_i.value, dut.width_i.value, dut.number_i.value = depth, width, number
+        dut.ultra_i.value, dut.luts_i.value = int(ultra), int(luts)
+        await RisingEdge(dut.clk_i)
+        await FallingEdge(dut.clk_i)
+        assert int(dut.style_o.value) == list(Style).index(style)
+        assert int(dut.words_o.value) == sum(expected), (depth, width, style)
+        assert 1 << int(dut.part_bits_o.value) == expected[number]
+        seen.add((style, len(expected)))
+        await RisingEdge(dut.clk_i)
+    assert len(seen) > 15

@@ -18,19 +18,19 @@ import pytest
 from narrowgauge import toolchain
 from narrowgauge.cli import main
 from narrowgauge.errors import UserError
-from narrowgauge.hw.isa import MEMORIES, Memory, Parameters
+from narrowgauge.hw.isa import Memory, Parameters
 from narrowgauge.hw.synthesis import report, yosys
 from narrowgauge.hw.synthesis import sources as rtl
 from narrowgauge.hw.synthesis.boards import BOARDS, find_board
 from narrowgauge.hw.synthesis.cells import Cost, cost_of
 from narrowgauge.hw.synthesis.design import Design, Module, read_design
 from narrowgauge.hw.synthesis.levels import Levels, arcs_of, longest_path
+from narrowgauge.hw.synthesis.memories import blocks, engine_blocks
 from narrowgauge.hw.synthesis.paths import Enable, Netlist, Step, Timing, join, netlist_of
 from narrowgauge.hw.synthesis.paths import Path as LongestPath
 from narrowgauge.hw.synthesis.project import write_project
 from narrowgauge.hw.synthesis.report import Row, Utilization
 from narrowgauge.hw.synthesis.yosys import FAMILIES, elaborate, synthesize
-from narrowgauge.tests.support.block_rams import bits, block_rams, copies
 from narrowgauge.toolchain import find_yosys
 
 INSTANCES = {
@@ -403,33 +403,6 @@ def test_rows_of_opened_modules_count_every_instance_once(monkeypatch: pytest.Mo
     assert measured.total["xcup"].lut == sum(1 for _ in design.instances()) == 7
 
 
-# Memories by formula.
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_block_rams_hold_what_they_must(seed: int) -> None:
-    chance = random.Random(seed)
-    lanes = chance.choice((8, 16, 32))
-    parameters = Parameters(
-        lanes=lanes,
-        **{
-            f"{memory.name.lower()}_depth": 2 * chance.randint(1, min(32, 1 << 12))
-            if memory in (Memory.STAT, Memory.INDEX)
-            else chance.randint(1, 8192)
-            for memory in Memory
-        },
-    )
-    for memory in Memory:
-        words, width = parameters.depth(memory), MEMORIES[memory].bits(lanes)
-        assert bits(parameters)[memory] == words * width
-        number = block_rams(memory, parameters)
-        assert number % copies(parameters)[memory] == 0
-        each = number // copies(parameters)[memory]
-        # 18 Kb hold the bits; one word per block and 18 (36) bits of it are always possible.
-        assert each * 18 * 1024 >= words * width
-        assert each <= -(-words // 1024) * -(-width // 18)
-
-
 # The wrapper.
 
 
@@ -538,19 +511,6 @@ def test_what_counts_on_which_board() -> None:
     assert found.fits(find_board("kv260"))
     # 90 % of 220 DSPs.
     assert utilization(99).fits(find_board("pynq-z2")) and not utilization(100).fits(find_board("pynq-z2"))
-
-
-@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
-def test_the_memories_of_a_boards_engine_fit_it(board: Any) -> None:
-    """By formula; an UltraRAM has 4096 words of 72 bits."""
-    ultra = board.silicon.ultra
-    blocks = sum(block_rams(m, board.engine) for m in Memory if m not in ultra | {Memory.STAT})
-    assert blocks <= 2 * board.bram36
-    rows = {
-        m: -(-board.engine.depth(m) // 4096) * -(-MEMORIES[m].bits(board.engine.lanes) // 72) for m in ultra
-    }
-    assert sum(rows.values()) <= board.uram
-    assert (board.family == "xcup") or not ultra
 
 
 @pytest.mark.parametrize(("dsp", "status"), [(99, 0), (100, 1)])
@@ -664,12 +624,13 @@ def test_a_table_for_each_two_lanes_is_block_ram(monkeypatch: pytest.MonkeyPatch
     need_yosys()
     parameters = Parameters(lanes=8)
     design = elaborate("ng_lookup", {"Lanes": 8, "Width": 15, "Depth": parameters.exp_depth})
-    assert sorted(part.type for part in design.modules.values()) == ["ng_lookup", "ng_ram_shared"]
+    kinds = sorted(part.type for part in design.modules.values())
+    assert kinds == ["ng_lookup", "ng_ram_mux", "ng_ram_shared", "ng_ram_shared_part"]
     figures = synthesize(design, "xcup")
     monkeypatch.setattr(yosys, "_run", None)
     assert synthesize(design, "xcup") == figures
     found = sum((cost_of(figures[part.name].cells) for _, part in design.instances()), Cost())
-    assert found.bram18 == block_rams(Memory.EXP, parameters)
+    assert found.bram18 == blocks(Memory.EXP, parameters).bram18
     assert (found.dsp, found.uram, found.latch) == (0, 0, 0)
     # Words come from registers: between them is at most the logic shared by the ports.
     timing = join(design, {name: part.netlist for name, part in figures.items()})
@@ -686,10 +647,10 @@ def test_an_engine_on_ultrascale() -> None:
     for memory, name in INSTANCES.items():
         # Identical memories share the row of the first.
         if name in rows:
-            alone = block_rams(memory, parameters) // (2 if memory is Memory.INDEX else 1)
+            alone = blocks(memory, parameters).bram18 // (2 if memory is Memory.INDEX else 1)
             assert rows[name].cost["xcup"].bram18 == alone, memory
     assert len(rows.keys() & INSTANCES.values()) >= 8
-    assert found.total["xcup"].bram18 == sum(block_rams(memory, parameters) for memory in INSTANCES)
+    assert found.total["xcup"].bram18 == engine_blocks(parameters).bram18
     assert found.total["xcup"].latch == 0
     instances = sum(
         len(
