@@ -62,7 +62,9 @@ def build_library(parameters: Parameters, native: bool) -> Path:
     Raises:
         UserError: there is no g++, the `ap_int` headers are missing, or see `compilecache.compiled`.
     """
-    return _cached([CSIM / "shim.cpp"], parameters, native, ("-shared", "-fPIC"), "engine.so")
+    return _cached(
+        [CSIM / "shim.cpp"], parameters, native, ("-shared", "-fPIC", "-fvisibility=hidden"), "engine.so"
+    )
 
 
 def build_testbench(name: str, parameters: Parameters, native: bool) -> Path:

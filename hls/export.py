@@ -111,7 +111,7 @@ def _config(unit: str, part: str, clock: str) -> str:
         part=part,
         clock=clock,
         source="engine.cpp" if whole else f"{unit}_top.cpp",
-        top="engine" if whole else f"ng::{unit}_top",
+        top="engine" if whole else f"{unit}_top",
         unit=unit,
         vectors="\n".join(f"tb.file=vectors/{name}" for name in files),
     )

@@ -58,6 +58,10 @@ struct Instance final : csim::Watch {
 
 }  // namespace
 
+// All other symbols are hidden (build.py): the static variables of templates would otherwise be one for all libraries
+// of a process, whose engines have other parameters.
+#pragma GCC visibility push(default)
+
 extern "C" {
 
 void* ng_create() { return new Instance(); }
@@ -120,3 +124,5 @@ const void* ng_records(void* engine, std::uint64_t* count) {
 }
 
 }  // extern "C"
+
+#pragma GCC visibility pop

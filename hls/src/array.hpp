@@ -1,7 +1,17 @@
 // The array: CONTRACT, docs/isa.md, section 4.
 //
-// Executes the loop nest of a checked job (job.hpp) as parallel stages connected by streams: two operand readers,
-// N * N multipliers, readers of bias and residual, and the drain.
+// Executes the loop nest of a checked job (job.hpp) in one pipelined loop. A turn of the loop multiplies one pair of
+// words into a tile of accumulators and, in parallel, drains one word of the tile before, which is in a second set of
+// accumulators. So a tile takes the larger of its operand pairs and its words, as in hw/rtl.
+//
+// It is one loop and not a dataflow region of stages for two reasons. In a dataflow region each array may be an argument
+// of one process only (UG1399, canonical forms), but KV, ACT and WIDE are read for one stage and written by another, and
+// WEIGHT and VECTOR are read for three. And a stream of tiles would be N * N * 32 bits wide, where Vitis HLS takes at
+// most 4,096. In one loop the memories have one owner, and the tile stays in registers.
+//
+// Ports: WEIGHT has two for reading, one for A, one for B and the residual. VECTOR has one, for B and the residual. A
+// residual comes first, and the pair that needs the port waits for a turn. INDEX has one for A and one for B. BIAS is
+// read once per turn: by columns the N biases of a tile are read while it is multiplied.
 // Limits: does not overlap one CONTRACT with the next, and does not wait for tokens (engine.hpp, array_top.cpp do).
 #ifndef NG_ARRAY_HPP
 #define NG_ARRAY_HPP
@@ -11,31 +21,12 @@
 
 namespace ng {
 
-/// Lanes of operand B: signed or unsigned 8 bits.
-template <int N>
-using Word9 = Lanes<Signed<9>, N>;
-
-/// The accumulators, row i of A by column j of B.
-/// \tparam N lanes.
-template <int N>
-struct Tile {
-    Signed<32> acc[N][N];
-};
-
-/// State kept from one CONTRACT to the next.
-/// \tparam N lanes.
-template <int N>
-struct ArrayState {
-    Tile<N> tile;
-    bool resumed;  ///< the previous CONTRACT had `keep`
-};
-
 /// The address of an operand: that of the walk, plus the index if it has one.
 /// \tparam C the configuration.
 template <class C>
 inline int operand_address(const Job& job, const Walk& walk, Unsigned<2> indexed, Unsigned<3> column,
                            Unsigned<16> index_stride, const IndexWord index[C::index_depth]) {
-#pragma HLS inline  // part of the reader's pipeline
+#pragma HLS inline  // part of the loop's pipeline
     if (indexed == isa::INDEXED_NONE) return to_int(walk.at);
     const Unsigned<13> token = indexed == isa::INDEXED_LOOP0 ? Unsigned<13>(walk.i0) : walk.inner;
     const int place = C::index_depth / int(isa::SENTENCES) * to_int(job.c.sentence) + to_int(job.first);
@@ -43,229 +34,185 @@ inline int operand_address(const Job& job, const Walk& walk, Unsigned<2> indexed
     return to_int(uplus<36>(walk.at, utimes<36>(number, index_stride)));
 }
 
-/// Stage: words of A, one per step.
+/// Executes a CONTRACT whose addresses have been checked.
 /// \tparam C the configuration.
 template <class C>
-void read_a(const Job& job, const Word8<C::lanes> weight[C::weight_depth], const Word8<C::lanes> kv[C::kv_depth],
-            const IndexWord index[C::index_depth], hls::stream<Word8<C::lanes>>& out) {
-    const Contract& c = job.c;
-    Walk walk(c.a_base);
-    for (Unsigned<49> step = 0; step < job.steps; ++step) {
-#pragma HLS pipeline II=1  // one word per cycle
-#pragma HLS loop_tripcount min=1 max=65536  // typical of a layer
-        Word8<C::lanes> word;
-        if (c.a_space == isa::SPACE_IDENTITY || !job.reads) {
-            for (int i = 0; i < C::lanes; ++i) {
-#pragma HLS unroll  // all lanes of a word in parallel
-                word.lane[i] = job.reads && walk.inner == unsigned(i) ? 1 : 0;
-            }
-        } else {
-            const int at = operand_address<C>(job, walk, c.a_indexed, c.a_column, c.a_index_stride, index);
-            word = c.a_space == isa::SPACE_WEIGHT ? weight[at] : kv[at];
-        }
-        out.write(word);
-        walk.advance(job.nk, job, job.n2, strides_a(c));
-    }
-}
-
-/// Stage: words of B, one per step, widened so that signed and unsigned lanes need one multiplier.
-/// \tparam C the configuration.
-template <class C>
-void read_b(const Job& job, const Word8<C::lanes> act[C::act_depth],
-            const Word8<C::lanes> vector[C::vector_depth], const Word8<C::lanes> weight[C::weight_depth],
-            const IndexWord index[C::index_depth], hls::stream<Word9<C::lanes>>& out) {
-    const Contract& c = job.c;
-    Walk walk(c.b_base);
-    for (Unsigned<49> step = 0; step < job.steps; ++step) {
-#pragma HLS pipeline II=1
-#pragma HLS loop_tripcount min=1 max=65536
-        Word9<C::lanes> word;
-        if (job.reads) {
-            const int at = operand_address<C>(job, walk, c.b_indexed, c.b_column, c.b_index_stride, index);
-            const Word8<C::lanes> read = c.b_space == isa::SPACE_ACT      ? act[at]
-                                         : c.b_space == isa::SPACE_VECTOR ? vector[at]
-                                                                          : weight[at];
-            for (int j = 0; j < C::lanes; ++j) {
-#pragma HLS unroll
-                word.lane[j] =
-                    c.b_unsigned != 0 ? wrap<9>(low<8>(read.lane[j])) : Signed<9>(read.lane[j]);
-            }
-        } else {
-            for (int j = 0; j < C::lanes; ++j) {
-#pragma HLS unroll
-                word.lane[j] = 0;
-            }
-        }
-        out.write(word);
-        walk.advance(job.nk, job, job.n2, strides_b(c));
-    }
-}
-
-/// Stage: the multipliers. A tile goes on to the drain if it has words to drain.
-/// \tparam C the configuration.
-template <class C>
-void multiply(const Job& job, Tile<C::lanes>& tile, hls::stream<Word8<C::lanes>>& as,
-              hls::stream<Word9<C::lanes>>& bs, hls::stream<Tile<C::lanes>>& out) {
-    constexpr int N = C::lanes;
-    Unsigned<13> k = 0;
-    Unsigned<12> i2 = 0;
-    bool fresh = !job.resumed;
-    for (Unsigned<49> step = 0; step < job.steps; ++step) {
-#pragma HLS pipeline II=1  // N * N products per cycle
-#pragma HLS loop_tripcount min=1 max=65536
-        const Word8<N> a = as.read();
-        const Word9<N> b = bs.read();
-        for (int i = 0; i < N; ++i) {
-#pragma HLS unroll  // one multiplier for every row
-            for (int j = 0; j < N; ++j) {
-#pragma HLS unroll  // and every column
-                const Signed<32> before = fresh ? Signed<32>(0) : tile.acc[i][j];
-                tile.acc[i][j] = plus<32>(before, times<32>(a.lane[i], b.lane[j]));
-            }
-        }
-        fresh = false;
-        k = uplus<13>(k, Unsigned<1>(1));
-        if (k >= job.nk) {
-            k = 0;
-            if (i2 < job.drained) out.write(tile);
-            // `keep` applies to a single tile, the last one.
-            fresh = true;
-            i2 = uplus<12>(i2, Unsigned<1>(1));
-            if (i2 >= job.n2) i2 = 0;
-        }
-    }
-}
-
-/// Stage: biases. By rows one per word, in every lane; by columns N per tile, one per lane.
-/// \tparam C the configuration.
-template <class C>
-void read_bias(const Job& job, const Signed<32> bias[C::bias_depth],
-               hls::stream<Lanes<Signed<32>, C::lanes>>& out) {
-    const Contract& c = job.c;
-    if (c.bias == 0) return;
-    const bool columns = c.columns != 0;
-    // By columns every tile that drains a word reads N biases, one per cycle: no longer than draining N words takes.
-    const Unsigned<36> tiles = utimes<36>(utimes<24>(job.n0, job.n1), job.drained);
-    const Unsigned<42> reads = columns ? utimes<42>(tiles, Unsigned<6>(C::lanes)) : Unsigned<42>(job.words);
-    Walk walk(c.bias_base);
-    Lanes<Signed<32>, C::lanes> word;
-    for (Unsigned<42> n = 0; n < reads; ++n) {
-#pragma HLS pipeline II=1  // one bias per cycle
-#pragma HLS loop_tripcount min=0 max=65536
-        const Address column = uplus<36>(utimes<36>(walk.i1, Unsigned<6>(C::lanes)), walk.inner);
-        const int at = columns ? to_int(uplus<36>(c.bias_base, column)) : to_int(walk.at);
-        const Signed<32> number = bias[at];
-        const bool last = !columns || walk.inner == unsigned(C::lanes - 1);
-        for (int j = 0; j < C::lanes; ++j) {
-#pragma HLS unroll
-            if (!columns || walk.inner == unsigned(j)) word.lane[j] = number;
-        }
-        if (last) out.write(word);
-        walk.advance(columns ? Unsigned<13>(C::lanes) : words_of<C>(job, walk.i2), job, job.drained, strides_c(c));
-    }
-}
-
-/// Stage: words of the residual, one per drained word.
-/// \tparam C the configuration.
-template <class C>
-void read_residual(const Job& job, const Word8<C::lanes> vector[C::vector_depth],
-                   const Word8<C::lanes> weight[C::weight_depth], const Word16<C::lanes> wide[C::wide_depth],
-                   hls::stream<Word16<C::lanes>>& out) {
-    const Contract& c = job.c;
-    if (c.residual_space == isa::SPACE_NONE) return;
-    Walk walk(c.residual_base);
-    for (Unsigned<36> n = 0; n < job.words; ++n) {
-#pragma HLS pipeline II=1
-#pragma HLS loop_tripcount min=0 max=65536
-        const int at = to_int(walk.at);
-        Word16<C::lanes> word;
-        if (c.residual_space == isa::SPACE_WIDE) {
-            word = wide[at];
-        } else {
-            const Word8<C::lanes> narrow = c.residual_space == isa::SPACE_VECTOR ? vector[at] : weight[at];
-            for (int j = 0; j < C::lanes; ++j) {
-#pragma HLS unroll
-                word.lane[j] = narrow.lane[j];
-            }
-        }
-        out.write(word);
-        walk.advance(words_of<C>(job, walk.i2), job, job.drained, strides_c(c));
-    }
-}
-
-/// Stage: the drain. Selects words of the tiles, adds bias and residual, requantizes, looks up, writes, and
-/// accumulates statistics.
-/// \tparam C the configuration.
-template <class C>
-void drain(const Job& job, hls::stream<Tile<C::lanes>>& tiles, hls::stream<Lanes<Signed<32>, C::lanes>>& biases,
-           hls::stream<Word16<C::lanes>>& residuals, const Signed<8> table[C::lanes][C::table_depth],
-           Word8<C::lanes> act[C::act_depth], Word8<C::lanes> kv[C::kv_depth],
-           Word8<C::lanes> score[C::score_depth], Word16<C::lanes> wide[C::wide_depth],
-           StatWord<C::lanes> stat[C::stat_depth]) {
+void contract(const Job job, const Word8<C::lanes> weight[C::weight_depth], Word8<C::lanes> kv[C::kv_depth],
+              Word8<C::lanes> act[C::act_depth], const Word8<C::lanes> vector[C::vector_depth],
+              Word8<C::lanes> score[C::score_depth], Word16<C::lanes> wide[C::wide_depth],
+              StatWord<C::lanes> stat[C::stat_depth], const Signed<32> bias[C::bias_depth],
+              const Signed<8> table[C::lanes][C::table_depth], const IndexWord index[C::index_depth]) {
     constexpr int N = C::lanes;
     const Contract& c = job.c;
+    // Row i of A by column j of B. `keep` leaves sums for the next CONTRACT.
+    static Signed<32> acc[N][N];
+#pragma HLS array_partition variable=acc complete dim=0  // N * N accumulators, each a register
+    static Signed<32> full[N][N];
+#pragma HLS array_partition variable=full complete dim=0  // any word of the tile can be selected in a turn
     const bool to_wide = c.c_space == isa::SPACE_WIDE;
+    const bool adds = c.residual_space != isa::SPACE_NONE;
+    const bool shares = job.reads && c.residual_space == c.b_space;  // WEIGHT or VECTOR
+    const bool by_columns = c.bias != 0 && c.columns != 0;
     const int table_base = 256 * to_int(c.table_id);
+    Unsigned<49> steps = job.steps;  // pairs to multiply
+    Walk a(c.a_base);
+    Walk b(c.b_base);
+    bool fresh = !job.resumed;  // the next pair is the first of its sums
+    Unsigned<13> words = 0;  // words to drain of the tile in `full`
+    Walk target(0);          // of bias and residual, too, from their own bases
+    Unsigned<6> fetched = 0;  // biases of the tile in `acc`, by columns
+    Signed<32> fetching[N];
+#pragma HLS array_partition variable=fetching complete  // one per lane
+    Signed<32> biases[N];
+#pragma HLS array_partition variable=biases complete
     StatWord<N> gathered;
-#pragma HLS array_partition variable=gathered.sum complete      // one per lane
+#pragma HLS array_partition variable=gathered.sum complete
 #pragma HLS array_partition variable=gathered.square complete
 #pragma HLS array_partition variable=gathered.largest complete
     gathered.kind = c.stat;
     for (int j = 0; j < N; ++j) {
 #pragma HLS unroll  // all lanes in parallel
+        fetching[j] = 0;
+        biases[j] = 0;
         gathered.sum[j] = 0;
         gathered.square[j] = 0;
         gathered.largest[j] = -128;
     }
-    Tile<N> tile;
-#pragma HLS array_partition variable=tile.acc complete dim=0  // any word of the tile can be selected in a cycle
-    Lanes<Signed<32>, N> bias;
-    Walk walk(c.c_base);
-    for (Unsigned<36> n = 0; n < job.words; ++n) {
-#pragma HLS pipeline II=1
-#pragma HLS loop_tripcount min=0 max=65536
-        const int w = to_int(walk.inner);
-        if (w == 0) tile = tiles.read();
-        if (c.bias != 0 && (c.columns == 0 || w == 0)) bias = biases.read();
-        Word16<N> residual;
-        if (c.residual_space != isa::SPACE_NONE) residual = residuals.read();
-        Signed<18> before[N];
-        Word16<N> word;
-        for (int j = 0; j < N; ++j) {
-#pragma HLS unroll
-            Signed<32> v = c.columns != 0 ? tile.acc[j][w] : tile.acc[w][j];
-            if (c.bias != 0) v = plus<32>(v, bias.lane[j]);
-            v = shift_left<32>(v, to_int(c.acc_shift));
-            if (c.residual_space != isa::SPACE_NONE)
-                v = plus<32>(v, shift_left<32>(Signed<32>(residual.lane[j]), to_int(c.residual_shift)));
-            before[j] = saturate(shift_round(v, c.shift), c.bits, c.is_unsigned != 0);
-            Signed<16> q = wrap<16>(before[j]);
-            if (c.has_table != 0) q = table[j][table_base + to_int(low<8>(before[j]))];
-            // The statistics use the written value of the lane.
-            word.lane[j] = to_wide ? q : Signed<16>(wrap<8>(q));
-            gathered.sum[j] = plus<isa::STAT_SUM_BITS>(gathered.sum[j], word.lane[j]);
-            gathered.square[j] = uplus<isa::STAT_SQUARE_BITS>(
-                gathered.square[j], low<32>(times<32>(word.lane[j], word.lane[j])));
-            const Signed<8> narrow = wrap<8>(q);
-            if (narrow > gathered.largest[j]) gathered.largest[j] = narrow;
-        }
-        const int at = to_int(walk.at);
-        if (to_wide) {
-            wide[at] = word;
+    // Every turn multiplies, drains or reads a bias for a tile.
+    const Unsigned<42> fetches = utimes<42>(utimes<36>(utimes<24>(job.n0, job.n1), job.drained), Unsigned<6>(N));
+    const Unsigned<50> work = uplus<50>(job.steps, job.words);
+    const Unsigned<50> turns = by_columns ? uplus<50>(work, fetches) : work;
+    Unsigned<50> done = 0;
+    for (Unsigned<50> turn = 0; turn < turns && done < work; ++turn) {
+#pragma HLS pipeline II=1  // N * N products and one drained word per cycle
+#pragma HLS loop_tripcount min=1 max=65536  // typical of a layer
+        // docs/isa.md, section 4: a CONTRACT reads no word as an operand that it drains, and no word as a residual
+        // that it drained in an earlier step.
+#pragma HLS dependence variable=kv type=inter direction=RAW dependent=false  // so that reads do not wait for the drain
+#pragma HLS dependence variable=act type=inter direction=RAW dependent=false
+#pragma HLS dependence variable=wide type=inter direction=RAW dependent=false
+        // What this turn does depends on counters only.
+        const bool drains = words != 0;
+        const bool last = uplus<14>(a.inner, Unsigned<1>(1)) >= job.nk;  // pair of its tile
+        const bool drained = a.i2 < job.drained;                         // the tile has words to drain
+        const bool fetches_bias = by_columns && steps != 0 && drained && fetched < unsigned(N);
+        if (fetches_bias) fetched = uplus<6>(fetched, Unsigned<1>(1));
+        const bool complete = !by_columns || fetched == unsigned(N);
+        const bool hands_over = last && drained;
+        const bool multiplies = steps != 0 && !(drains && shares) && (!hands_over || (words <= 1U && complete));
+        done = uplus<50>(done, Unsigned<2>(int(drains) + int(multiplies)));
+
+        // Read the pair and the residual.
+        const int residual_at = to_int(uplus<36>(c.residual_base, target.at));
+        const bool residual_weight = drains && c.residual_space == isa::SPACE_WEIGHT;
+        const bool residual_vector = drains && c.residual_space == isa::SPACE_VECTOR;
+        const bool reads = multiplies && job.reads;
+        Word8<N> pair_a;
+        int b_at = 0;
+        if (reads) b_at = operand_address<C>(job, b, c.b_indexed, c.b_column, c.b_index_stride, index);
+        if (reads && c.a_space != isa::SPACE_IDENTITY) {
+            const int a_at = operand_address<C>(job, a, c.a_indexed, c.a_column, c.a_index_stride, index);
+            pair_a = c.a_space == isa::SPACE_WEIGHT ? weight[a_at] : kv[a_at];
         } else {
-            Word8<N> narrow;
+            for (int i = 0; i < N; ++i) {
+#pragma HLS unroll
+                pair_a.lane[i] = reads && a.inner == unsigned(i) ? 1 : 0;
+            }
+        }
+        const bool reads_weight = residual_weight || (reads && c.b_space == isa::SPACE_WEIGHT);
+        const bool reads_vector = residual_vector || (reads && c.b_space == isa::SPACE_VECTOR);
+        const Word8<N> none = {};
+        const Word8<N> from_weight = reads_weight ? weight[residual_weight ? residual_at : b_at] : none;
+        const Word8<N> from_vector = reads_vector ? vector[residual_vector ? residual_at : b_at] : none;
+        Word8<N> pair_b = reads && c.b_space == isa::SPACE_ACT ? act[b_at] : none;
+        if (reads && c.b_space == isa::SPACE_WEIGHT) pair_b = from_weight;
+        if (reads && c.b_space == isa::SPACE_VECTOR) pair_b = from_vector;
+
+        // Drain a word.
+        if (drains) {
+            const int w = to_int(target.inner);
+            Word16<N> residual = {};
+            if (c.residual_space == isa::SPACE_WIDE) residual = wide[residual_at];
+            Signed<32> row_bias = 0;
+            if (c.bias != 0 && !by_columns) row_bias = bias[to_int(uplus<36>(c.bias_base, target.at))];
+            Signed<18> before[N];
+            Word16<N> word;
             for (int j = 0; j < N; ++j) {
 #pragma HLS unroll
-                narrow.lane[j] = wrap<8>(word.lane[j]);
+                if (residual_weight) residual.lane[j] = from_weight.lane[j];
+                if (residual_vector) residual.lane[j] = from_vector.lane[j];
+                Signed<32> v = c.columns != 0 ? full[j][w] : full[w][j];
+                if (c.bias != 0) v = plus<32>(v, by_columns ? biases[j] : row_bias);
+                v = shift_left<32>(v, to_int(c.acc_shift));
+                if (adds) v = plus<32>(v, shift_left<32>(Signed<32>(residual.lane[j]), to_int(c.residual_shift)));
+                before[j] = saturate(shift_round(v, c.shift), c.bits, c.is_unsigned != 0);
+                Signed<16> q = wrap<16>(before[j]);
+                if (c.has_table != 0) q = table[j][table_base + to_int(low<8>(before[j]))];
+                // The statistics use the written value of the lane.
+                word.lane[j] = to_wide ? q : Signed<16>(wrap<8>(q));
+                gathered.sum[j] = plus<isa::STAT_SUM_BITS>(gathered.sum[j], word.lane[j]);
+                gathered.square[j] = uplus<isa::STAT_SQUARE_BITS>(
+                    gathered.square[j], low<32>(times<32>(word.lane[j], word.lane[j])));
+                const Signed<8> narrow = wrap<8>(q);
+                if (narrow > gathered.largest[j]) gathered.largest[j] = narrow;
             }
-            if (c.c_space == isa::SPACE_ACT) act[at] = narrow;
-            if (c.c_space == isa::SPACE_KV) kv[at] = narrow;
-            if (c.c_space == isa::SPACE_SCORE) score[at] = narrow;
-        }
+            const int at = to_int(uplus<36>(c.c_base, target.at));
+            if (to_wide) {
+                wide[at] = word;
+            } else {
+                Word8<N> narrow;
+                for (int j = 0; j < N; ++j) {
+#pragma HLS unroll
+                    narrow.lane[j] = wrap<8>(word.lane[j]);
+                }
+                if (c.c_space == isa::SPACE_ACT) act[at] = narrow;
+                if (c.c_space == isa::SPACE_KV) kv[at] = narrow;
+                if (c.c_space == isa::SPACE_SCORE) score[at] = narrow;
+            }
 #ifndef __SYNTHESIS__
-        csim::written<N>(to_int(c.c_space), unsigned(at), word.lane, before, c.has_table != 0);
+            csim::written<N>(to_int(c.c_space), unsigned(at), word.lane, before, c.has_table != 0);
 #endif
-        walk.advance(words_of<C>(job, walk.i2), job, job.drained, strides_c(c));
+            target.advance(words_of<C>(job, target.i2), job, job.drained, strides_c(c));
+            words = uminus<13>(words, Unsigned<1>(1));
+        }
+
+        if (fetches_bias) {
+            const Unsigned<6> lane = uminus<6>(fetched, Unsigned<1>(1));
+            const Address column = uplus<36>(utimes<36>(a.i1, Unsigned<6>(N)), lane);
+            fetching[to_int(lane)] = bias[to_int(uplus<36>(c.bias_base, column))];
+        }
+
+        // Multiply the pair. A tile with words to drain is handed over when it is complete.
+        if (multiplies) {
+            for (int i = 0; i < N; ++i) {
+#pragma HLS unroll  // one multiplier for every row
+                for (int j = 0; j < N; ++j) {
+#pragma HLS unroll  // and every column
+                    // Signed and unsigned lanes of B need one multiplier.
+                    const Signed<9> factor =
+                        c.b_unsigned != 0 ? wrap<9>(low<8>(pair_b.lane[j])) : Signed<9>(pair_b.lane[j]);
+                    const Signed<32> sum = fresh ? Signed<32>(0) : acc[i][j];
+                    acc[i][j] = plus<32>(sum, times<32>(pair_a.lane[i], factor));
+                }
+            }
+            if (hands_over) {
+                for (int i = 0; i < N; ++i) {
+#pragma HLS unroll
+                    for (int j = 0; j < N; ++j) {
+#pragma HLS unroll
+                        full[i][j] = acc[i][j];
+                    }
+                    biases[i] = fetching[i];
+                }
+                words = words_of<C>(job, a.i2);
+                fetched = 0;
+            }
+            // `keep` applies to a single tile, the last one.
+            fresh = last;
+            steps = uminus<49>(steps, Unsigned<1>(1));
+            a.advance(job.nk, job, job.n2, strides_a(c));
+            b.advance(job.nk, job, job.n2, strides_b(c));
+        }
     }
     if (c.stat != isa::STAT_NONE && c.keep == 0) {
         constexpr unsigned most = (1U << isa::STAT_COUNT_BITS) - 1;
@@ -274,78 +221,47 @@ void drain(const Job& job, hls::stream<Tile<C::lanes>>& tiles, hls::stream<Lanes
     }
 }
 
-/// The stages of one CONTRACT in parallel. A memory that several stages use is several arguments, one port
-/// each.
-/// \tparam C the configuration.
-template <class C>
-void contract(const Job& job, Tile<C::lanes>& tile, const Word8<C::lanes> weight_a[C::weight_depth],
-              const Word8<C::lanes> weight_b[C::weight_depth],
-              const Word8<C::lanes> weight_residual[C::weight_depth], const Word8<C::lanes> kv[C::kv_depth],
-              const Word8<C::lanes> act[C::act_depth], const Word8<C::lanes> vector_b[C::vector_depth],
-              const Word8<C::lanes> vector_residual[C::vector_depth], const Word16<C::lanes> wide[C::wide_depth],
-              const Signed<32> bias[C::bias_depth], const Signed<8> table[C::lanes][C::table_depth],
-              const IndexWord index_a[C::index_depth], const IndexWord index_b[C::index_depth],
-              Word8<C::lanes> kv_out[C::kv_depth], Word8<C::lanes> act_out[C::act_depth],
-              Word8<C::lanes> score_out[C::score_depth], Word16<C::lanes> wide_out[C::wide_depth],
-              StatWord<C::lanes> stat_out[C::stat_depth]) {
-#pragma HLS dataflow  // a tile is drained while the next one is multiplied and the one after is read
-    hls::stream<Word8<C::lanes>> as("a");
-#pragma HLS stream variable=as depth=8  // absorbs the readers' latencies
-    hls::stream<Word9<C::lanes>> bs("b");
-#pragma HLS stream variable=bs depth=8
-    hls::stream<Tile<C::lanes>> tiles("tiles");
-#pragma HLS stream variable=tiles depth=2  // the second set of accumulators
-    hls::stream<Lanes<Signed<32>, C::lanes>> biases("biases");
-#pragma HLS stream variable=biases depth=8  // read ahead of the drain
-    hls::stream<Word16<C::lanes>> residuals("residuals");
-#pragma HLS stream variable=residuals depth=8
-    read_a<C>(job, weight_a, kv, index_a, as);
-    read_b<C>(job, act, vector_b, weight_b, index_b, bs);
-    read_bias<C>(job, bias, biases);
-    read_residual<C>(job, vector_residual, weight_residual, wide, residuals);
-    multiply<C>(job, tile, as, bs, tiles);
-    drain<C>(job, tiles, biases, residuals, table, act_out, kv_out, score_out, wide_out, stat_out);
-}
-
 /// Executes one CONTRACT that is decoded, not skipped and ready.
 /// \tparam C the configuration.
+/// \param resumed the previous CONTRACT had `keep`.
 /// \return ERROR_NONE or ERROR_ADDRESS; nothing was written in case of an error.
 template <class C>
-isa::Error execute(ArrayState<C::lanes>& state, const Contract& c, const Context& context,
-                   const Word8<C::lanes> weight_a[C::weight_depth],
-                   const Word8<C::lanes> weight_b[C::weight_depth],
-                   const Word8<C::lanes> weight_residual[C::weight_depth],
-                   const Word8<C::lanes> kv[C::kv_depth], const Word8<C::lanes> act[C::act_depth],
-                   const Word8<C::lanes> vector_b[C::vector_depth],
-                   const Word8<C::lanes> vector_residual[C::vector_depth],
-                   const Word16<C::lanes> wide[C::wide_depth], const Signed<32> bias[C::bias_depth],
-                   const Signed<8> table[C::lanes][C::table_depth], const IndexWord index_a[C::index_depth],
-                   const IndexWord index_b[C::index_depth], Word8<C::lanes> kv_out[C::kv_depth],
-                   Word8<C::lanes> act_out[C::act_depth], Word8<C::lanes> score_out[C::score_depth],
-                   Word16<C::lanes> wide_out[C::wide_depth], StatWord<C::lanes> stat_out[C::stat_depth]) {
-    const Job job = resolve<C>(c, context, state.resumed);
-    const isa::Error error = check<C>(job, index_a);
+isa::Error execute(const Contract& c, const Context& context, bool& resumed,
+                   const Word8<C::lanes> weight[C::weight_depth], Word8<C::lanes> kv[C::kv_depth],
+                   Word8<C::lanes> act[C::act_depth], const Word8<C::lanes> vector[C::vector_depth],
+                   Word8<C::lanes> score[C::score_depth], Word16<C::lanes> wide[C::wide_depth],
+                   StatWord<C::lanes> stat[C::stat_depth], const Signed<32> bias[C::bias_depth],
+                   const Signed<8> table[C::lanes][C::table_depth], const IndexWord index[C::index_depth]) {
+    const Job job = resolve<C>(c, context, resumed);
+    const isa::Error error = check<C>(job, index);
     if (error != isa::ERROR_NONE) return error;
 #ifndef __SYNTHESIS__
     if (csim::watch != nullptr)
         csim::watch->takes(static_cast<std::uint64_t>(job.steps) + static_cast<std::uint64_t>(job.words));
 #endif
-    contract<C>(job, state.tile, weight_a, weight_b, weight_residual, kv, act, vector_b, vector_residual, wide, bias,
-                table, index_a, index_b, kv_out, act_out, score_out, wide_out, stat_out);
-    state.resumed = c.keep != 0;
+    contract<C>(job, weight, kv, act, vector, score, wide, stat, bias, table, index);
+    resumed = c.keep != 0;
     return isa::ERROR_NONE;
 }
 
 /// The array's turn with its next instruction.
 /// \tparam C the configuration.
-/// \tparam Ports the memories that `execute` takes, in its order.
-template <class C, class... Ports>
+/// \param resumed the previous CONTRACT of the command had `keep`.
+template <class C>
 Turn array_turn(const InstructionWord& word, const Context& context, const Retired& retired, isa::Error& error,
-                ArrayState<C::lanes>& state, Ports... ports) {
+                bool& resumed, const Word8<C::lanes> weight[C::weight_depth], Word8<C::lanes> kv[C::kv_depth],
+                Word8<C::lanes> act[C::act_depth], const Word8<C::lanes> vector[C::vector_depth],
+                Word8<C::lanes> score[C::score_depth], Word16<C::lanes> wide[C::wide_depth],
+                StatWord<C::lanes> stat[C::stat_depth], const Signed<32> bias[C::bias_depth],
+                const Signed<8> table[C::lanes][C::table_depth], const IndexWord index[C::index_depth]) {
     Contract c;
     error = isa::ERROR_FIELD;
     if (!decode(word, c)) return Turn::kFails;
-    return take_turn<C>(c, context, retired, error, [&] { return execute<C>(state, c, context, ports...); });
+    error = isa::ERROR_NONE;
+    const Turn turn = begin_turn<C>(c, context, retired);
+    if (turn != Turn::kStarts) return turn;
+    error = execute<C>(c, context, resumed, weight, kv, act, vector, score, wide, stat, bias, table, index);
+    return end_turn(error);
 }
 
 }  // namespace ng

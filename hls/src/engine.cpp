@@ -39,10 +39,10 @@ void engine(std::uint32_t control, std::uint32_t timeout, std::uint32_t sentence
 #pragma HLS aggregate variable=memories.stat compact=bit
 #pragma HLS aggregate variable=memories.norm compact=bit                    // beta and gamma side by side
 #pragma HLS aggregate variable=memories.index compact=bit                   // all columns of a token at once
-#pragma HLS bind_storage variable=memories.weight type=ram_1wnr             // A, B and residual each one word read per cycle
-#pragma HLS bind_storage variable=memories.vector type=ram_1wnr             // B and residual each one word read per cycle
-#pragma HLS bind_storage variable=memories.index type=ram_1wnr              // A and B each one word read per cycle
-#pragma HLS bind_storage variable=memories.act type=ram_s2p                 // read and drained in the same cycle
+#pragma HLS bind_storage variable=memories.weight type=ram_t2p              // A, and B or the residual, each a word per cycle
+#pragma HLS bind_storage variable=memories.index type=ram_t2p               // those of A and of B
+#pragma HLS bind_storage variable=memories.vector type=ram_s2p              // one word read per cycle, no copy
+#pragma HLS bind_storage variable=memories.act type=ram_s2p
 #pragma HLS bind_storage variable=memories.kv type=ram_s2p
 #pragma HLS bind_storage variable=memories.wide type=ram_s2p
 #pragma HLS array_partition variable=memories.table dim=1 complete          // one copy per lane
@@ -50,7 +50,6 @@ void engine(std::uint32_t control, std::uint32_t timeout, std::uint32_t sentence
     static EngineState<Config> state;
 #pragma HLS aggregate variable=state.program compact=bit            // one instruction per row
 #pragma HLS array_partition variable=state.header complete          // checked all at once
-#pragma HLS array_partition variable=state.array.tile.acc complete dim=0  // N * N accumulators, each a register
     // Copied at the start, because the host may write the registers during the command.
     const std::uint32_t command = control, run_timeout = timeout, run_sentences = sentences;
     const std::uint32_t lengths[isa::SENTENCES] = {length0, length1};

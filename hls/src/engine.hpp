@@ -45,7 +45,7 @@ struct EngineState {
     bool has_program;
     bool has_image;
     Fault fault;  ///< the error, until it is cleared
-    ArrayState<C::lanes> array;
+    bool resumed;  ///< the previous CONTRACT of the command had `keep`
 };
 
 /// The lists of a command: start in the program memory and length, for each unit.
@@ -82,13 +82,18 @@ template <class C>
 isa::Error load_program(EngineState<C>& state, StreamState& packet, hls::stream<Beat>& in) {
     state.has_program = false;
     state.has_image = false;
-    constexpr int header_beats = isa::HEADER_WORDS / 2;
     auto& header = state.header;
-    isa::Error error = read_beats(packet, in, Unsigned<26>(header_beats), [&](Unsigned<26> number, const Beat& beat) {
-        header[2 * to_int(number)] = static_cast<std::uint32_t>(low<32>(beat.data));
-        header[2 * to_int(number) + 1] = static_cast<std::uint32_t>(low<32>(beat.data >> 32));
-    });
-    if (error != isa::ERROR_NONE) return error;
+    Beats beats = expect_beats(packet, isa::HEADER_WORDS / 2);
+    for (Unsigned<60> turn = 0; turn < beats.turns && are_wanted(beats); ++turn) {
+#pragma HLS pipeline II=1  // one beat per cycle
+#pragma HLS loop_tripcount min=1 max=16  // of the header
+        const int number = to_int(beats.done);
+        Beat beat;
+        if (!next_beat(packet, beats, in, beat)) continue;
+        header[2 * number] = static_cast<std::uint32_t>(low<32>(beat.data));
+        header[2 * number + 1] = static_cast<std::uint32_t>(low<32>(beat.data >> 32));
+    }
+    if (beats.error != isa::ERROR_NONE) return beats.error;
     if (header[isa::HEADER_MAGIC] != isa::PROGRAM_MAGIC) return isa::ERROR_MAGIC;
     if (header[isa::HEADER_VERSION] != isa::ISA_VERSION) return isa::ERROR_VERSION;
     if (!fits<C>(header)) return isa::ERROR_PARAMETER;
@@ -101,7 +106,13 @@ isa::Error load_program(EngineState<C>& state, StreamState& packet, hls::stream<
     InstructionWord word;
     std::uint32_t crc = packet.crc;
     Unsigned<64> check = 0;
-    error = read_beats(packet, in, uplus<26>(last, Unsigned<1>(1)), [&](Unsigned<26> number, const Beat& beat) {
+    beats = expect_beats(packet, uplus<26>(last, Unsigned<1>(1)));
+    for (Unsigned<60> turn = 0; turn < beats.turns && are_wanted(beats); ++turn) {
+#pragma HLS pipeline II=1
+#pragma HLS loop_tripcount min=1 max=16384  // of a small model
+        const Unsigned<26> number = beats.done;
+        Beat beat;
+        if (!next_beat(packet, beats, in, beat)) continue;
         if (number == last) {
             check = beat.data;
         } else {
@@ -109,8 +120,8 @@ isa::Error load_program(EngineState<C>& state, StreamState& packet, hls::stream<
             if (to_int(number) % parts == parts - 1) state.program[to_int(number) / parts] = word;
             crc = packet.crc;
         }
-    });
-    if (error != isa::ERROR_NONE) return error;
+    }
+    if (beats.error != isa::ERROR_NONE) return beats.error;
     if (!packet.ended) return isa::ERROR_OVERRUN;
     if (check != std::uint64_t(std::uint32_t(~crc))) return isa::ERROR_PROGRAM_CRC;
     state.has_program = true;
@@ -128,7 +139,7 @@ Fault execute_lists(EngineState<C>& state, const Lists& lists, const Context& co
         retired.count[unit] = 0;
         left += unsigned(to_int(lists.count[unit]));
     }
-    state.array.resumed = false;
+    state.resumed = false;
     // Every round retires an instruction, except the last.
     const unsigned rounds = left;
     for (unsigned round = 0; round < rounds && left > 0; ++round) {
@@ -144,9 +155,8 @@ Fault execute_lists(EngineState<C>& state, const Lists& lists, const Context& co
             isa::Error error = isa::ERROR_NONE;
             Turn turn = Turn::kWaits;
             if (unit == isa::UNIT_ARRAY) {
-                turn = array_turn<C>(word, context, retired, error, state.array, m.weight, m.weight, m.weight, m.kv,
-                                     m.act, m.vector, m.vector, m.wide, m.bias, m.table, m.index, m.index, m.kv, m.act,
-                                     m.score, m.wide, m.stat);
+                turn = array_turn<C>(word, context, retired, error, state.resumed, m.weight, m.kv, m.act, m.vector,
+                                     m.score, m.wide, m.stat, m.bias, m.table, m.index);
             } else if (unit == isa::UNIT_VECTOR) {
                 turn = vector_turn<C>(word, context, retired, error, m.score, m.wide, m.stat, m.norm, m.exp, m.vector);
             } else {

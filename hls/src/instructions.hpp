@@ -55,19 +55,21 @@ inline bool may_start(const I& i, const Retired& retired) {
            retired.count[isa::UNIT_STREAM] >= i.wait_stream;
 }
 
-/// The result of a unit's turn.
-enum class Turn : unsigned { kWaits, kRetires, kFails };
+/// The result of a unit's turn; kStarts is only between the parts of a turn.
+enum class Turn : unsigned { kWaits, kStarts, kRetires, kFails };
 
-/// The turn of a decoded and valid instruction.
+/// What the turn of a decoded and valid instruction begins with: it is skipped, it waits, or it starts.
 /// \tparam C the configuration.
-/// \tparam F function object that executes it and returns an error.
-template <class C, class I, class F>
-inline Turn take_turn(const I& i, const Context& context, const Retired& retired, isa::Error& error, F execute) {
-#pragma HLS inline  // so that `execute` is called from one place
-    error = isa::ERROR_NONE;
+template <class C, class I>
+inline Turn begin_turn(const I& i, const Context& context, const Retired& retired) {
+#pragma HLS inline  // a few comparisons
     if (is_skipped<C>(i, context)) return Turn::kRetires;
-    if (!may_start(i, retired)) return Turn::kWaits;
-    error = execute();
+    return may_start(i, retired) ? Turn::kStarts : Turn::kWaits;
+}
+
+/// What the turn of an instruction that has been executed ends with.
+inline Turn end_turn(isa::Error error) {
+#pragma HLS inline  // a comparison
     return error == isa::ERROR_NONE ? Turn::kRetires : Turn::kFails;
 }
 

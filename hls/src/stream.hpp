@@ -59,45 +59,56 @@ inline bool try_read(StreamState& state, hls::stream<Beat>& in, Beat& beat) {
     return got;
 }
 
-/// Reads `count` beats of the packet, one per turn, each for `take(number, beat)`. The last may have TLAST.
-/// \tparam F a function object.
-/// \return ERROR_NONE, ERROR_TRUNCATED or ERROR_TIMEOUT.
-template <class F>
-isa::Error read_beats(StreamState& state, hls::stream<Beat>& in, Unsigned<26> count, F take) {
-#pragma HLS inline  // so that `take` is part of the loop
-    if (state.ended) return isa::ERROR_TRUNCATED;
-    isa::Error error = isa::ERROR_NONE;
-    Unsigned<26> done = 0;
-    Unsigned<32> idle = 0;
-    // A turn reads a beat or is one of at most TIMEOUT idle turns.
-    const Unsigned<60> turns = utimes<60>(count, uplus<33>(state.timeout, Unsigned<1>(1)));
-    for (Unsigned<60> turn = 0; turn < turns && done < count && error == isa::ERROR_NONE; ++turn) {
-#pragma HLS pipeline II=1  // one beat per cycle
-#pragma HLS loop_tripcount min=1 max=65536  // weights of a small model
-        Beat beat;
-        if (try_read(state, in, beat)) {
-            take(done, beat);
-            done = uplus<26>(done, Unsigned<1>(1));
-            idle = 0;
-            if (state.ended && done < count) error = isa::ERROR_TRUNCATED;
-        } else {
-            idle = uplus<32>(idle, Unsigned<1>(1));
-            if (idle >= state.timeout) error = isa::ERROR_TIMEOUT;
-#ifndef __SYNTHESIS__
-            // In simulation nothing else can fill the stream, so the time limit would expire.
-            error = state.timeout == 0 ? isa::ERROR_TRUNCATED : isa::ERROR_TIMEOUT;
-#endif
-        }
+/// Beats of the packet that a loop reads, one per turn. The last may have TLAST.
+struct Beats {
+    Unsigned<26> count;
+    Unsigned<26> done;
+    Unsigned<32> idle;   ///< turns without a beat since the last one
+    Unsigned<60> turns;  ///< bound of the loop: a turn reads a beat or is one of at most TIMEOUT idle turns
+    isa::Error error;    ///< ERROR_NONE, ERROR_TRUNCATED or ERROR_TIMEOUT
+};
+
+/// The state before the first of `count` beats. An error if the packet has ended.
+inline Beats expect_beats(const StreamState& state, Unsigned<26> count) {
+    Beats beats;
+    beats.count = count;
+    beats.done = 0;
+    beats.idle = 0;
+    beats.turns = utimes<60>(count, uplus<33>(state.timeout, Unsigned<1>(1)));
+    beats.error = state.ended ? isa::ERROR_TRUNCATED : isa::ERROR_NONE;
+    return beats;
+}
+
+/// Whether the loop has another turn.
+inline bool are_wanted(const Beats& beats) {
+#pragma HLS inline  // a comparison
+    return beats.done < beats.count && beats.error == isa::ERROR_NONE;
+}
+
+/// A turn of the loop. False if no beat was read.
+inline bool next_beat(StreamState& state, Beats& beats, hls::stream<Beat>& in, Beat& beat) {
+#pragma HLS inline
+    if (try_read(state, in, beat)) {
+        beats.done = uplus<26>(beats.done, Unsigned<1>(1));
+        beats.idle = 0;
+        if (state.ended && beats.done < beats.count) beats.error = isa::ERROR_TRUNCATED;
+        return true;
     }
-    return error;
+    beats.idle = uplus<32>(beats.idle, Unsigned<1>(1));
+    if (beats.idle >= state.timeout) beats.error = isa::ERROR_TIMEOUT;
+#ifndef __SYNTHESIS__
+    // In simulation nothing else can fill the stream, so the time limit would expire.
+    beats.error = state.timeout == 0 ? isa::ERROR_TRUNCATED : isa::ERROR_TIMEOUT;
+#endif
+    return false;
 }
 
 /// Reads and discards the rest of the packet. With a time limit, gives up after TIMEOUT turns without a beat.
 inline void drop_packet(StreamState& state, hls::stream<Beat>& in) {
     Unsigned<32> idle = 0;
     for (std::uint32_t turn = 0; turn < 0xFFFFFFFFU && !state.ended; ++turn) {
-#pragma HLS pipeline II=1
-#pragma HLS loop_tripcount min=0 max=65536
+#pragma HLS pipeline II=1  // one beat per cycle
+#pragma HLS loop_tripcount min=0 max=65536  // what an error leaves of the weights
         Beat dropped;
 #ifndef __SYNTHESIS__
         if (in.empty()) return;
@@ -168,12 +179,17 @@ isa::Error execute(StreamState& state, const Load& i, const Context& context, hl
                            : i.memory == isa::MEMORY_EXP    ? C::exp_depth
                                                             : half;
     if (!inside(i.base, count, depth)) return isa::ERROR_ADDRESS;
-    const Unsigned<3> beats = to_weight ? Unsigned<3>(N / 8) : to_index ? Unsigned<3>(2) : Unsigned<3>(1);
+    const Unsigned<3> parts = to_weight ? Unsigned<3>(N / 8) : to_index ? Unsigned<3>(2) : Unsigned<3>(1);
     int at = to_int(i.base) + (to_index ? half * to_int(i.sentence) : 0);
     Unsigned<3> part = 0;
     Word8<N> lanes;
     IndexWord columns;
-    const auto take = [&](Unsigned<26>, const Beat& beat) {
+    Beats beats = expect_beats(state, utimes<26>(count, parts));
+    for (Unsigned<60> turn = 0; turn < beats.turns && are_wanted(beats); ++turn) {
+#pragma HLS pipeline II=1
+#pragma HLS loop_tripcount min=1 max=65536  // weights of a small model
+        Beat beat;
+        if (!next_beat(state, beats, in, beat)) continue;
         for (int byte = 0; byte < 8; ++byte) {
 #pragma HLS unroll  // all bytes of a beat in parallel
             lanes.lane[(8 * to_int(part) + byte) % N] = wrap<8>(low<8>(beat.data >> (8 * byte)));
@@ -183,7 +199,7 @@ isa::Error execute(StreamState& state, const Load& i, const Context& context, hl
             columns.column[(4 * to_int(part) + column) % int(isa::INDEX_COLUMNS)] = low<16>(beat.data >> (16 * column));
         }
         part = uplus<3>(part, Unsigned<1>(1));
-        if (part < beats) return;
+        if (part < parts) continue;
         part = 0;
         if (to_weight) weight[at] = lanes;
         if (to_index) index[at] = columns;
@@ -198,8 +214,8 @@ isa::Error execute(StreamState& state, const Load& i, const Context& context, hl
             if (i.memory == isa::MEMORY_EXP) exp[j][at] = low<15>(beat.data);
         }
         ++at;
-    };
-    return read_beats(state, in, utimes<26>(count, beats), take);
+    }
+    return beats.error;
 }
 
 /// Executes one STORE that is decoded, not skipped and ready.
@@ -239,14 +255,18 @@ Turn stream_turn(const InstructionWord& word, const Context& context, const Reti
                  IndexWord index[C::index_depth]) {
     Load load;
     Store store;
-    if (decode(word, load))
-        return take_turn<C>(load, context, retired, error, [&] {
-            return execute<C>(packet, load, context, in, weight, bias, norm, table, exp, index);
-        });
-    if (decode(word, store) && !context.init)
-        return take_turn<C>(store, context, retired, error, [&] { return execute<C>(packet, store, wide, out); });
-    error = isa::ERROR_FIELD;
-    return Turn::kFails;
+    Turn turn = Turn::kFails;
+    error = isa::ERROR_NONE;
+    if (decode(word, load)) {
+        turn = begin_turn<C>(load, context, retired);
+        if (turn == Turn::kStarts) error = execute<C>(packet, load, context, in, weight, bias, norm, table, exp, index);
+    } else if (decode(word, store) && !context.init) {
+        turn = begin_turn<C>(store, context, retired);
+        if (turn == Turn::kStarts) error = execute<C>(packet, store, wide, out);
+    } else {
+        error = isa::ERROR_FIELD;
+    }
+    return turn == Turn::kStarts ? end_turn(error) : turn;
 }
 
 }  // namespace ng

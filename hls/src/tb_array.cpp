@@ -7,9 +7,8 @@ int main(int argc, char** argv) {
         hls::stream<ng::Token> from_vector, from_stream, to_vector, to_stream;
         hls::stream<ng::Beat> none;
         std::uint32_t status = 0;
-        ng::array_top(test.registers, status, test.program.get(), from_vector, from_stream, to_vector, to_stream, m.weight,
-                      m.weight, m.weight, m.kv, m.act, m.vector, m.vector, m.wide, m.bias, m.table, m.index, m.index, m.kv,
-                      m.act, m.score, m.wide, m.stat);
+        array_top(test.registers, status, test.program.get(), from_vector, from_stream, to_vector, to_stream, m.weight, m.kv,
+                  m.act, m.vector, m.score, m.wide, m.stat, m.bias, m.table, m.index);
         return test.passes(status, none, name);
     });
 }

@@ -8,7 +8,7 @@ int main(int argc, char** argv) {
         hls::stream<ng::Beat> in, out;
         tb::send(in, test.packet);
         std::uint32_t status = 0, crc = 0;
-        ng::stream_top(test.registers, 0, status, crc, test.program.get(), from_array, from_vector, to_array, to_vector, in,
+        stream_top(test.registers, 0, status, crc, test.program.get(), from_array, from_vector, to_array, to_vector, in,
                        out, m.wide, m.weight, m.bias, m.norm, m.table, m.exp, m.index);
         return test.passes(status, out, name);
     });

@@ -7,7 +7,7 @@ int main(int argc, char** argv) {
         hls::stream<ng::Token> from_array, from_stream, to_array, to_stream;
         hls::stream<ng::Beat> none;
         std::uint32_t status = 0;
-        ng::vector_top(test.registers, status, test.program.get(), from_array, from_stream, to_array, to_stream, m.score,
+        vector_top(test.registers, status, test.program.get(), from_array, from_stream, to_array, to_stream, m.score,
                        m.wide, m.stat, m.norm, m.exp, m.vector);
         return test.passes(status, none, name);
     });

@@ -39,64 +39,102 @@ inline bool await(hls::stream<Token>& from, Unsigned<14>& retired, Unsigned<14> 
     return !stopped;
 }
 
-/// Executes a unit's list.
+/// How far a unit has come in its list.
 /// \tparam Unit the unit.
-/// \tparam Depth words of the program memory.
-/// \tparam F the unit's turn: (word, context, retired, error) to Turn.
+template <unsigned Unit>
+struct Progress {
+    // The other units, in the order of isa::Unit.
+    static constexpr unsigned one = Unit == 0 ? 1 : 0, two = Unit == 2 ? 1 : 2;
+    Context context;
+    Retired retired;
+    Unsigned<14> first;              ///< start of the list in the program memory
+    Unsigned<14> count;              ///< of the unit's instructions
+    bool stopped_one, stopped_two;  ///< another unit has stopped at an error
+    bool failed;
+    std::uint32_t status;  ///< of the unit, see `finish`
+};
+
+/// The state before the first instruction.
+/// \tparam Unit the unit.
+template <unsigned Unit>
+Progress<Unit> start_list(const UnitRegisters& registers) {
+    Progress<Unit> at;
+    at.context.init = registers.init != 0;
+    at.context.sentences = registers.sentences;
+    for (unsigned s = 0; s < isa::SENTENCES; ++s) {
+        at.context.length[s] = registers.length[s];
+    }
+    for (unsigned unit = 0; unit < isa::UNIT_COUNT; ++unit) {
+        at.retired.count[unit] = 0;
+    }
+    at.first = registers.first;
+    at.count = registers.count[Unit];
+    at.stopped_one = false;
+    at.stopped_two = false;
+    at.failed = false;
+    at.status = 0;
+    return at;
+}
+
+/// Whether the list has another turn.
+/// \tparam Unit the unit.
+template <unsigned Unit>
+bool has_turn(const Progress<Unit>& at) {
+#pragma HLS inline  // a comparison
+    return at.retired.count[Unit] < at.count && !at.failed;
+}
+
+/// The address of the instruction whose turn it is.
+/// \tparam Unit the unit.
+template <unsigned Unit>
+int address_of_turn(const Progress<Unit>& at) {
+#pragma HLS inline  // an adder
+    return to_int(at.first) + to_int(at.retired.count[Unit]);
+}
+
+/// Ends a turn: sends tokens if the instruction has retired; waits for tokens if it waits, so that it can start in the
+/// next turn; otherwise the unit has failed.
+/// \tparam Unit the unit.
+template <unsigned Unit>
+void settle(Progress<Unit>& at, Turn turn, isa::Error error, const InstructionWord& word,
+            hls::stream<Token>& from_first, hls::stream<Token>& from_second, hls::stream<Token>& to_first,
+            hls::stream<Token>& to_second) {
+    const Unsigned<14> number = at.retired.count[Unit];
+    if (turn == Turn::kRetires) {
+        at.retired.count[Unit] = uplus<14>(number, Unsigned<1>(1));
+        to_first.write(Token(0));
+        to_second.write(Token(0));
+        return;
+    }
+    at.failed = true;
+    if (turn == Turn::kWaits) {
+        // The wait fields are at the same position in all instructions.
+        const Unsigned<14> waits[isa::UNIT_COUNT] = {take<isa::load::WAIT_ARRAY>(word),
+                                                     take<isa::load::WAIT_VECTOR>(word),
+                                                     take<isa::load::WAIT_STREAM>(word)};
+        at.failed = !await(from_first, at.retired.count[at.one], waits[at.one], at.stopped_one) ||
+                    !await(from_second, at.retired.count[at.two], waits[at.two], at.stopped_two) ||
+                    waits[Unit] > number;
+        // It waits for itself, or for a token that will never be sent.
+        if (at.failed && !at.stopped_one && !at.stopped_two) error = isa::ERROR_DEADLOCK;
+    }
+    if (at.failed) at.status = (std::uint32_t(number) << 16) | (std::uint32_t(error) << 8) | 1U;
+}
+
+/// Ends the list: stops the other units after an error, and drains the tokens of this command from them.
+/// \tparam Unit the unit.
 /// \return 0 if all instructions have retired; otherwise bit 0 is set, bits 31:16 are the number of the instruction at
 /// which the unit stopped, and bits 15:8 its error, or 0 if the error is in another unit.
-template <unsigned Unit, int Depth, class F>
-std::uint32_t run_unit(const UnitRegisters& registers, const InstructionWord program[Depth],
-                       hls::stream<Token>& from_first, hls::stream<Token>& from_second, hls::stream<Token>& to_first,
-                       hls::stream<Token>& to_second, F turn_of) {
-    // The other units, in the order of isa::Unit.
-    constexpr unsigned one = Unit == 0 ? 1 : 0, two = Unit == 2 ? 1 : 2;
-    Context context;
-    context.init = registers.init != 0;
-    context.sentences = registers.sentences;
-    for (unsigned s = 0; s < isa::SENTENCES; ++s) {
-        context.length[s] = registers.length[s];
-    }
-    Retired retired;
-    for (unsigned unit = 0; unit < isa::UNIT_COUNT; ++unit) {
-        retired.count[unit] = 0;
-    }
-    bool stopped_one = false, stopped_two = false, failed = false;
-    std::uint32_t status = 0;
-    const unsigned count = registers.count[Unit];
-    for (unsigned n = 0; n < count && !failed; ++n) {
-#pragma HLS loop_tripcount min=1 max=2048
-        const InstructionWord word = program[registers.first + n];
-        isa::Error error = isa::ERROR_NONE;
-        Turn turn = turn_of(word, context, retired, error);
-        if (turn == Turn::kWaits) {
-            // The wait fields are at the same position in all instructions.
-            const Unsigned<14> waits[isa::UNIT_COUNT] = {take<isa::load::WAIT_ARRAY>(word),
-                                                         take<isa::load::WAIT_VECTOR>(word),
-                                                         take<isa::load::WAIT_STREAM>(word)};
-            failed = !await(from_first, retired.count[one], waits[one], stopped_one) ||
-                     !await(from_second, retired.count[two], waits[two], stopped_two);
-            if (!failed) turn = turn_of(word, context, retired, error);
-            // It still waits: for itself, or for a token that will never be sent.
-            if (turn == Turn::kWaits && !stopped_one && !stopped_two) error = isa::ERROR_DEADLOCK;
-        }
-        if (turn == Turn::kRetires) {
-            retired.count[Unit] = uplus<14>(retired.count[Unit], Unsigned<1>(1));
-            to_first.write(Token(0));
-            to_second.write(Token(0));
-        } else {
-            failed = true;
-            status = (n << 16) | (std::uint32_t(error) << 8) | 1U;
-        }
-    }
-    if (failed) {
+template <unsigned Unit>
+std::uint32_t finish(Progress<Unit>& at, const UnitRegisters& registers, hls::stream<Token>& from_first,
+                     hls::stream<Token>& from_second, hls::stream<Token>& to_first, hls::stream<Token>& to_second) {
+    if (at.failed) {
         to_first.write(Token(1));
         to_second.write(Token(1));
     }
-    // Drain the tokens of this command from the other units.
-    await(from_first, retired.count[one], registers.count[one], stopped_one);
-    await(from_second, retired.count[two], registers.count[two], stopped_two);
-    return status;
+    await(from_first, at.retired.count[at.one], registers.count[at.one], at.stopped_one);
+    await(from_second, at.retired.count[at.two], registers.count[at.two], at.stopped_two);
+    return at.status;
 }
 
 }  // namespace ng

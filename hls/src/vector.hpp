@@ -221,14 +221,18 @@ Turn vector_turn(const InstructionWord& word, const Context& context, const Reti
                  const Unsigned<15> exp[C::lanes][C::exp_depth], Word8<C::lanes> vector[C::vector_depth]) {
     Softmax softmax;
     LayerNorm layer_norm;
-    if (decode(word, softmax))
-        return take_turn<C>(softmax, context, retired, error,
-                            [&] { return execute<C>(softmax, context, score, stat, exp, vector); });
-    if (decode(word, layer_norm))
-        return take_turn<C>(layer_norm, context, retired, error,
-                            [&] { return execute<C>(layer_norm, wide, stat, norm, vector); });
-    error = isa::ERROR_FIELD;
-    return Turn::kFails;
+    Turn turn = Turn::kFails;
+    error = isa::ERROR_NONE;
+    if (decode(word, softmax)) {
+        turn = begin_turn<C>(softmax, context, retired);
+        if (turn == Turn::kStarts) error = execute<C>(softmax, context, score, stat, exp, vector);
+    } else if (decode(word, layer_norm)) {
+        turn = begin_turn<C>(layer_norm, context, retired);
+        if (turn == Turn::kStarts) error = execute<C>(layer_norm, wide, stat, norm, vector);
+    } else {
+        error = isa::ERROR_FIELD;
+    }
+    return turn == Turn::kStarts ? end_turn(error) : turn;
 }
 
 }  // namespace ng

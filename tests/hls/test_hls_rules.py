@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,20 +12,26 @@ import pytest
 from narrowgauge.errors import UserError
 from narrowgauge.hls.build import CSIM, SOURCES, WARNINGS, ap_include
 from narrowgauge.hls.config import config_header
-from narrowgauge.hw.isa import Parameters
+from narrowgauge.hw.isa import LANES, Parameters
 
 pytest.importorskip("clang.cindex")
 
 from ..support.hls_rules import offences
+from ..support.hls_vendor_rules import MOST_BITS, stream_widths, vendor_offences
 
 TOPS = ("engine.cpp", "array_top.cpp", "vector_top.cpp", "stream_top.cpp")
+FUNCTIONS = ("engine", "array_top", "vector_top", "stream_top")
+
+
+def configured(folder: Path, lanes: int = 8) -> Path:
+    """A folder with the header of an engine's parameters."""
+    (folder / "config.h").write_text(config_header(replace(Parameters(), lanes=lanes)), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("config")
-    (folder / "config.h").write_text(config_header(Parameters()), encoding="utf-8")
-    return folder
+    return configured(tmp_path_factory.mktemp("config"))
 
 
 @pytest.fixture(params=["native", "ap_int"])
@@ -38,13 +45,36 @@ def types(request: pytest.FixtureRequest) -> list[str]:
         pytest.skip(str(error))
 
 
-def test_the_sources_can_be_synthesized(config: Path, types: list[str], tmp_path: Path) -> None:
+def for_synthesis(folder: Path, types: list[str]) -> Path:
+    """A file that includes all sources as a tool for synthesis reads them."""
     # The ap_int headers that are free to use refuse to be read as if for synthesis; ours must be.
     first = "" if "-DNG_NATIVE_TYPES" in types else '#include "ap_int.h"\n'
-    path = tmp_path / "synthesis.cpp"
+    path = folder / "synthesis.cpp"
     tops = "".join(f'#include "{name}"\n' for name in TOPS)
     path.write_text(f"{first}#define __SYNTHESIS__\n{tops}", encoding="utf-8")
-    assert offences(path, [SOURCES], [*types, f"-I{SOURCES}", f"-I{CSIM}", f"-I{config}"]) == []
+    return path
+
+
+def test_the_sources_can_be_synthesized(config: Path, types: list[str], tmp_path: Path) -> None:
+    flags = [*types, f"-I{SOURCES}", f"-I{CSIM}", f"-I{config}"]
+    assert offences(for_synthesis(tmp_path, types), [SOURCES], flags) == []
+
+
+# Both kinds of types have the same sources, and native types are no narrower.
+NATIVE = ["-DNG_NATIVE_TYPES", f"-I{SOURCES}", f"-I{CSIM}"]
+
+
+def test_the_sources_keep_to_the_vendor_rules(config: Path, tmp_path: Path) -> None:
+    path = for_synthesis(tmp_path, NATIVE)
+    assert vendor_offences(path, [SOURCES], [*NATIVE, f"-I{config}"], FUNCTIONS) == []
+
+
+@pytest.mark.parametrize("lanes", LANES)
+def test_no_stream_is_too_wide(lanes: int, tmp_path: Path) -> None:
+    flags = [*NATIVE, f"-I{configured(tmp_path, lanes)}"]
+    widths = stream_widths(for_synthesis(tmp_path, NATIVE), [SOURCES], flags, tmp_path / "probe.cpp")
+    assert {"Beat", "Token"} <= {name.removeprefix("ng::") for name in widths}
+    assert all(0 < bits <= MOST_BITS for bits in widths.values()), widths
 
 
 PLANTED = {
@@ -74,6 +104,130 @@ def test_an_offence_is_found(source: str, tmp_path: Path) -> None:
     path = tmp_path / "planted.cpp"
     path.write_text(source, encoding="utf-8")
     assert any(PLANTED[source] in found for found in offences(path, [tmp_path], []))
+
+
+# Processes for the planted dataflow regions.
+PROCESSES = """namespace hls {
+template <class T> struct stream {
+    explicit stream(const char* = "") {}
+    T read() { return held; }
+    void write(const T& item) { held = item; }
+    T held;
+};
+}
+struct Job { int n; };
+void reads(const int a[4], hls::stream<int>& to) { to.write(a[0]); }
+void scales(Job job, hls::stream<int>& from, hls::stream<int>& to) { to.write(from.read() + job.n); }
+void writes(hls::stream<int>& from, int a[4]) { a[0] = from.read(); }
+void fills(int a[4]) { a[0] = 1; }
+void alters(Job& job, hls::stream<int>& from) { job.n = from.read(); }
+void passes(hls::stream<int>& from, hls::stream<int>& to) { scales(Job{1}, from, to); }
+template <class T> void spills(const T a[4], hls::stream<T>& to) { to.write(a[0]); }
+"""
+
+SOUND_REGION = """void top(Job job, const int a[4], int b[4]) {
+#pragma HLS interface mode=s_axilite port=job
+#pragma HLS interface mode=bram port=a
+#pragma HLS interface mode=bram port=b
+#pragma HLS interface mode=ap_ctrl_hs port=return
+#pragma HLS dataflow
+    hls::stream<int> first("first"), second("second");
+    reads(a, first);
+    scales(job, first, second);
+    writes(second, b);
+}
+"""
+
+
+def region(name: str, arguments: str, *statements: str) -> str:
+    return f"void {name}({arguments}) {{\n#pragma HLS dataflow\n    {' '.join(statements)}\n}}\n"
+
+
+VENDOR_PLANTED = {
+    "int f(int x) { auto g = [&](int y) { return x + y; }; return g(1); }": "a lambda",
+    "template <class T> T f(T x) { return [x] { return x; }(); }": "a lambda",
+    "int f(int** x) { return **x; }": "a pointer to a pointer",
+    "int f(int* x[2]) { return *x[0]; }": "a pointer to a pointer",
+    "struct S { int* x[2]; };": "a pointer to a pointer",
+    "int f(int (*g)(int)) { return g(1); }": "a pointer to a function",
+    "struct S { int& x; };": "a member that is a reference",
+    region(
+        "f", "const int a[4], int b[4]", "hls::stream<int> s;", "reads(a, s);", "writes(s, b);", "fills(b);"
+    ): ("the array b is in 2 processes: writes, fills"),
+    "template <int N> "
+    + region(
+        "f", "const int a[N], int b[N]", "hls::stream<int> s, t;", "spills<int>(a, s);", "spills<int>(a, t);"
+    ): ("the array a is in 2 processes: spills, spills"),
+    region("f", "Job& job, const int a[4]", "hls::stream<int> s;", "reads(a, s);", "alters(job, s);"): (
+        "alters takes job by reference"
+    ),
+    region("f", "const int a[4], int b[4]", "hls::stream<int> s, t;", "reads(a, s);", "writes(s, b);"): (
+        "the stream t has 0 producers and 0 consumers"
+    ),
+    region("f", "const int a[4]", "hls::stream<int> s;", "reads(a, s);"): (
+        "the stream s has 1 producers and 0 consumers"
+    ),
+    region(
+        "f",
+        "const int a[4], int b[4], int c[4]",
+        "hls::stream<int> s;",
+        "reads(a, s);",
+        "writes(s, b);",
+        "writes(s, c);",
+    ): ("the stream s has 1 producers and 2 consumers"),
+    region(
+        "f", "const int a[4]", "hls::stream<int> s;", "reads(a, s);", "passes(s, s);"
+    ): "the stream s has 2 producers",
+    region(
+        "f",
+        "int n, const int a[4], int b[4]",
+        "hls::stream<int> s;",
+        "if (n > 0) reads(a, s);",
+        "writes(s, b);",
+    ): ("a statement of a dataflow region is no call of a process"),
+    "void f(hls::stream<int>& s) { s.write(s.read()); }": "f reads and writes the stream s",
+    "void f(hls::stream<int>& s, int a[4]) { writes(s, a); reads(a, s); }": "f reads and writes the stream s",
+    "void f(const int a[4], int b[4]) { hls::stream<int> s; reads(a, s); writes(s, b); }": (
+        "the stream s is outside a dataflow region"
+    ),
+    f"namespace ng {{\n{SOUND_REGION}}}": "top: in the namespace ng",
+    SOUND_REGION.replace("port=b", "port=c"): "top: b has 0 interfaces",
+    SOUND_REGION.replace("port=b", "port=c") + "\n": "top: an interface of c, which is no argument",
+    SOUND_REGION.replace("port=return", "port=a"): "top: return has 0 interfaces",
+    SOUND_REGION.replace("port=return", "port=a") + "\n": "top: a has 2 interfaces",
+}
+
+
+def vendor_found(source: str, folder: Path) -> list[str]:
+    path = folder / "planted.cpp"
+    path.write_text(PROCESSES + source, encoding="utf-8")
+    tops = ("top",) if " top(" in source else ()
+    return vendor_offences(path, [], [], tops)
+
+
+@pytest.mark.parametrize("source", VENDOR_PLANTED)
+def test_a_breach_of_a_vendor_rule_is_found(source: str, tmp_path: Path) -> None:
+    assert any(VENDOR_PLANTED[source] in found for found in vendor_found(source, tmp_path))
+
+
+def test_a_sound_region_is_no_breach(tmp_path: Path) -> None:
+    assert vendor_found(SOUND_REGION, tmp_path) == []
+    assert vendor_found(f'extern "C" {{\n{SOUND_REGION}}}', tmp_path) == []
+
+
+@pytest.mark.parametrize(("lanes", "bits"), [(8, 2048), (16, 8192), (32, 32768)])
+def test_a_wide_stream_is_measured(lanes: int, bits: int, tmp_path: Path) -> None:
+    configured(tmp_path, lanes)
+    source = tmp_path / "planted.cpp"
+    source.write_text(
+        '#include <cstdint>\n#include "hls_stream.h"\n#include "config.h"\nnamespace ng {\n'
+        "template <int N> struct Tile { std::int32_t acc[N][N]; };\n"
+        "template <class C> void f(hls::stream<Tile<C::lanes>>& tiles, hls::stream<std::uint8_t, 4>& bytes) {\n"
+        "    hls::stream<Tile<C::lanes>> more;\n    more.write(tiles.read());\n    bytes.read();\n}\n}\n",
+        encoding="utf-8",
+    )
+    widths = stream_widths(source, [], [f"-I{CSIM}", f"-I{tmp_path}"], tmp_path / "probe.cpp")
+    assert sorted(widths.values()) == [8, bits]
 
 
 def test_a_bounded_loop_is_no_offence(tmp_path: Path) -> None:

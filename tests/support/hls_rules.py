@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clang.cindex import Cursor, CursorKind, Index, TranslationUnit, TypeKind
 
-__all__ = ["offences"]
+__all__ = ["FUNCTIONS", "callee", "offences", "parse", "place", "walk"]
 
 _FLOATS = {
     getattr(TypeKind, name)
@@ -21,7 +21,7 @@ _FLOATS = {
 _DYNAMIC = {CursorKind.CXX_NEW_EXPR, CursorKind.CXX_DELETE_EXPR}
 _ALLOCATORS = {"malloc", "calloc", "realloc", "free", "alloca"}
 _LOOPS = {CursorKind.WHILE_STMT, CursorKind.DO_STMT, CursorKind.GOTO_STMT}
-_FUNCTIONS = {
+FUNCTIONS = {
     CursorKind.FUNCTION_DECL,
     CursorKind.FUNCTION_TEMPLATE,
     CursorKind.CXX_METHOD,
@@ -45,38 +45,50 @@ def offences(path: Path, folders: list[Path], flags: list[str]) -> list[str]:
     Floating point, dynamic memory, a loop that is no bounded `for`, recursion (by names: overloads count as one
     function), and anything of namespace std but integers and type traits.
     """
-    unit = Index.create().parse(str(path), args=["-std=c++17", *flags, f"-isystem{_builtin_headers()}"])
-    errors = [str(d) for d in unit.diagnostics if d.severity >= 3]
-    if errors:
-        raise AssertionError("\n".join(errors[:5]))
+    unit, cursors = parse(path, folders, flags)
     found: list[str] = []
     calls: dict[str, set[str]] = defaultdict(set)
-    roots = [str(folder.resolve()) for folder in folders] + [str(path.resolve())]
-    for cursor in unit.cursor.get_children():
-        file = cursor.location.file
-        if file is not None and str(Path(file.name).resolve()).startswith(tuple(roots)):
-            for node, function in _walk(cursor, ""):
-                found += [f"{_place(node)}: {text}" for text in _node_offences(unit, node)]
-                if function and node.kind == CursorKind.CALL_EXPR:
-                    calls[function].add(_callee(node))
+    for cursor in cursors:
+        for node, function in walk(cursor, ""):
+            found += [f"{place(node)}: {text}" for text in _node_offences(unit, node)]
+            if function and node.kind == CursorKind.CALL_EXPR:
+                calls[function].add(callee(node))
     found += [f"recursion: {' -> '.join(cycle)}" for cycle in _cycles(calls)]
     return sorted(set(found))
 
 
-def _walk(node: Cursor, function: str) -> Iterator[tuple[Cursor, str]]:
+def parse(path: Path, folders: list[Path], flags: list[str]) -> tuple[TranslationUnit, list[Cursor]]:
+    """The declarations of `path` and of what it includes from `folders`.
+
+    Raises:
+        AssertionError: clang finds an error.
+    """
+    unit = Index.create().parse(str(path), args=["-std=c++17", *flags, f"-isystem{_builtin_headers()}"])
+    errors = [str(d) for d in unit.diagnostics if d.severity >= 3]
+    if errors:
+        raise AssertionError("\n".join(errors[:5]))
+    roots = (*(str(folder.resolve()) for folder in folders), str(path.resolve()))
+    children = [child for child in unit.cursor.get_children() if child.location.file is not None]
+    return unit, [
+        child for child in children if str(Path(child.location.file.name).resolve()).startswith(roots)
+    ]
+
+
+def walk(node: Cursor, function: str) -> Iterator[tuple[Cursor, str]]:
     """Every node, with the name of the function that it stands in."""
-    if node.kind in _FUNCTIONS:
+    if node.kind in FUNCTIONS:
         function = node.spelling
     yield node, function
     for child in node.get_children():
-        yield from _walk(child, function)
+        yield from walk(child, function)
 
 
-def _place(node: Cursor) -> str:
+def place(node: Cursor) -> str:
+    """File and line."""
     return f"{Path(node.location.file.name).name}:{node.location.line}" if node.location.file else "?"
 
 
-def _callee(call: Cursor) -> str:
+def callee(call: Cursor) -> str:
     """The name that is called; inside templates it may not be resolved yet."""
     if call.spelling:
         return str(call.spelling)
@@ -93,7 +105,7 @@ def _node_offences(unit: TranslationUnit, node: Cursor) -> Iterator[str]:
         yield "floating point"
     if node.kind in _DYNAMIC:
         yield "dynamic memory"
-    if node.kind == CursorKind.CALL_EXPR and _callee(node) in _ALLOCATORS:
+    if node.kind == CursorKind.CALL_EXPR and callee(node) in _ALLOCATORS:
         yield "dynamic memory"
     if node.kind in _LOOPS:
         yield "a loop that is no `for`"
