@@ -1,9 +1,10 @@
 // The N x N multipliers and accumulators, and the copy of a finished tile from which the drain selects words.
 //
-// Takes one operand pair per cycle, two cycles after its read was granted, and adds the products. Signals that a tile
-// is full. When the drain takes the tile it is copied, while the sums of the next tile are already accumulated. Outputs
-// a row or a column of the copy.
-// Limits: a full tile that is not taken in time is overwritten; room_o of ng_drain prevents that.
+// Takes one operand pair per cycle, WordLatency cycles after its read was granted, and adds the products: the sums are
+// complete SumLatency cycles after the read. When the drain takes the tile it is copied, while the sums of the next tile
+// are already accumulated. Outputs a row or a column of the copy.
+// Limits: the drain knows when a tile is complete. A tile that is not taken in time is overwritten; room_o of ng_drain
+// prevents that.
 //
 // Accumulators add in every cycle (zero operands where there are none) and restart where their feedback is cleared
 // (ng_mac). How the products are computed changes no integer and no cycle:
@@ -17,18 +18,17 @@ module ng_array #(
 ) (
   input  logic                        clk_i,
   input  logic                        rst_ni,
-  input  logic                        op_valid_i,  // in the cycle of the read; the words arrive two cycles later
+  input  logic                        op_valid_i,  // in the cycle of the read; the words arrive WordLatency cycles later
   input  ng_pkg::op_t                 op_i,
   input  logic [Lanes-1:0][7:0]       weight_a_i,
   input  logic [Lanes-1:0][7:0]       weight_b_i,
   input  logic [Lanes-1:0][7:0]       kv_i,
   input  logic [Lanes-1:0][7:0]       act_i,
   input  logic [Lanes-1:0][7:0]       vector_i,
-  output logic                        full_o,      // a tile is complete and not taken
-  input  logic                        take_i,
+  input  logic                        take_i,      // copies in the next cycle
   input  logic                        columns_i,
-  input  logic [$clog2(Lanes)-1:0]    select_i,    // from the copy, in this cycle
-  output logic [Lanes-1:0][31:0]      word_o       // one cycle after select_i
+  input  logic [$clog2(Lanes)-1:0]    select_i,    // from the copy of the next cycle
+  output logic [Lanes-1:0][31:0]      word_o       // two cycles after select_i
 );
   import ng_isa_pkg::*;
   import ng_pkg::*;
@@ -38,54 +38,52 @@ module ng_array #(
     $error("ng_array: LutColumns must be at most Lanes");
   end
 
-  // Fields of an operand pair that the later stages need.
-  logic [3:1] valid_q, fresh_q;
-  logic [5:1] ends_q;
-  logic reads1_q, reads2_q, unsigned1_q, unsigned2_q;
-  space_e a1_q, a2_q, b1_q, b2_q;
-  logic [12:0] k1_q, k2_q;
+  // Fields of an operand pair that the later stages need, until its words arrive.
+  typedef struct packed {
+    logic   reads;
+    logic   fresh;
+    logic   is_unsigned;
+    space_e a;
+    space_e b;
+  } pair_t;
+  pair_t pair_at[WordLatency+1];
+  pair_t now;
+  logic [WordLatency-1:1][12:0] k_q;
+  logic [Lanes-1:0] one_q;  // the operand of IDENTITY
+  always_comb begin
+    pair_at[0].reads       = op_valid_i && op_i.reads;
+    pair_at[0].fresh       = op_valid_i && op_i.fresh;
+    pair_at[0].is_unsigned = op_i.b_unsigned;
+    pair_at[0].a           = op_i.a_space;
+    pair_at[0].b           = op_i.b_space;
+  end
+  for (genvar n = 1; n <= WordLatency; n++) begin : gen_pair
+    pair_t pair_q;
+    always_ff @(posedge clk_i) pair_q <= pair_at[n-1];
+    assign pair_at[n] = pair_q;
+  end
+  assign now = pair_at[WordLatency];
 
+  // Operands.
   logic [Lanes-1:0][7:0] a;
   logic [Lanes-1:0][8:0] b, b_q;
-  logic waiting_q, clear_q;
-
-  assign full_o = waiting_q || ends_q[5];
-
+  logic clear_q;
   always_ff @(posedge clk_i) begin
-    reads1_q    <= op_valid_i && op_i.reads;
-    unsigned1_q <= op_i.b_unsigned;
-    a1_q        <= op_i.a_space;
-    b1_q        <= op_i.b_space;
-    k1_q        <= op_i.k;
-    reads2_q    <= reads1_q;
-    unsigned2_q <= unsigned1_q;
-    a2_q        <= a1_q;
-    b2_q        <= b1_q;
-    k2_q        <= k1_q;
-    fresh_q     <= {fresh_q[2:1], op_i.fresh};
-    if (!rst_ni) begin
-      valid_q   <= '0;
-      ends_q    <= '0;
-      waiting_q <= 1'b0;
-    end else begin
-      valid_q   <= {valid_q[2:1], op_valid_i};
-      ends_q    <= {ends_q[4:1], op_valid_i && op_i.tile_ends};
-      waiting_q <= full_o && !take_i;
-    end
+    k_q[1] <= op_i.k;
+    for (int unsigned n = 2; n < WordLatency; n++) k_q[n] <= k_q[n-1];
+    for (int unsigned lane = 0; lane < Lanes; lane++) one_q[lane] <= k_q[WordLatency-1] == 13'(lane);
   end
-
-  // Operands, two cycles after the grant.
   always_comb begin
     for (int unsigned lane = 0; lane < Lanes; lane++) begin
-      unique case (a2_q)
+      unique case (now.a)
         SpaceWeight: a[lane] = weight_a_i[lane];
         SpaceKv:     a[lane] = kv_i[lane];
-        default:     a[lane] = k2_q == 13'(lane) ? 8'd1 : 8'd0;
+        default:     a[lane] = {7'd0, one_q[lane]};
       endcase
-      unique case (b2_q)
-        SpaceWeight: b[lane] = {weight_b_i[lane][7] && !unsigned2_q, weight_b_i[lane]};
-        SpaceVector: b[lane] = {vector_i[lane][7] && !unsigned2_q, vector_i[lane]};
-        default:     b[lane] = {act_i[lane][7] && !unsigned2_q, act_i[lane]};
+      unique case (now.b)
+        SpaceWeight: b[lane] = {weight_b_i[lane][7] && !now.is_unsigned, weight_b_i[lane]};
+        SpaceVector: b[lane] = {vector_i[lane][7] && !now.is_unsigned, vector_i[lane]};
+        default:     b[lane] = {act_i[lane][7] && !now.is_unsigned, act_i[lane]};
       endcase
     end
   end
@@ -102,13 +100,13 @@ module ng_array #(
       pair_q[p] <= (25'(signed'(a[2*p+1])) <<< 16) + 25'(signed'(a[2*p]));
     end
     b_q <= b;
-    if (!reads2_q) begin
+    if (!now.reads) begin
       a_q      <= '{default: '0};
       pair_q   <= '{default: '0};
       triple_q <= '{default: '0};
       b_q      <= '0;
     end
-    clear_q <= valid_q[3] && fresh_q[3];
+    clear_q <= now.fresh;
   end
 
   // Products and sums.
@@ -131,34 +129,52 @@ module ng_array #(
 
   // The copy. Row r, column c is in bank r ^ c, so a row has one number in every bank, and so has a column. Each bank
   // outputs its number, and the swaps restore the order. This takes half the LUTs of selecting among all rows and all
-  // columns, if synthesis keeps the structure: four numbers per LUT.
-  logic [31:0] copy_q[Lanes][Lanes];
-  (* keep *) logic [Lanes-1:0][Lanes/4-1:0][31:0] four;
-  (* keep *) logic [Lanes-1:0][31:0] given;
+  // columns, if synthesis keeps the structure.
+  (* keep = "true" *) logic [Lanes-1:0][31:0] given;
   logic [Lanes-1:0][31:0] swapped[LaneBits+1];
   logic [Lanes-1:0][31:0] word_q;
+  logic [LaneBits-1:0] select_q;
   always_ff @(posedge clk_i) begin
-    for (int unsigned row = 0; row < Lanes; row++) begin
-      for (int unsigned bank = 0; bank < Lanes; bank++) begin
-        if (take_i) copy_q[bank][row] <= sum[row^bank][row];
-      end
-    end
-    word_q <= swapped[LaneBits];
+    select_q <= select_i;
+    word_q   <= swapped[LaneBits];
   end
   assign word_o = word_q;
   for (genvar bank = 0; bank < Lanes; bank++) begin : gen_bank
-    logic [LaneBits-1:0] row;
-    assign row = select_i ^ (columns_i ? LaneBits'(bank) : '0);
-    for (genvar n = 0; n < Lanes / 4; n++) begin : gen_four
-      assign four[bank][n] = row[1] ? row[0] ? copy_q[bank][4*n+3] : copy_q[bank][4*n+2]
-                                    : row[0] ? copy_q[bank][4*n+1] : copy_q[bank][4*n];
+    logic [Lanes-1:0][31:0] numbers;
+    always_comb begin
+      for (int unsigned row = 0; row < Lanes; row++) numbers[row] = sum[row^bank][row];
     end
-    assign given[bank] = four[bank][row[LaneBits-1:2]];
+    ng_bank #(
+      .Lanes(Lanes)
+    ) u_bank (
+      .clk_i,
+      .take_i,
+      .number_i(numbers),
+      .row_i   (select_i ^ (columns_i ? LaneBits'(bank) : '0)),
+      .number_o(given[bank])
+    );
   end
   assign swapped[0] = given;
   for (genvar n = 0; n < LaneBits; n++) begin : gen_swap
     for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
-      assign swapped[n+1][lane] = select_i[n] ? swapped[n][lane^(1<<n)] : swapped[n][lane];
+      assign swapped[n+1][lane] = select_q[n] ? swapped[n][lane^(1<<n)] : swapped[n][lane];
     end
   end
+
+`ifndef SYNTHESIS
+  // Whether a tile is complete and not copied, and whether a sum changes at the end of the cycle.
+  logic [SumLatency:1] valid_q, ends_q;
+  logic waiting_q, copies_q;
+  always_ff @(posedge clk_i) begin
+    valid_q   <= rst_ni ? {valid_q[SumLatency-1:1], op_valid_i} : '0;
+    ends_q    <= rst_ni ? {ends_q[SumLatency-1:1], op_valid_i && op_i.tile_ends} : '0;
+    copies_q  <= rst_ni && take_i;
+    waiting_q <= rst_ni && (waiting_q || ends_q[SumLatency]) && !copies_q;
+  end
+  assert property (@(posedge clk_i) disable iff (!rst_ni) copies_q |-> waiting_q || ends_q[SumLatency])
+  else $error("ng_array: a tile is copied that is not complete");
+  assert property (@(posedge clk_i) disable iff (!rst_ni)
+                   valid_q[SumLatency-1] && (waiting_q || ends_q[SumLatency]) |-> copies_q)
+  else $error("ng_array: a tile is overwritten that was not copied");
+`endif
 endmodule

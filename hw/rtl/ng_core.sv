@@ -102,7 +102,7 @@ module ng_core #(
   );
 
   // The array unit: feed, multipliers, drain.
-  logic job_valid, job_ready, begun, fed, tile, room, op_valid, full, take, columns, weight_b_busy, vector_busy;
+  logic job_valid, job_ready, begun, fed, tile, room, op_valid, take, columns, weight_b_busy, vector_busy;
   job_t job;
   op_t op;
   logic [OperandBits-1:0] a_addr, b_addr;
@@ -178,7 +178,6 @@ module ng_core #(
     .kv_i      (kv_rdata),
     .act_i     (act_rdata),
     .vector_i  (vector_rdata),
-    .full_o    (full),
     .take_i    (take),
     .columns_i (columns),
     .select_i  (select),
@@ -205,7 +204,6 @@ module ng_core #(
     .fed_i           (fed),
     .tile_i          (tile),
     .room_o          (room),
-    .full_i          (full),
     .take_o          (take),
     .columns_o       (columns),
     .select_o        (select),
@@ -414,11 +412,4 @@ module ng_core #(
     .store_gnt_o       (store_gnt),
     .store_addr_i      (store_addr)
   );
-
-`ifndef SYNTHESIS
-  logic [4:1] tile_begins_q;
-  always_ff @(posedge clk_i) tile_begins_q <= rst_ni ? {tile_begins_q[3:1], op_valid && op.tile_begins} : '0;
-  assert property (@(posedge clk_i) disable iff (!rst_ni) tile_begins_q[4] |-> !full || take)
-  else $error("ng_core: a tile overwrites one that was not taken");
-`endif
 endmodule

@@ -9,9 +9,9 @@
 // The three ways to multiply give the same integers:
 //   - one DSP per row;
 //   - Pack: one DSP per two rows, (a1 * 2^16 + a0) * b = a1 * b * 2^16 + a0 * b. As -128 <= a < 128 and
-//     -128 <= b < 256, a product has 16 bits, so adding 2^15 (in the adder of the DSP) leaves a1 * b in the high half
-//     and a0 * b + 2^15 in the low half. The packed operand has 25 bits, the width of the smaller DSP; the sums are in
-//     LUTs;
+//     -128 <= b < 256, a product has 16 bits: the low half is a0 * b, and the high half is a1 * b, less 1 if a0 * b is
+//     negative, which the carry of the adder of the sum adds. The packed operand has 25 bits, the width of the smaller
+//     DSP. The sums are in LUTs: a second DSP has 48 bits, too few for two sums of 32;
 //   - Luts: no DSP; b is split into four digits of two bits and a sign.
 //
 // Loops over rows are not unrolled in the simulator (unroll_disable), so that its compiler can vectorize them.
@@ -21,15 +21,17 @@ module ng_mac #(
   parameter bit          Luts  = 1'b0
 ) (
   input  logic               clk_i,
-  input  logic               clear_i,            // with the first product of a sum
+  input  logic               clear_i,            // with the first operands of a sum
   input  logic signed [7:0]  a_i[Lanes],         // -128 to 127
   input  logic signed [24:0] pair_i[Lanes/2],    // a_i[2p+1] * 2^16 + a_i[2p]
   input  logic signed [9:0]  triple_i[Lanes],    // 3 * a_i
   input  logic signed [8:0]  b_i,                // -128 to 255
   output logic signed [31:0] sum_o[Lanes]
 );
+  // Rows whose sums one register clears: all, or 16 where the sums are in LUTs.
+  localparam int unsigned Rows = (Pack || Luts) && Lanes > 16 ? 16 : Lanes;
   logic signed [15:0] term[Lanes];
-  logic signed [31:0] sum[Lanes], sum_q[Lanes];
+  logic signed [31:0] kept[Lanes], sum[Lanes], sum_q[Lanes];
 
   if (Pack && !Luts) begin : gen_pack
     logic signed [31:0] product[Lanes/2], product_q[Lanes/2];
@@ -38,17 +40,20 @@ module ng_mac #(
     end
     always_ff @(posedge clk_i) product_q <= product;
     for (genvar p = 0; p < Lanes / 2; p++) begin : gen_pair
-      logic signed [31:0] even;
-      assign even        = product_q[p] + 32'sd32768;
-      assign term[2*p]   = {!even[15], even[14:0]};
-      assign term[2*p+1] = even[31:16];
+      assign term[2*p]    = product_q[p][15:0];
+      assign term[2*p+1]  = product_q[p][31:16];
+      // An adder with carry: of one more bit, as synthesis recognizes it.
+      logic signed [32:0] odd;
+      assign odd        = $signed({32'(term[2*p+1]), 1'b1}) + $signed({kept[2*p+1], product_q[p][15]});
+      assign sum[2*p]   = 32'(term[2*p]) + kept[2*p];
+      assign sum[2*p+1] = odd[32:1];
     end
   end else if (Luts) begin : gen_luts
     for (genvar row = 0; row < Lanes; row++) begin : gen_row
       logic [3:0][9:0] multiple;
       // Kept separate, so that each sum is one carry chain whose LUTs also select the multiple.
-      (* keep *) logic signed [11:0] low, high;
-      (* keep *) logic signed [15:0] whole;
+      (* keep = "true" *) logic signed [11:0] low, high;
+      (* keep = "true" *) logic signed [15:0] whole;
       logic signed [15:0] product_q;
       always_comb begin
         for (int unsigned n = 0; n < 4; n++) begin
@@ -76,9 +81,19 @@ module ng_mac #(
     assign term = product_q;
   end
 
-  always_comb begin
-    /* verilator unroll_disable */
-    for (int unsigned row = 0; row < Lanes; row++) sum[row] = 32'(term[row]) + (clear_i ? 32'sd0 : sum_q[row]);
+  for (genvar part = 0; part < Lanes; part += Rows) begin : gen_clear
+    (* keep = "true" *) logic clear_q;
+    always_ff @(posedge clk_i) clear_q <= clear_i;
+    always_comb begin
+      /* verilator unroll_disable */
+      for (int unsigned row = part; row < part + Rows; row++) kept[row] = clear_q ? 32'sd0 : sum_q[row];
+    end
+  end
+  if (!Pack || Luts) begin : gen_sum
+    always_comb begin
+      /* verilator unroll_disable */
+      for (int unsigned row = 0; row < Lanes; row++) sum[row] = 32'(term[row]) + kept[row];
+    end
   end
   always_ff @(posedge clk_i) sum_q <= sum;
   assign sum_o = sum_q;

@@ -17,6 +17,8 @@ package ng_pkg;
   parameter int unsigned WordLatency = 2;
   parameter int unsigned LookupLatency = 1;
   parameter int unsigned IndexLatency = 1;
+  // Cycles from the read of an operand pair to the sums with its products: operands, products and sums are registered.
+  parameter int unsigned SumLatency = WordLatency + 3;
   // Bits of a length.
   parameter int unsigned LengthBits = 10;
 
@@ -99,7 +101,7 @@ package ng_pkg;
     logic                  columns;
     logic                  bias;
     logic [5:0]            acc_shift;       // left, including that of the result; 32 and more give 0
-    ng_isa_pkg::space_e    residual_space;
+    ng_isa_pkg::space_e    residual_space;  // none if its shift gives 0
     logic [5:0]            residual_shift;  // left, likewise
     logic [4:0]            shift;           // of the result, right
     logic [4:0]            bits;
@@ -172,13 +174,17 @@ package ng_pkg;
     return shift > 0 ? 32'd1 << 5'(shift - 6'sd1) : 32'd0;
   endfunction
 
-  // Saturates to `bits` bits (2 to 16), signed or unsigned; returns the low 16 bits.
-  function automatic logic [15:0] saturated(logic signed [31:0] v, logic [4:0] bits, logic is_unsigned);
-    logic [31:0] above;  // the bits that equal the sign if v fits
-    logic fits;
-    above = '1 << (is_unsigned ? bits : bits - 5'd1);
-    fits  = ((v ^ {32{v[31] && !is_unsigned}}) & above) == 0;
-    return fits ? v[15:0] : !v[31] ? ~above[15:0] : is_unsigned ? '0 : above[15:0];
+  // The low 16 bits that equal the sign in every number of `bits` bits (2 to 16), signed or unsigned; so do all above.
+  function automatic logic [15:0] saturation_mask(logic [4:0] bits, logic is_unsigned);
+    return 16'hFFFF << (is_unsigned ? bits : bits - 5'd1);
+  endfunction
+
+  // Saturates to the width whose mask is `above`; returns the low 16 bits.
+  function automatic logic [15:0] saturated(logic signed [31:0] v, logic [15:0] above, logic is_unsigned);
+    logic [31:0] differs;
+    differs = v ^ {32{v[31] && !is_unsigned}};
+    if (differs[31:16] == 0 && (differs[15:0] & above) == 0) return v[15:0];
+    return !v[31] ? ~above : is_unsigned ? '0 : above;
   endfunction
 
 endpackage

@@ -1,4 +1,4 @@
-"""ng_drain: the words of CONTRACT from accumulators to memories and statistics, against the oracle.
+"""ng_drain with its lanes: the words of CONTRACT from accumulators to memories and statistics, against the oracle.
 
 The bench plays the feed, which begins a tile only if there is room; the array, in which the next tile overwrites one
 that was not taken in time; and the memories of biases, residuals and tables.
@@ -30,7 +30,8 @@ SETUP = Setup(
 )  # fmt: skip
 
 JOB = structs.struct("job_t")
-LATENCY = 5
+WORD, LOOKUP = structs.number("WordLatency"), structs.number("LookupLatency")
+LATENCY = WORD + 3
 """Cycles from the read of a tile's last operand to the cycle in which its sums are complete."""
 
 Word = tuple[int, int, list[int], int, int, list[int]]
@@ -209,6 +210,7 @@ class Array:
         self._ending: deque[tuple[int, list[list[int]]]] = deque()
         self._overwrites: deque[int] = deque()
         self._left = -1
+        self._taken = False
         self.chance = 0.5
         self.long = 1
 
@@ -229,7 +231,6 @@ class Array:
         if self._ending and self._ending[0][0] == self.now:
             assert self.full is None, "two full tiles"
             self.full = self._ending.popleft()[1]
-        self.dut.full_i.value = self.full is not None
 
     def feed(self, room: int) -> None:
         """The middle of a cycle: operands are read if a tile may begin."""
@@ -257,10 +258,11 @@ class Array:
         self.dut.tile_i.value, self.dut.begun_i.value, self.dut.fed_i.value = tile_ends, begun, fed
 
     def after(self, take: int) -> None:
-        """A cycle ends: the drain may take the sums."""
-        if take:
+        """A cycle ends: the sums are copied if the drain took them in the cycle before."""
+        if self._taken:
             assert self.full is not None, "nothing to take"
             self.copy, self.full = self.full, None
+        self._taken = bool(take)
         self.now += 1
 
 
@@ -337,7 +339,7 @@ async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job], sto
     """Jobs from reset to their end, or for `stop` cycles, without a check at the end."""
     n = m.n
     dut.rst_ni.value = 0
-    for name in ("job_valid", "begun", "fed", "tile", "full"):
+    for name in ("job_valid", "begun", "fed", "tile"):
         getattr(dut, f"{name}_i").value = 0
     await RisingEdge(dut.clk_i)
     await RisingEdge(dut.clk_i)
@@ -346,7 +348,11 @@ async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job], sto
     array.chance, array.long = rng.choice((0.0, 0.0, 0.5, 0.9)), rng.choice((1, 2, n, 3 * n))
     hesitant = rng.choice((0.0, 0.5, 0.9))
     noise = rng.getrandbits
-    late: dict[str, Any] = {"weight": None, "vector": None, "wide": None, "bias": None}
+    widths = {"weight": 8, "vector": 8, "wide": 16, "bias": 32}
+    # What arrives at the end of this cycle, and of later ones: words of memories, bytes of the table.
+    late: deque[dict[str, list[int]]] = deque({} for _ in range(WORD - 1))
+    bytes_: deque[int | None] = deque([None] * (LOOKUP - 1))
+    selected: list[int] | None = None
     told = retired = residuals = 0
     writes: list[Word] = []
     stats: list[tuple[int, int]] = []
@@ -391,26 +397,31 @@ async def play(dut: Any, rng: random.Random, m: Memories, listed: list[Job], sto
             due.append(len(writes))
         if value(dut.stat_we_o):
             stats.append((value(dut.stat_addr_o), value(dut.stat_o)))
-        asked: dict[str, Any] = dict.fromkeys(late)
+        asked: dict[str, list[int]] = {}
         if value(dut.residual_valid_o):
             residuals += 1
             space = Space(value(dut.residual_space_o))
             asked[space.name.lower()] = m.read(Memory(space), value(dut.residual_addr_o))
         if value(dut.bias_re_o) and value(dut.bias_addr_o) in array.begun:
             asked["bias"] = m.read(Memory.BIAS, value(dut.bias_addr_o))
-        table = noise(8 * n)
+        late.append(asked)
+        table = None
         if value(dut.table_re_o):
             at = lanes(dut.table_addr_o, n, len(dut.table_addr_o) // n)
             table = pack([m.table[a % len(m.table)] for a in at], 8)
-        copy = array.copy
+        bytes_.append(table)
         array.after(take)
         await RisingEdge(dut.clk_i)
-        for name, width in (("weight", 8), ("vector", 8), ("wide", 16), ("bias", 32)):
+        words = late.popleft()
+        for name, width in widths.items():
             handle = getattr(dut, f"{name}_i")
-            handle.value = pack(late[name], width) if late[name] is not None else noise(len(handle))
-        late = asked
-        dut.table_i.value = table
-        dut.word_i.value = pack([copy[j][select] if columns else copy[select][j] for j in range(n)], 32)
+            handle.value = pack(words[name], width) if name in words else noise(len(handle))
+        looked_up = bytes_.popleft()
+        dut.table_i.value = noise(8 * n) if looked_up is None else looked_up
+        # Selected in the cycle before, from the copy of this cycle.
+        dut.word_i.value = noise(32 * n) if selected is None else pack(selected, 32)
+        copy = array.copy
+        selected = [copy[j][select] if columns else copy[select][j] for j in range(n)]
         quiet = quiet + 1 if retired == total else 0
         if quiet == 6:
             break

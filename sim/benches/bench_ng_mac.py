@@ -40,19 +40,17 @@ async def sums(dut: Any) -> None:
     await start(dut, reset=False)
     expected: list[list[int] | None] = [None, None]
     acc: list[int] | None = None
-    clear = False
     for a, b in crossed + random + extreme:
         dut.a_i.value = a
         dut.pair_i.value = [high * 65536 + low for low, high in zip(a[::2], a[1::2], strict=True)]
         dut.triple_i.value = [3 * one for one in a]
         dut.b_i.value = b
-        # It belongs to the product of the previous cycle.
+        clear = acc is None or rng.random() < 0.01
         dut.clear_i.value = int(clear)
         await FallingEdge(dut.clk_i)
         known = expected.pop(0)
         if known is not None:
             assert [one.to_signed() for one in dut.sum_o.value] == known
-        clear = acc is None or rng.random() < 0.01
         old = [0] * count if clear or acc is None else acc
         acc = [wrapped(before + one * b) for before, one in zip(old, a, strict=True)]
         expected.append(acc)

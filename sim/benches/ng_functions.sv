@@ -29,7 +29,7 @@ module ng_functions (
   assign words = ng_pkg::ram_words(depth_i, width_i, style);
   always_ff @(posedge clk_i) begin
     crc_o       <= ng_pkg::crc_step(crc_i, beat_i);
-    saturated_o <= ng_pkg::saturated(v_i, bits_i, unsigned_i);
+    saturated_o <= ng_pkg::saturated(v_i, ng_pkg::saturation_mask(bits_i, unsigned_i), unsigned_i);
     half_o      <= ng_pkg::rounding_half(shift_i);
     addr_bits_o <= ng_pkg::addr_bits(depth_i);
     style_o     <= style;
