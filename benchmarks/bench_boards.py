@@ -1,4 +1,4 @@
-"""Streamed bytes and cycles of models on the engines of boards, by the cost model: `python benchmarks/bench_boards.py`.
+"""Engines of boards by formula, and streamed bytes and cycles of models on them: `python benchmarks/bench_boards.py`.
 
 The models are untrained, and all their function tables differ, which is the worst case after training.
 """
@@ -15,6 +15,7 @@ from narrowgauge.graph import Graph
 from narrowgauge.hw.compiler.compile import compile_graph
 from narrowgauge.hw.compiler.timing import simulate
 from narrowgauge.hw.synthesis.boards import BOARDS, Board
+from narrowgauge.hw.synthesis.memories import engine_blocks
 from narrowgauge.model.presets import preset
 
 MODELS = ("paper-2enc-hw", "paper-6enc-hw", "bert-base")
@@ -23,7 +24,9 @@ LONGEST = (48, 32, 16)
 
 
 def main() -> None:
-    """Prints one row per model and board."""
+    """Prints one row per board, and one per model and board."""
+    console = Console(width=150)
+    console.print(boards_table())
     table = Table(title="cycles by the cost model", title_justify="left")
     for heading in ("model", "board", "N", "longest", "bytes streamed", *(f"{n} tokens" for n in LENGTHS)):
         table.add_column(heading, justify="right" if len(table.columns) > 1 else "left")
@@ -31,7 +34,23 @@ def main() -> None:
         graph = tables_of_their_own(frozen(sized(preset(name).model)))
         for board in BOARDS:
             table.add_row(name, board.title, str(board.engine.lanes), *cells(graph, board))
-    Console(width=150).print(table)
+    console.print(table)
+
+
+def boards_table() -> Table:
+    """What the engine of each board takes of its limits, by the formulas of `hw/synthesis`."""
+    table = Table(title="engines by formula, of what they may take", title_justify="left")
+    for heading in ("board", "N", "BRAM36", "URAM", "DSP"):
+        table.add_column(heading, justify="right" if table.columns else "left")
+    for board in BOARDS:
+        made = engine_blocks(board.engine, board.silicon)
+        used = {"bram36": made.bram18 / 2, "uram": made.uram, "dsp": board.silicon.dsps(board.engine)}
+        row = (
+            f"{amount:,g} of {board.limit(name):,} ({getattr(board, name):,})" if getattr(board, name) else ""
+            for name, amount in used.items()
+        )
+        table.add_row(board.title, str(board.engine.lanes), *row)
+    return table
 
 
 def cells(graph: Graph, board: Board) -> list[str]:

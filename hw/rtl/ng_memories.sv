@@ -6,8 +6,9 @@
 //   WIDE    the drain (residual), the vector unit, STORE.
 //   TABLE   the drain, LOAD.
 //   EXP     the vector unit, LOAD.
-// All other ports have one user. The drain is never refused, as its pipeline cannot stall. Words arrive two cycles
-// after the read, those of STAT, TABLE, EXP and INDEX one cycle after it.
+// All other ports have one user. The drain is never refused, as its pipeline cannot stall. Words arrive after the
+// latencies in ng_pkg, those of STAT one cycle after the read. Grants and busy flags are two LUTs from the requests,
+// which come from registers.
 // Limits: addresses must be in range (the units check them); reset does not clear the memories.
 module ng_memories #(
   parameter int unsigned     Lanes  = 8,

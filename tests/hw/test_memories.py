@@ -172,7 +172,7 @@ def test_dsps(lanes: int, silicon: Silicon, expected: int) -> None:
     ],
 )
 def test_yosys_builds_what_the_formula_counts(memory: Memory, depth: int, kind: Style, latency: int) -> None:
-    """And adds no logic for collisions: at most three LUTs per part and, for several parts, one per bit and port."""
+    """And adds no registers of words, which would be for reads of a word that is written in the same cycle."""
     try:
         find_yosys()
     except UserError as error:
@@ -184,7 +184,7 @@ def test_yosys_builds_what_the_formula_counts(memory: Memory, depth: int, kind: 
     )
     parameters = Parameters(**{f"{memory.name.lower()}_depth": depth})  # type: ignore[arg-type]
     assert style(memory, parameters, silicon) is kind
-    width, ports = MEMORIES[memory].bits(parameters.lanes), 1 + (memory in SHARED)
+    width = MEMORIES[memory].bits(parameters.lanes)
     design = elaborate(
         "ng_ram_shared" if memory in SHARED else "ng_ram",
         {
@@ -199,11 +199,6 @@ def test_yosys_builds_what_the_formula_counts(memory: Memory, depth: int, kind: 
     cost = sum((cost_of(figures[part.name].cells) for _, part in design.instances()), Cost())
     expected = blocks(memory, parameters, silicon)
     assert (cost.bram18, cost.uram) == (expected.bram18, expected.uram)
-    several = len(parts(depth, width, kind))
-    muxes = ports * (width if several > 1 else 0)
-    # A column of UltraRAM that yosys builds has multiplexers of its own.
-    assert (
-        kind is Style.ULTRA
-        or 0 <= cost.lut - expected.lut - muxes <= 3 * several * ports + depth // 64 * width
-    )
-    assert kind is not Style.BLOCK or cost.lut <= muxes + 3 * several * ports
+    if kind is Style.BLOCK and latency == 1:
+        # Only registers that select a part or a row of blocks: none of a word, for a read of a word that is written.
+        assert cost.ff < 16 < width
