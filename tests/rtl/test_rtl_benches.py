@@ -66,7 +66,13 @@ def test_engine(name: str, tmp_path: Path) -> None:
     run_bench("ng_engine", values, setup=setup, environ={scenario.FILE: str(file)})
 
 
-PARTS = {"ng_bank": "ng_array", "ng_drain_lane": "ng_drain"}
+PARTS = {
+    "ng_bank": "ng_array",
+    "ng_drain_lane": "ng_drain",
+    "ng_ram_mux": "ng_ram",
+    "ng_ram_part": "ng_ram",
+    "ng_ram_shared_part": "ng_ram_shared",
+}
 """Modules without a bench, and the module whose bench reaches all that they do."""
 
 
