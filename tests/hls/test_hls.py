@@ -247,6 +247,56 @@ def test_a_packet_without_its_end(length: int, error: Error) -> None:
     assert caught.value.error is error
 
 
+@pytest.mark.parametrize("native", TESTBENCH_TYPES)
+def test_the_streams_between_commands(native: bool, tmp_path: Path) -> None:
+    """A clear discards a packet that has begun, up to its end, and every packet of a RUN has one end."""
+    program = """
+        #include <cstdio>
+        #include "stream.hpp"
+        using namespace ng;
+        void put(hls::stream<Beat>& to, int beats, bool last) {
+            for (int n = 0; n < beats; ++n) send(n, last && n + 1 == beats, to);
+        }
+        void show(hls::stream<Beat>& from) {
+            while (!from.empty()) {
+                const Beat beat = from.read();
+                std::printf("%llx%s ", (unsigned long long)beat.data, beat.last != 0 ? "!" : "");
+            }
+            std::printf("\\n");
+        }
+        int main() {
+            for (int timeout : {0, 3}) {
+                hls::stream<Beat> in;
+                drop_begun(timeout, in);
+                put(in, 3, true);
+                put(in, 2, true);
+                drop_begun(timeout, in);
+                show(in);
+                put(in, 3, false);
+                drop_begun(timeout, in);
+                show(in);
+            }
+            for (isa::Error error : {isa::ERROR_NONE, isa::ERROR_STAT}) {
+                for (bool holding : {false, true}) {
+                    hls::stream<Beat> out;
+                    StreamState state = start_stream(0);
+                    state.holding = holding;
+                    state.held = 5;
+                    end_packet(state, out, error);
+                    show(out);
+                }
+            }
+        }
+    """
+    (tmp_path / "streams.cpp").write_text(program, encoding="utf-8")
+    made = tmp_path / "streams"
+    options = [option for option in flags(native) if not option.startswith("-O")]
+    subprocess.run(["g++", *options, str(tmp_path / "streams.cpp"), "-o", str(made)], check=True)
+    found = subprocess.run([str(made)], capture_output=True, text=True, check=True).stdout.splitlines()
+    dropped = ["0 1! ", ""] * 2
+    assert found == [*dropped, "4e47455200000000! ", "5! ", "4e47455200000009! ", "4e47455200000009! "]
+
+
 def test_a_program_without_end_is_refused() -> None:
     forever = replace(WIDE_ROWS, n0=4095, n1=4095, n2=4095, nk=8, rows=1)
     engine = ready(forever)
