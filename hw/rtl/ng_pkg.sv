@@ -70,7 +70,6 @@ package ng_pkg;
     logic                  tile_begins; // first of its tile
     logic                  fresh;       // the sum starts here
     logic                  tile_ends;   // last of a tile that is drained
-    logic                  outside;     // a statistic or a table of the instruction is outside its memory
     ng_isa_pkg::space_e    a_space;
     ng_isa_pkg::space_e    b_space;
     logic                  b_unsigned;

@@ -16,7 +16,7 @@ module ng_program #(
   input  logic                                   we_i,
   input  logic [AddrBits-1:0]                    waddr_i,
   input  logic [ng_isa_pkg::InstructionBits-1:0] wdata_i,
-  // The lists, one per unit; constant while rst_ni is 1.
+  // The lists, one per unit; constant from the last cycle of reset on.
   input  logic                                   init_i,
   input  logic [2:0][ng_pkg::NumberBits-1:0]     bases_i,
   input  logic [2:0][ng_pkg::NumberBits-1:0]     counts_i,

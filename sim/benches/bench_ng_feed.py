@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,8 @@ OP, JOB = structs.struct("op_t"), structs.struct("job_t")
 OPERAND_BITS = structs.number("OperandBits")
 MOST = 3
 """The largest wait for each other unit."""
-FILL = 8
+INDEX_LATENCY = structs.number("IndexLatency")
+FILL = INDEX_LATENCY + 7
 """Cycles after an instruction was taken until the pipeline is full; from then on it reads one pair per cycle."""
 
 
@@ -293,7 +295,8 @@ async def play(dut: Any, rng: random.Random, expected: Expected, case: Case) -> 
     retired = [0, 0, 0]
     jobs: list[dict[str, int]] = []
     index = [rng.getrandbits(128), rng.getrandbits(128)]
-    valid = False
+    reads: deque[dict[int, int]] = deque()
+    valid = waits = waited = False
     settled = 0
     for now in range(3000 + 100 * len(case.turns)):
         before = list(retired)
@@ -334,25 +337,30 @@ async def play(dut: Any, rng: random.Random, expected: Expected, case: Case) -> 
             waiter = following.number
         else:
             # Only the next instruction may wait, for its index words.
-            c, sound, where = case.instructions[min(at, len(case.instructions) - 1)]
-            waits = valid and sound and where is not None and _indexed(c) and not _met(isa.waits(c), retired)
             wanted_doing, waiter = ["wait"] if waits else [], at
         assert doing == wanted_doing or (following is not None and not doing and now < settled)
-        assert value(dut.waits_o) == (doing == ["wait"] and retired[0] == waiter)
+        assert value(dut.waits_o) == waited
+        waited = doing == ["wait"] and retired[0] == waiter
+        c, sound, where = case.instructions[min(at, len(case.instructions) - 1)]
+        waits = valid and sound and where is not None and _indexed(c) and not _met(isa.waits(c), retired)
         assert value(dut.ready_o) or not (valid and case.instructions[at][1:] == (True, None)), (
             "it is skipped"
         )
         if valid and value(dut.ready_o):
             c, sound, where = case.instructions[at]
             assert sound
-            assert where is None or not _indexed(c) or _met(isa.waits(c), retired), "too early"
+            assert where is None or not _indexed(c) or _met(isa.waits(c), before), "too early"
             at, valid, settled = at + 1, False, now + FILL
         if value(dut.job_valid_o) and value(dut.job_ready_i):
             jobs.append(JOB.unpack(value(dut.job_o)))
+        reads.append({})
         for side in range(2):
             if value(dut.index_re_o) >> side & 1:
                 address = value(dut.index_addr_o) >> address_bits * side & (1 << address_bits) - 1
-                index[side] = pack(expected.index[address % len(expected.index)], 16)
+                reads[-1][side] = pack(expected.index[address % len(expected.index)], 16)
+        if len(reads) == INDEX_LATENCY:
+            for side, read in reads.popleft().items():
+                index[side] = read
         assert value(dut.busy_o) == (went and OP.unpack(value(dut.op_o))["reads"])
         if went or begins or ends:
             assert turn < len(case.turns), "more than the list"

@@ -13,8 +13,8 @@ from .setup import Setup, each
 
 SETUP = Setup(each("Lanes", 8, Depth=51), slow=each("Lanes", 32, Depth=51))
 
-LATENCY = 5
-"""Cycles from the release of reset to the first instruction: request, memory (2), queue, register."""
+LATENCY = 4
+"""Cycles from the release of reset to the first instruction: request, memory (2), queue."""
 
 
 async def write(dut: Any, words: list[int]) -> None:
@@ -78,6 +78,7 @@ async def bandwidth(dut: Any) -> None:
         await write(dut, case.program)
         case.show(dut)
         dut.ready_i.value = 7
+        await RisingEdge(dut.clk_i)
         dut.rst_ni.value = 1
         at: dict[int, list[int]] = {unit: [] for unit in units}
         for now in range(4 * depth):

@@ -59,10 +59,11 @@ FAULTS = {
         "no reset": ("valid_q       <= 1'b0;\n", ""),
     },
     "ng_loops": {
-        "too long": ("topk_q <= nk_i - 13'd1", "topk_q <= nk_i + 13'd1"),
-        "tail forgotten": ("left_o   = topk - k_q", "left_o   = topk_q - k_q"),
-        "loop 2 goes on": ("if (lastk && last2) i1_q", "if (lastk) i1_q"),
-        "two loops at once": ("lastk && last2 && !last1,", "lastk && last2,"),
+        "too long": ("topk_q    <= nk_i - 13'd1", "topk_q    <= nk_i + 13'd1"),
+        "tail forgotten": ("left_q  <= next_last2 ? tail_q : topk_q", "left_q  <= topk_q"),
+        "last too late": ("last0_q <= i0_q == before0_q", "last0_q <= i0_q > before0_q"),
+        "loop 2 goes on": ("if (lastk_q && last2_q) begin", "if (lastk_q) begin"),
+        "two loops at once": ("lastk_q && last2_q && !last1_q,", "lastk_q && last2_q,"),
     },
 }
 
