@@ -116,6 +116,7 @@ module ng_drain #(
 
   ng_loops u_loops (
     .clk_i,
+    .rst_ni,
     .load_i   (next_take),
     .advance_i(issue),
     .n0_i     (next.n0),

@@ -150,6 +150,7 @@ module ng_feed #(
   assign nk = counts_q.reads ? counts_q.nk : 13'd1;
   ng_loops u_loops (
     .clk_i,
+    .rst_ni,
     .load_i   (load),
     .advance_i(advance),
     .n0_i     (counts_q.nothing ? 12'd1 : counts_q.n0),

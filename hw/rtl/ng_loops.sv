@@ -5,6 +5,7 @@
 // Limits: all counts must be at least 1; ng_walk computes the addresses; the user must stop after the last turn.
 module ng_loops (
   input  logic        clk_i,
+  input  logic        rst_ni,   // used by the assertions only
   input  logic        load_i,
   input  logic        advance_i,
   // Taken with load_i.
@@ -85,22 +86,19 @@ module ng_loops (
   end
 
 `ifndef SYNTHESIS
-  // A count of 0 may be loaded if it is not used. Before the first load the registers, and those that drive advance_i,
-  // may hold any value.
-  logic used_q = 1'b0;
+  // A count of 0 may be loaded if it is not used.
   logic zero_q, over_q;
   always_ff @(posedge clk_i) begin
     if (load_i) begin
       zero_q <= n0_i == 0 || n1_i == 0 || n2_i == 0 || nk_i == 0 || tail_i == 0;
       over_q <= 1'b0;
-      used_q <= 1'b1;
     end else if (advance_i) begin
       over_q <= last_o;
     end
   end
-  assert property (@(posedge clk_i) used_q && advance_i && !load_i |-> !zero_q)
+  assert property (@(posedge clk_i) disable iff (!rst_ni) advance_i && !load_i |-> !zero_q)
   else $error("ng_loops: a count is 0");
-  assert property (@(posedge clk_i) used_q && advance_i && !load_i |-> !over_q)
+  assert property (@(posedge clk_i) disable iff (!rst_ni) advance_i && !load_i |-> !over_q)
   else $error("ng_loops: an advance after the last turn");
 `endif
 endmodule

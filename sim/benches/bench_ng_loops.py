@@ -48,7 +48,7 @@ def counts(rng: random.Random, largest: int = 5) -> Counts:
 async def nests(dut: Any) -> None:
     """Nests of random counts, with stalls; some are abandoned; the next one may start right after the last turn."""
     rng = generator()
-    await start(dut, reset=False)
+    await start(dut)
     ends = 0
     for _ in range(200):
         nest = counts(rng)
@@ -79,7 +79,7 @@ async def nests(dut: Any) -> None:
 async def long_loops(dut: Any) -> None:
     """The largest count in the innermost loop, up to the turn after it."""
     nest = (1, 2, 1, 1, 8191)
-    await start(dut, reset=False)
+    await start(dut)
     dut.load_i.value = 1
     for name, count in zip(("n0", "n1", "n2", "nk", "tail"), nest, strict=True):
         getattr(dut, f"{name}_i").value = count
