@@ -91,13 +91,15 @@ void contract(const Job job, const Word8<C::lanes> weight[C::weight_depth], Word
 #pragma HLS dependence variable=kv type=inter direction=RAW dependent=false  // so that reads do not wait for the drain
 #pragma HLS dependence variable=act type=inter direction=RAW dependent=false
 #pragma HLS dependence variable=wide type=inter direction=RAW dependent=false
+#ifndef __SYNTHESIS__
+        ++csim::turns;
+#endif
         // What this turn does depends on counters only.
         const bool drains = words != 0;
         const bool last = uplus<14>(a.inner, Unsigned<1>(1)) >= job.nk;  // pair of its tile
         const bool drained = a.i2 < job.drained;                         // the tile has words to drain
         const bool fetches_bias = by_columns && steps != 0 && drained && fetched < unsigned(N);
-        if (fetches_bias) fetched = uplus<6>(fetched, Unsigned<1>(1));
-        const bool complete = !by_columns || fetched == unsigned(N);
+        const bool complete = !by_columns || fetched >= unsigned(fetches_bias ? N - 1 : N);
         const bool hands_over = last && drained;
         const bool multiplies = steps != 0 && !(drains && shares) && (!hands_over || (words <= 1U && complete));
         done = uplus<50>(done, Unsigned<2>(int(drains) + int(multiplies)));
@@ -128,13 +130,21 @@ void contract(const Job job, const Word8<C::lanes> weight[C::weight_depth], Word
         if (reads && c.b_space == isa::SPACE_WEIGHT) pair_b = from_weight;
         if (reads && c.b_space == isa::SPACE_VECTOR) pair_b = from_vector;
 
+        // Read a bias.
+        const Address column = uplus<36>(utimes<36>(a.i1, Unsigned<6>(N)), fetched);
+        const bool reads_bias = fetches_bias || (drains && c.bias != 0 && !by_columns);
+        const int bias_at = to_int(uplus<36>(c.bias_base, by_columns ? column : target.at));
+        const Signed<32> read_bias = reads_bias ? bias[bias_at] : Signed<32>(0);
+        if (fetches_bias) {
+            fetching[to_int(fetched)] = read_bias;
+            fetched = uplus<6>(fetched, Unsigned<1>(1));
+        }
+
         // Drain a word.
         if (drains) {
             const int w = to_int(target.inner);
             Word16<N> residual = {};
             if (c.residual_space == isa::SPACE_WIDE) residual = wide[residual_at];
-            Signed<32> row_bias = 0;
-            if (c.bias != 0 && !by_columns) row_bias = bias[to_int(uplus<36>(c.bias_base, target.at))];
             Signed<18> before[N];
             Word16<N> word;
             for (int j = 0; j < N; ++j) {
@@ -142,7 +152,7 @@ void contract(const Job job, const Word8<C::lanes> weight[C::weight_depth], Word
                 if (residual_weight) residual.lane[j] = from_weight.lane[j];
                 if (residual_vector) residual.lane[j] = from_vector.lane[j];
                 Signed<32> v = c.columns != 0 ? full[j][w] : full[w][j];
-                if (c.bias != 0) v = plus<32>(v, by_columns ? biases[j] : row_bias);
+                if (c.bias != 0) v = plus<32>(v, by_columns ? biases[j] : read_bias);
                 v = shift_left<32>(v, to_int(c.acc_shift));
                 if (adds) v = plus<32>(v, shift_left<32>(Signed<32>(residual.lane[j]), to_int(c.residual_shift)));
                 before[j] = saturate(shift_round(v, c.shift), c.bits, c.is_unsigned != 0);
@@ -174,12 +184,6 @@ void contract(const Job job, const Word8<C::lanes> weight[C::weight_depth], Word
 #endif
             target.advance(words_of<C>(job, target.i2), job, job.drained, strides_c(c));
             words = uminus<13>(words, Unsigned<1>(1));
-        }
-
-        if (fetches_bias) {
-            const Unsigned<6> lane = uminus<6>(fetched, Unsigned<1>(1));
-            const Address column = uplus<36>(utimes<36>(a.i1, Unsigned<6>(N)), lane);
-            fetching[to_int(lane)] = bias[to_int(uplus<36>(c.bias_base, column))];
         }
 
         // Multiply the pair. A tile with words to drain is handed over when it is complete.

@@ -84,6 +84,9 @@ struct Watch {
 
 inline Watch* watch = nullptr;
 
+/// Turns of the array's loop (array.hpp) since the start of the simulation: a cycle each, if it is scheduled as written.
+inline std::uint64_t turns = 0;
+
 /// Reports a written word to the observer.
 /// \tparam N lanes.
 /// \tparam T type of a lane.

@@ -19,6 +19,7 @@ import pytest
 from narrowgauge.errors import UserError
 from narrowgauge.graph.level import Level
 from narrowgauge.hls.build import ap_include, build_library, build_testbench, flags
+from narrowgauge.hls.config import config_header
 from narrowgauge.hls.export import Run, write_project
 from narrowgauge.hls.runner import HlsEngine
 from narrowgauge.hls.vectors import unit_vectors
@@ -183,6 +184,81 @@ def check_model(seed: int, native: bool) -> None:
     golden, hls = verify_levels(graph, levels, random_sentences(rng, graph, 3))
     assert hls.equal, hls.first_difference or hls.missing
     assert hls.tensors > golden.tensors // 2
+
+
+# The turns of the array's loop
+
+TURNS = """
+    #include <cstdio>
+    #include <cstring>
+    #include <random>
+    #include "config.h"
+    #include "array.hpp"
+    using namespace ng;
+    static Memories<Config> m;
+    int main() {
+        std::mt19937 random(5);
+        const auto below = [&](unsigned n) { return unsigned(random() % n); };
+        for (int n = 0; n < 2000; ++n) {
+            Contract c;
+            std::memset(static_cast<void*>(&c), 0, sizeof c);
+            const unsigned n0 = below(3), n1 = below(3), n2 = 1 + below(4), nk = below(20), rows = below(40);
+            const bool columns = below(2) != 0, bias = below(2) != 0, residual = below(3) == 0;
+            c.n0 = n0, c.n1 = n1, c.n2 = n2, c.nk = nk, c.rows = rows;
+            c.columns = columns, c.bias = bias;
+            c.a_space = isa::SPACE_KV, c.c_space = isa::SPACE_WIDE;
+            c.b_space = below(2) != 0 ? isa::SPACE_WEIGHT : isa::SPACE_VECTOR;
+            c.residual_space = residual ? unsigned(c.b_space) : unsigned(isa::SPACE_NONE);
+            Context context;
+            context.init = false;
+            context.sentences = 1;
+            context.length[0] = context.length[1] = 1;
+            csim::turns = 0;
+            contract<Config>(resolve<Config>(c, context, false), m.weight, m.kv, m.act, m.vector, m.score, m.wide,
+                             m.stat, m.bias, m.table, m.index);
+            std::printf("%u %u %u %u %d %d %llu\\n", n0 * n1, n2, nk, rows, columns && bias, residual,
+                        (unsigned long long)csim::turns);
+        }
+    }
+"""
+
+
+def turns_of(outer: int, n2: int, nk: int, rows: int, fetches: int, shares: int) -> int:
+    """Cycles with one operand pair, one drained word and one bias per cycle, and two tiles.
+
+    A residual from the memory of B (`shares`) takes the turn of a pair, if there is a pair.
+    """
+    lanes = SMALL.lanes
+    free = drained = 0
+    for _ in range(outer):
+        for i2 in range(n2):
+            words = min(lanes, max(0, rows - i2 * lanes))
+            start = max(free, drained) if shares and nk else free
+            pairs = max(nk, 1, lanes if fetches and words else 0)
+            if fetches and words and shares and nk:
+                # Biases are read while the pairs wait.
+                pairs = max(max(nk, 1), lanes - (start - free))
+            free = start + pairs
+            if words:
+                free = max(free, drained)
+                drained = free + words
+    return max(free, drained)
+
+
+def test_the_loop_of_the_array_takes_the_larger_of_pairs_and_words(tmp_path: Path) -> None:
+    (tmp_path / "config.h").write_text(config_header(SMALL), encoding="utf-8")
+    (tmp_path / "turns.cpp").write_text(TURNS, encoding="utf-8")
+    made = tmp_path / "turns"
+    options = [option for option in flags(True) if not option.startswith("-O")]
+    subprocess.run(
+        ["g++", *options, f"-I{tmp_path}", str(tmp_path / "turns.cpp"), "-o", str(made)], check=True
+    )
+    lines = subprocess.run([str(made)], capture_output=True, text=True, check=True).stdout.splitlines()
+    cases = [tuple(map(int, line.split())) for line in lines]
+    assert len(cases) == 2000
+    assert len(set(cases)) > 500
+    for *case, turns in cases:
+        assert turns == turns_of(*case), case
 
 
 # The engine's commands

@@ -190,6 +190,8 @@ VENDOR_PLANTED = {
     "void f(const int a[4], int b[4]) { hls::stream<int> s; reads(a, s); writes(s, b); }": (
         "the stream s is outside a dataflow region"
     ),
+    "void f(int a[4], int b) { for (int i = 0; i < 2; ++i) {\n#pragma HLS pipeline II=1\n"
+    "a[i] = b > 0 ? a[b] : a[i + 1]; } }": "f accesses a at 3 places of a pipelined loop",
     f"namespace ng {{\n{SOUND_REGION}}}": "top: in the namespace ng",
     SOUND_REGION.replace("port=b", "port=c"): "top: b has 0 interfaces",
     SOUND_REGION.replace("port=b", "port=c") + "\n": "top: an interface of c, which is no argument",
@@ -212,6 +214,9 @@ def test_a_breach_of_a_vendor_rule_is_found(source: str, tmp_path: Path) -> None
 
 def test_a_sound_region_is_no_breach(tmp_path: Path) -> None:
     assert vendor_found(SOUND_REGION, tmp_path) == []
+    # What follows the loop does not count.
+    loop = "for (int i = 0; i < 2; ++i) {\n#pragma HLS pipeline II=1\n    a[i] = a[i + 1];\n}"
+    assert vendor_found(f"void f(int a[4]) {{ {loop} a[0] = 1; }}", tmp_path) == []
     assert vendor_found(f'extern "C" {{\n{SOUND_REGION}}}', tmp_path) == []
 
 

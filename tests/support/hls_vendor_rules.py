@@ -5,6 +5,7 @@ Templates are read as written, before they are instantiated.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ _ARRAYS = {
     TypeKind.DEPENDENTSIZEDARRAY,
 }
 _VARIABLES = {CursorKind.PARM_DECL, CursorKind.VAR_DECL, CursorKind.FIELD_DECL}
+_PORTS = 2
 _READS = {"read", "read_nb"}
 _WRITES = {"write", "write_nb"}
 
@@ -59,8 +61,9 @@ def vendor_offences(
     """What breaks the rules in `path` and in what it includes from `folders`, as lines for the reader.
 
     Lambdas, pointers to pointers and to functions, members that are references, dataflow regions whose processes share
-    an array or take anything but arrays and streams by reference, streams with several producers or consumers, and
-    functions of `tops` in a namespace or with an argument that has no interface.
+    an array or take anything but arrays and streams by reference, streams with several producers or consumers,
+    pipelined loops that access a memory at more places than it has ports, and functions of `tops` in a namespace or
+    with an argument that has no interface.
     """
     unit, cursors = parse(path, folders, flags)
     found: list[str] = []
@@ -73,6 +76,7 @@ def vendor_offences(
     _infer_directions(functions)
     for function in functions:
         found += [f"{place(function.cursor)}: {text}" for text in _stream_offences(function)]
+        found += [f"{place(function.cursor)}: {text}" for text in _port_offences(function)]
         if function.is_dataflow:
             found += [f"{place(function.cursor)}: {text}" for text in _region_offences(function, functions)]
     for top in tops:
@@ -183,6 +187,28 @@ def _stream_offences(function: _Function) -> Iterator[str]:
             yield f"{function.name} reads and writes the stream {name}"
         if name not in parameters and not function.is_dataflow:
             yield f"the stream {name} is outside a dataflow region"
+
+
+def _port_offences(function: _Function) -> Iterator[str]:
+    """Memories that a pipelined loop accesses at more places than a memory has ports."""
+    memories = [p.spelling for p in function.parameters if p.type.get_canonical().kind in _ARRAYS | _POINTERS]
+    for loop in _pipelines(function.words):
+        for name in memories:
+            places = sum(word == name and after == "[" for word, after in itertools.pairwise(loop))
+            if places > _PORTS:
+                yield f"{function.name} accesses {name} at {places} places of a pipelined loop"
+
+
+def _pipelines(words: list[str]) -> Iterator[list[str]]:
+    """The words of every pipelined loop: from its pragma to the end of its block."""
+    for start in range(len(words)):
+        if words[start : start + 3] == ["pragma", "HLS", "pipeline"]:
+            depth = 1
+            for end in range(start, len(words)):
+                depth += (words[end] == "{") - (words[end] == "}")
+                if depth == 0:
+                    yield words[start:end]
+                    break
 
 
 def _region_offences(function: _Function, functions: list[_Function]) -> Iterator[str]:
