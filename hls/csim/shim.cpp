@@ -2,6 +2,8 @@
 //
 // It owns the memories and the state of any number of engines, passes packets in and results out, and records written
 // words. Everything of docs/isa.md is in engine.hpp.
+// Limits: one command at a time, whatever its engine. The observer and the accumulators of the array are one for all
+// engines of a library; no command uses what another has left in them.
 #include <cstring>
 #include <exception>
 #include <memory>
