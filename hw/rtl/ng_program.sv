@@ -34,7 +34,7 @@ module ng_program #(
   logic [2:0] req, gnt, sent1_q, sent2_q;
   logic [2:0][AddrBits-1:0] addr;
   logic [InstructionBits-1:0] rdata;
-  assign gnt = req & (~req + 3'd1);
+  assign gnt = {req[2] && req[1:0] == 0, req[1] && !req[0], req[0]};
   always_ff @(posedge clk_i) begin
     sent1_q <= rst_ni ? gnt : '0;
     sent2_q <= rst_ni ? sent1_q : '0;

@@ -36,14 +36,13 @@ module ng_sequencer #(
   // Requests: `left_q` are still to be made; up to `Ahead` instructions are requested and not yet taken.
   logic [NumberBits-1:0] left_q, number_q;
   logic [ProgBits-1:0] addr_q;
-  logic [2:0] held_q, held;
-  logic req_q, more, granted, taken;
+  logic [2:0] held_q;
+  logic req_q, more, full, taken;
   assign req_o   = req_q;
   assign addr_o  = addr_q;
-  assign granted = req_q && gnt_i;
   assign taken   = valid_o && ready_i;
-  assign held    = held_q + 3'(granted) - 3'(taken);
-  assign more    = left_q > NumberBits'(granted);
+  assign more    = left_q != 0 && !(gnt_i && left_q == NumberBits'(1));
+  assign full    = held_q == 3'(Ahead) || (gnt_i && held_q == 3'(Ahead - 1));
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       req_q    <= count_i != 0;
@@ -52,9 +51,10 @@ module ng_sequencer #(
       held_q   <= '0;
       number_q <= '0;
     end else begin
-      req_q  <= more && held != 3'(Ahead);
-      held_q <= held;
-      if (granted) begin
+      // `taken` comes last in the cycle.
+      req_q  <= more && (!full || taken);
+      held_q <= held_q + 3'(gnt_i) - 3'(taken);
+      if (gnt_i) begin
         left_q <= left_q - 1'b1;
         addr_q <= addr_q + 1'b1;
       end
@@ -105,6 +105,8 @@ module ng_sequencer #(
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) disable iff (!rst_ni) held_q <= 3'(Ahead))
   else $error("ng_sequencer: more words requested than fit");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) gnt_i |-> req_q)
+  else $error("ng_sequencer: a grant without a request");
   assert property (@(posedge clk_i) disable iff (!rst_ni) rvalid_i || valid_o |-> held_q != 0)
   else $error("ng_sequencer: a word that was not requested");
   assert property (@(posedge clk_i) disable iff (!rst_ni) valid_o |-> number_q < count_i)
