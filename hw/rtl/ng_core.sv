@@ -41,9 +41,6 @@ module ng_core #(
   output logic                                   out_valid_o,
   input  logic                                   out_ready_i,
   output logic [63:0]                            out_data_o,
-  output logic                                   out_last_o,
-  input  logic                                   flush_i,  // no more results follow
-  output logic                                   flushed_o,
   // Observers.
   output logic                                   probe_array_valid_o,
   output logic [2:0]                             probe_array_space_o,
@@ -324,9 +321,6 @@ module ng_core #(
     .out_valid_o,
     .out_ready_i,
     .out_data_o,
-    .out_last_o,
-    .flush_i,
-    .flushed_o,
     .write_valid_o (load_valid),
     .write_gnt_i   (load_gnt),
     .write_memory_o(load_memory),

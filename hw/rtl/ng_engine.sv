@@ -1,4 +1,4 @@
-// The tensor-contraction engine of docs/isa.md: registers, stream buffers and commands (the host side) around ng_core.
+// The tensor-contraction engine of docs/isa.md: registers, streams and commands (the host side) around ng_core.
 //
 // Limits: no DMA. The probe outputs show an observer what the units write; they drive nothing.
 //
@@ -135,40 +135,43 @@ module ng_engine #(
     .interrupt_o
   );
 
-  logic in_valid, in_ready, in_last, ended;
+  // The streams.
+  logic in_valid, in_ready, in_last, discards, ended;
   logic [63:0] in_data;
-  // Beats that a stopped command left in the buffers must not reach the next one.
-  logic stream_rst_n;
-  assign stream_rst_n = rst_ni && !clear;
-  ng_skid #(
-    .Width(65)
-  ) u_in (
+  ng_intake u_intake (
     .clk_i,
-    .rst_ni (stream_rst_n),
-    .valid_i(s_axis_tvalid_i),
-    .ready_o(s_axis_tready_o),
-    .data_i ({s_axis_tlast_i, s_axis_tdata_i}),
-    .valid_o(in_valid),
-    .ready_i(in_ready),
-    .data_o ({in_last, in_data})
+    .rst_ni,
+    .clear_i   (clear),
+    .discards_o(discards),
+    .valid_i   (s_axis_tvalid_i),
+    .ready_o   (s_axis_tready_o),
+    .data_i    (s_axis_tdata_i),
+    .last_i    (s_axis_tlast_i),
+    .valid_o   (in_valid),
+    .ready_i   (in_ready),
+    .data_o    (in_data),
+    .last_o    (in_last)
   );
-  logic run, out_valid, out_ready, out_last;
+  logic open, finish, abort, sending, out_valid, out_ready;
   logic [63:0] out_data;
-  ng_skid #(
-    .Width(65)
-  ) u_out (
+  ng_frame u_frame (
     .clk_i,
-    .rst_ni (stream_rst_n),
-    // A stopped unit drops its last beat one cycle late; it must not become a result of the next command.
-    .valid_i(out_valid && run),
-    .ready_o(out_ready),
-    .data_i ({out_last, out_data}),
-    .valid_o(m_axis_tvalid_o),
-    .ready_i(m_axis_tready_i),
-    .data_o ({m_axis_tlast_o, m_axis_tdata_o})
+    .rst_ni,
+    .open_i  (open),
+    .finish_i(finish),
+    .abort_i (abort),
+    .code_i  (code),
+    .busy_o  (sending),
+    .valid_i (out_valid),
+    .ready_o (out_ready),
+    .data_i  (out_data),
+    .valid_o (m_axis_tvalid_o),
+    .ready_i (m_axis_tready_i),
+    .data_o  (m_axis_tdata_o),
+    .last_o  (m_axis_tlast_o)
   );
 
-  logic init, flush, flushed, unit_ready, prog_we;
+  logic run, init, unit_valid, unit_ready, prog_we;
   logic [1:0] run_sentences;
   logic [1:0][LengthBits-1:0] run_lengths;
   logic [31:0] run_timeout;
@@ -203,7 +206,12 @@ module ng_engine #(
     .in_ready_o  (in_ready),
     .in_data_i   (in_data),
     .in_last_i   (in_last),
+    .discards_i  (discards),
     .ended_o     (ended),
+    .open_o      (open),
+    .finish_o    (finish),
+    .abort_o     (abort),
+    .sending_i   (sending),
     .prog_we_o   (prog_we),
     .prog_addr_o (prog_waddr),
     .prog_o      (prog_wdata),
@@ -217,9 +225,8 @@ module ng_engine #(
     .retired_i   (probe_retired_o),
     .waits_i     (waits),
     .faults_i    (faults),
-    .unit_ready_i(unit_ready),
-    .flush_o     (flush),
-    .flushed_i   (flushed)
+    .unit_valid_o(unit_valid),
+    .unit_ready_i(unit_ready)
   );
   ng_core #(
     .Lanes     (Lanes),
@@ -230,7 +237,7 @@ module ng_engine #(
     .Luts      (16'(LutRam))
   ) u_core (
     .clk_i,
-    .rst_ni     (rst_ni && run),
+    .rst_ni     (run),
     .prog_we_i  (prog_we),
     .prog_addr_i(prog_waddr),
     .prog_i     (prog_wdata),
@@ -244,7 +251,7 @@ module ng_engine #(
     .waits_o    (waits),
     .faults_o   (faults),
     .counting_o (core_counting),
-    .in_valid_i (in_valid),
+    .in_valid_i (unit_valid),
     .in_ready_o (unit_ready),
     .in_data_i  (in_data),
     .in_last_i  (in_last),
@@ -252,9 +259,6 @@ module ng_engine #(
     .out_valid_o(out_valid),
     .out_ready_i(out_ready),
     .out_data_o (out_data),
-    .out_last_o (out_last),
-    .flush_i    (flush),
-    .flushed_o  (flushed),
     .probe_array_valid_o,
     .probe_array_space_o,
     .probe_array_addr_o,
@@ -270,7 +274,7 @@ module ng_engine #(
   assign counting = {core_counting, 1'b1} & {Counters{works}};
 
 `ifndef SYNTHESIS
-  assert property (@(posedge clk_i) disable iff (!stream_rst_n) m_axis_tvalid_o && !m_axis_tready_i |=>
+  assert property (@(posedge clk_i) disable iff (!rst_ni) m_axis_tvalid_o && !m_axis_tready_i |=>
                    m_axis_tvalid_o && $stable(m_axis_tdata_o) && $stable(m_axis_tlast_o))
   else $error("ng_engine: a result changed before it was taken");
 `endif

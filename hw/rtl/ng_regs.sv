@@ -1,6 +1,7 @@
 // The AXI4-Lite registers and the cycle counters.
 //
-// Handles one access at a time. docs/isa.md, section 9, defines addresses and meaning. The response is OKAY at every
+// Every output is a register. A write is accepted in the cycle after its address and data are valid, a read likewise;
+// its data follow two cycles later. docs/isa.md, section 9, defines addresses and meaning. The response is OKAY at every
 // address.
 // Limits: ng_command executes the commands.
 module ng_regs #(
@@ -44,16 +45,17 @@ module ng_regs #(
 
   logic [31:0] sentences_q, timeout_q, rdata_q, rdata;
   logic [1:0][31:0] lengths_q;
-  logic enable_q, pending_q, bvalid_q, rvalid_q, start_q, clear_q;
+  logic enable_q, pending_q, interrupt_q, bvalid_q, rvalid_q, start_q, clear_q;
   logic [2:0] command_q;
   logic [Counters-1:0][31:0] counters_q;
-  logic write, read;
+  logic [Counters-1:0] count_q;
+  // An access that was valid is accepted (write_q, read_q); what a read found is registered (reads_q).
+  logic write_q, read_q, reads_q;
+  logic [7:2] araddr_q;
 
-  assign write     = awvalid_i && wvalid_i && (!bvalid_q || bready_i);
-  assign read      = arvalid_i && (!rvalid_q || rready_i);
-  assign awready_o = write;
-  assign wready_o  = write;
-  assign arready_o = read;
+  assign awready_o = write_q;
+  assign wready_o  = write_q;
+  assign arready_o = read_q;
   assign bvalid_o  = bvalid_q;
   assign rvalid_o  = rvalid_q;
   assign rdata_o   = rdata_q;
@@ -64,11 +66,11 @@ module ng_regs #(
   assign sentences_o = sentences_q;
   assign lengths_o   = lengths_q;
   assign timeout_o   = timeout_q;
-  assign interrupt_o = enable_q && pending_q;
+  assign interrupt_o = interrupt_q;
 
   always_comb begin
     rdata = '0;
-    unique case ({araddr_i[7:2], 2'b00})
+    unique case ({araddr_q, 2'b00})
       RegId:              rdata = EngineId;
       RegVersion:         rdata = IsaVersion;
       RegStatus:          rdata = {16'd0, code_i, 5'd0, error_i, done_i, idle_i};
@@ -83,10 +85,10 @@ module ng_regs #(
       RegAccBits:         rdata = AccBits;
       default: begin
         for (int unsigned n = 0; n < 13; n++) begin
-          if ({araddr_i[7:2], 2'b00} == RegWeightDepth + 8'(4 * n)) rdata = Depths[n];
+          if ({araddr_q, 2'b00} == RegWeightDepth + 8'(4 * n)) rdata = Depths[n];
         end
         for (int unsigned n = 0; n < Counters; n++) begin
-          if ({araddr_i[7:2], 2'b00} == RegCycles + 8'(4 * n)) rdata = counters_q[n];
+          if ({araddr_q, 2'b00} == RegCycles + 8'(4 * n)) rdata = counters_q[n];
         end
       end
     endcase
@@ -97,11 +99,16 @@ module ng_regs #(
   endfunction
 
   always_ff @(posedge clk_i) begin
-    start_q <= 1'b0;
-    clear_q <= 1'b0;
-    if (read) rdata_q <= rdata;
-    if (ends_i) pending_q <= 1'b1;
-    if (write) begin
+    start_q     <= 1'b0;
+    clear_q     <= 1'b0;
+    interrupt_q <= enable_q && pending_q;
+    count_q     <= count_i;
+    araddr_q    <= araddr_i[7:2];
+    if (reads_q) rdata_q <= rdata;
+    // Only the end of a command for which the interrupt was enabled is pending, until the next command.
+    if (starts_i) pending_q <= 1'b0;
+    if (ends_i && enable_q) pending_q <= 1'b1;
+    if (write_q) begin
       unique case ({awaddr_i[7:2], 2'b00})
         RegControl: begin
           start_q   <= wstrb_i[0] && !(wdata_i[31] && wstrb_i[3]);
@@ -109,7 +116,7 @@ module ng_regs #(
           command_q <= wdata_i[2:0];
         end
         RegInterruptEnable: if (wstrb_i[0]) enable_q <= wdata_i[0];
-        RegInterrupt: if (wstrb_i[0] && wdata_i[0]) pending_q <= ends_i;
+        RegInterrupt: if (wstrb_i[0] && wdata_i[0]) pending_q <= ends_i && enable_q;
         RegTimeout: timeout_q <= merged(timeout_q, wdata_i, wstrb_i);
         RegSentences: sentences_q <= merged(sentences_q, wdata_i, wstrb_i);
         RegLength0: lengths_q[0] <= merged(lengths_q[0], wdata_i, wstrb_i);
@@ -119,30 +126,39 @@ module ng_regs #(
     end
     for (int unsigned n = 0; n < Counters; n++) begin
       if (starts_i) counters_q[n] <= '0;
-      else if (count_i[n] && counters_q[n] != '1) counters_q[n] <= counters_q[n] + 32'd1;
+      else if (count_q[n] && counters_q[n] != '1) counters_q[n] <= counters_q[n] + 32'd1;
     end
+    write_q <= awvalid_i && wvalid_i && !write_q && (!bvalid_q || bready_i);
+    if (write_q) bvalid_q <= 1'b1;
+    else if (bready_i) bvalid_q <= 1'b0;
+    read_q  <= arvalid_i && !read_q && !reads_q && (!rvalid_q || rready_i);
+    reads_q <= read_q;
+    if (reads_q) rvalid_q <= 1'b1;
+    else if (rready_i) rvalid_q <= 1'b0;
     if (!rst_ni) begin
+      write_q     <= 1'b0;
       bvalid_q    <= 1'b0;
+      read_q      <= 1'b0;
+      reads_q     <= 1'b0;
       rvalid_q    <= 1'b0;
       enable_q    <= 1'b0;
       pending_q   <= 1'b0;
+      interrupt_q <= 1'b0;
       start_q     <= 1'b0;
       clear_q     <= 1'b0;
       timeout_q   <= '0;
       sentences_q <= '0;
       lengths_q   <= '0;
       counters_q  <= '0;
-    end else begin
-      if (write) bvalid_q <= 1'b1;
-      else if (bready_i) bvalid_q <= 1'b0;
-      if (read) rvalid_q <= 1'b1;
-      else if (rready_i) rvalid_q <= 1'b0;
+      count_q     <= '0;
     end
   end
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) disable iff (!rst_ni) !(start_q && clear_q))
   else $error("ng_regs: a command starts and is cleared in the same cycle");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) write_q |-> awvalid_i && wvalid_i)
+  else $error("ng_regs: the host withdrew a write");
   assert property (@(posedge clk_i) disable iff (!rst_ni) bvalid_q && !bready_i |=> bvalid_q)
   else $error("ng_regs: a write response was withdrawn");
   assert property (@(posedge clk_i) disable iff (!rst_ni) rvalid_q && !rready_i |=> rvalid_q && $stable(rdata_q))

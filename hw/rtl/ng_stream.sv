@@ -1,8 +1,8 @@
 // The stream unit: LOAD and STORE.
 //
 // LOAD packs beats of the input stream into words and writes them. STORE reads words of WIDE and sends them as beats.
-// The last result beat is held back until it is known whether it is the last one of the command.
-// Limits: ng_command computes the packet's CRC, detects its end and drops the rest of a packet.
+// Limits: ng_command computes the packet's CRC, detects its end and drops the rest of a packet; ng_frame ends the packet
+// of results.
 module ng_stream #(
   parameter int unsigned Lanes       = 8,
   parameter int unsigned WeightDepth = 64,
@@ -31,16 +31,13 @@ module ng_stream #(
   output logic                              out_valid_o,
   input  logic                              out_ready_i,
   output logic [63:0]                       out_data_o,
-  output logic                              out_last_o,
-  input  logic                              flush_i,     // no more results follow
-  output logic                              flushed_o,
   // Writes; may be refused.
   output logic                              write_valid_o,
   input  logic                              write_gnt_i,
   output ng_isa_pkg::memory_e               write_memory_o,
   output logic [ng_isa_pkg::WeightAddressBits-1:0] write_addr_o,
   output logic [WordBeats-1:0][63:0]        write_o,
-  // WIDE: latency 2; may be refused.
+  // WIDE: latency WordLatency; may be refused.
   output logic                              wide_re_o,
   input  logic                              wide_gnt_i,
   output logic [ng_isa_pkg::AddressBits-1:0] wide_addr_o,
@@ -57,7 +54,7 @@ module ng_stream #(
   localparam int unsigned Parts = Lanes / 4;
   localparam int unsigned Half = IndexDepth / Sentences;
 
-  typedef enum logic [2:0] {Idle, Setup, Load, LoadEnd, Store, StoreEnd} state_e;
+  typedef enum logic [2:0] {Idle, Setup, Load, LoadEnd, Store} state_e;
   state_e state_q;
 
   load_t l;
@@ -67,140 +64,129 @@ module ng_stream #(
   assign s       = store_t'(issue_i.instruction);
   assign is_load = l.opcode == OpcodeLoad;
 
-  logic is_load_q, sentence_q;
+  // The first word's address relative to its memory, its number of words, and what follows from them.
+  logic [WeightAddressBits-1:0] base, count;
+  logic [31:0] depth;
+  logic [2:0] word_beats;
+  assign base  = is_load ? l.base : WeightAddressBits'(s.base);
+  assign count = !is_load ? WeightAddressBits'(s.count)
+                 : l.count_source == CountLength ? WeightAddressBits'(issue_i.place.length) : l.count;
+  always_comb begin
+    word_beats = 3'd1;
+    unique case (l.memory)
+      MemoryWeight: begin
+        depth = WeightDepth;
+        word_beats = 3'(Lanes / 8);
+      end
+      MemoryBias:  depth = BiasDepth;
+      MemoryNorm:  depth = NormDepth;
+      MemoryTable: depth = TableDepth;
+      MemoryExp:   depth = ExpDepth;
+      default: begin
+        depth = Half;
+        word_beats = 3'd2;
+      end
+    endcase
+    if (!is_load) depth = WideDepth;
+  end
+
+  logic is_load_q;
   logic [NumberBits-1:0] number_q;
   memory_e memory_q;
-  logic [WeightAddressBits-1:0] base_q, count_q;
-  logic [WeightAddressBits-1:0] asked_q, words_q;
-  logic [2:0] word_beats, part_q;
+  logic [WeightAddressBits-1:0] addr_q, left_q;  // of the next word; words to be taken or requested
+  logic [WeightAddressBits:0] end_q;
+  logic [31:0] depth_q;
+  logic [2:0] word_beats_q, part_q;
+  logic empty, outside;
+  assign empty   = left_q == 0;
+  assign outside = !empty && 32'(end_q) > depth_q;
 
   assign ready_o = state_q == Idle && valid_i && issue_i.ok && (issue_i.skipped || met_q);
   assign busy_o  = state_q != Idle;
   assign wait_o  = state_q == Idle && valid_i && issue_i.ok && !issue_i.skipped && !met_q;
   assign waits_o = wait_o;
 
-  logic [31:0] depth;
-  logic outside;
-  always_comb begin
-    unique case (memory_q)
-      MemoryWeight: begin
-        depth = WeightDepth;
-        word_beats = 3'(Lanes / 8);
-      end
-      MemoryBias: begin
-        depth = BiasDepth;
-        word_beats = 3'd1;
-      end
-      MemoryNorm: begin
-        depth = NormDepth;
-        word_beats = 3'd1;
-      end
-      MemoryTable: begin
-        depth = TableDepth;
-        word_beats = 3'd1;
-      end
-      MemoryExp: begin
-        depth = ExpDepth;
-        word_beats = 3'd1;
-      end
-      default: begin
-        depth = Half;
-        word_beats = 3'd2;
-      end
-    endcase
-    if (!is_load_q) depth = WideDepth;
-    outside = count_q != 0 && 32'(base_q) + 32'(count_q) > depth;
-  end
-
-  // LOAD.
-  logic [WordBeats-1:0][63:0] word_q;
-  logic full_q, take, last_part, last_word;
+  // LOAD: the parts of a word before its last one, and complete words that wait to be written.
+  logic [WordBeats-1:0][63:0] parts_q, word;
+  logic take, last_part, last_word, word_ready;
   logic [31:0] idle_q;
-  logic timeout;
-  assign in_ready_o     = state_q == Load && (!full_q || write_gnt_i);
+  logic timeout_q;
+  assign in_ready_o     = state_q == Load && word_ready;
   assign take           = in_valid_i && in_ready_o;
-  assign last_part      = part_q == word_beats - 3'd1;
-  assign last_word      = words_q == count_q - 1'b1;
-  assign write_valid_o  = full_q;
+  assign last_part      = part_q == word_beats_q - 3'd1;
+  assign last_word      = left_q == WeightAddressBits'(1);
   assign write_memory_o = memory_q;
-  assign write_o        = word_q;
-  assign timeout        = timeout_i != 0 && idle_q >= timeout_i;
+  assign write_addr_o   = addr_q;
+  for (genvar n = 0; n < WordBeats; n++) begin : gen_parts
+    assign word[n] = part_q == 3'(n) ? in_data_i : parts_q[n];
+  end
+  ng_skid #(
+    .Width(64 * WordBeats)
+  ) u_writes (
+    .clk_i,
+    .rst_ni,
+    .valid_i(take && last_part),
+    .ready_o(word_ready),
+    .data_i (word),
+    .valid_o(write_valid_o),
+    .ready_i(write_gnt_i),
+    .data_o (write_o)
+  );
 
-  // STORE: words that arrive from WIDE, then their beats, of which the last is held back.
-  logic [2:0] held_q;
-  logic [2:1] came_q;
-  logic word_valid, word_take, beat_valid, beat_ready;
-  logic [16*Lanes-1:0] word;
-  logic hold_valid_q;
-  logic [63:0] hold_q;
+  // STORE: a request for a word of WIDE, words that arrive, and their beats.
+  logic [2:0] held_q;  // words that were requested and not sent
+  logic [WordLatency:1] came_q;
+  logic request_q, asks, word_take;
+  logic [16*Lanes-1:0] wide_word;
   logic [$clog2(Parts)-1:0] beat_q;
-  assign wide_re_o   = state_q == Store && asked_q != count_q && held_q != 3'd4;
-  assign wide_addr_o = AddressBits'(base_q + asked_q);
+  assign asks = ((state_q == Setup && !is_load_q && !outside) || state_q == Store) && !empty && held_q != 3'd4 &&
+                (!request_q || wide_gnt_i);
+  assign wide_re_o   = request_q;
+  assign wide_addr_o = AddressBits'(addr_q);
   ng_fifo #(
     .Width(16 * Lanes),
     .Depth(4)
   ) u_words (
     .clk_i,
     .rst_ni,
-    .valid_i(came_q[2]),
+    .valid_i(came_q[WordLatency]),
     .ready_o(),
     .data_i (wide_i),
-    .valid_o(word_valid),
+    .valid_o(out_valid_o),
     .ready_i(word_take),
-    .data_o (word)
+    .data_o (wide_word)
   );
-  assign beat_valid  = word_valid;
-  assign beat_ready  = !hold_valid_q || out_ready_i;
-  assign word_take   = beat_valid && beat_ready && 32'(beat_q) == Parts - 1;
-  assign out_valid_o = hold_valid_q && (beat_valid || flush_i);
-  assign out_last_o  = flush_i;
-  assign out_data_o  = hold_q;
-  assign flushed_o   = !hold_valid_q;
+  assign word_take  = out_valid_o && out_ready_i && 32'(beat_q) == Parts - 1;
+  assign out_data_o = wide_word[64*beat_q+:64];
 
-  assign stall_o = (in_ready_o && !in_valid_i) ||
-                   ((state_q == Store || state_q == StoreEnd) && out_valid_o && !out_ready_i);
+  assign stall_o = (in_ready_o && !in_valid_i) || (out_valid_o && !out_ready_i);
 
   fault_t fault_q;
   assign fault_o  = fault_q;
-  assign retire_o = (state_q == Idle && ready_o && issue_i.skipped) || (state_q == LoadEnd && !full_q) ||
-                    (state_q == StoreEnd && held_q == 0);
+  assign retire_o = (state_q == Idle && ready_o && issue_i.skipped) || (state_q == LoadEnd && !write_valid_o) ||
+                    (state_q == Store && empty && held_q == 0);
 
   always_ff @(posedge clk_i) begin
     met_q <= valid_i && !ready_o && met({l.wait_stream, l.wait_vector, l.wait_array}, retired_i);
-    if (state_q == Idle) begin
-      is_load_q  <= is_load;
-      number_q   <= issue_i.number;
-      sentence_q <= l.sentence;
-      memory_q   <= memory_e'(l.memory);
-      base_q     <= is_load ? l.base : WeightAddressBits'(s.base);
-      count_q    <= !is_load ? WeightAddressBits'(s.count)
-                             : l.count_source == CountLength ? WeightAddressBits'(issue_i.place.length) : l.count;
-    end
 
     fault_q.valid  <= 1'b0;
     fault_q.number <= number_q;
-    idle_q <= in_ready_o && !in_valid_i ? idle_q + 32'd1 : '0;
+    idle_q    <= in_ready_o && !in_valid_i ? idle_q + 32'd1 : '0;
+    timeout_q <= timeout_i != 0 && idle_q >= timeout_i;
     if (take) begin
-      word_q[32'(part_q) % WordBeats] <= in_data_i;
+      parts_q[32'(part_q) % WordBeats] <= in_data_i;
       part_q <= last_part ? '0 : part_q + 3'd1;
-      if (last_part) begin
-        words_q <= words_q + 1'b1;
-        write_addr_o <= base_q + words_q + (memory_q == MemoryIndex && sentence_q ? WeightAddressBits'(Half) : '0);
-      end
     end
-    if (take && last_part) full_q <= 1'b1;
-    else if (write_gnt_i) full_q <= 1'b0;
 
-    came_q <= {came_q[1], wide_re_o && wide_gnt_i};
-    held_q <= held_q + 3'(wide_re_o && wide_gnt_i) - 3'(word_take);
-    if (wide_re_o && wide_gnt_i) asked_q <= asked_q + 1'b1;
-    if (beat_valid && beat_ready) begin
-      hold_q       <= word[64*beat_q+:64];
-      hold_valid_q <= 1'b1;
-      beat_q       <= 32'(beat_q) == Parts - 1 ? '0 : beat_q + 1'b1;
-    end else if (flush_i && out_ready_i) begin
-      hold_valid_q <= 1'b0;
-    end
+    // A granted word is followed by the next one.
+    if ((write_valid_o && write_gnt_i) || (request_q && wide_gnt_i)) addr_q <= addr_q + 1'b1;
+    if ((take && last_part) || asks) left_q <= left_q - 1'b1;
+
+    came_q <= (came_q << 1) | WordLatency'(request_q && wide_gnt_i);
+    held_q <= held_q + 3'(asks) - 3'(word_take);
+    if (asks) request_q <= 1'b1;
+    else if (wide_gnt_i) request_q <= 1'b0;
+    if (out_valid_o && out_ready_i) beat_q <= 32'(beat_q) == Parts - 1 ? '0 : beat_q + 1'b1;
 
     unique case (state_q)
       Idle: begin
@@ -210,12 +196,18 @@ module ng_stream #(
           fault_q.number <= issue_i.number;
         end
         if (ready_o && !issue_i.skipped) state_q <= Setup;
-        words_q <= '0;
-        asked_q <= '0;
-        part_q  <= '0;
+        is_load_q    <= is_load;
+        number_q     <= issue_i.number;
+        memory_q     <= memory_e'(l.memory);
+        addr_q       <= base + (is_load && l.memory == MemoryIndex && l.sentence ? WeightAddressBits'(Half) : '0);
+        left_q       <= count;
+        end_q        <= (WeightAddressBits + 1)'(base) + (WeightAddressBits + 1)'(count);
+        depth_q      <= depth;
+        word_beats_q <= word_beats;
+        part_q       <= '0;
       end
       Setup: begin
-        state_q <= !is_load_q ? (count_q == 0 ? StoreEnd : Store) : count_q == 0 ? LoadEnd : Load;
+        state_q <= !is_load_q ? Store : empty ? LoadEnd : Load;
         if (outside || (is_load_q && ended_i)) begin
           fault_q.valid <= 1'b1;
           fault_q.code  <= outside ? ErrorAddress : ErrorTruncated;
@@ -227,24 +219,22 @@ module ng_stream #(
         if (take && in_last_i && !(last_part && last_word)) begin
           fault_q.valid <= 1'b1;
           fault_q.code  <= ErrorTruncated;
-        end else if (timeout) begin
+        end else if (timeout_q) begin
           fault_q.valid <= 1'b1;
           fault_q.code  <= ErrorTimeout;
         end
       end
-      LoadEnd: if (!full_q) state_q <= Idle;
-      Store: if (asked_q == count_q) state_q <= StoreEnd;
-      StoreEnd: if (held_q == 0) state_q <= Idle;
+      LoadEnd: if (!write_valid_o) state_q <= Idle;
+      Store: if (empty && held_q == 0) state_q <= Idle;
       default: state_q <= Idle;  // uncovered: all values of the state are listed
     endcase
     if (!rst_ni) begin
       state_q       <= Idle;
       met_q         <= 1'b0;
-      full_q        <= 1'b0;
+      request_q     <= 1'b0;
       came_q        <= '0;
       held_q        <= '0;
       beat_q        <= '0;
-      hold_valid_q  <= 1'b0;
       fault_q.valid <= 1'b0;
     end
   end
@@ -252,16 +242,19 @@ module ng_stream #(
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) disable iff (!rst_ni) held_q <= 3'd4)
   else $error("ng_stream: more words requested from WIDE than fit");
-  assert property (@(posedge clk_i) disable iff (!rst_ni) came_q != 0 || word_valid |-> held_q != 0)
+  assert property (@(posedge clk_i) disable iff (!rst_ni) request_q || came_q != 0 || out_valid_o |-> held_q != 0)
   else $error("ng_stream: a word that was not requested");
   assert property (@(posedge clk_i) disable iff (!rst_ni) write_valid_o && !write_gnt_i |=>
                    write_valid_o && $stable(write_o) && $stable(write_addr_o) && $stable(write_memory_o))
   else $error("ng_stream: a word changed before it was written");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) wide_re_o && !wide_gnt_i |=>
+                   wide_re_o && $stable(wide_addr_o))
+  else $error("ng_stream: a read changed before it was granted");
   assert property (@(posedge clk_i) disable iff (!rst_ni) out_valid_o && !out_ready_i |=>
-                   out_valid_o && $stable(out_data_o) && $stable(out_last_o))
+                   out_valid_o && $stable(out_data_o))
   else $error("ng_stream: a result changed before it was taken");
   assert property (@(posedge clk_i) disable iff (!rst_ni) write_valid_o |->
-                   32'(write_addr_o) < (memory_q == MemoryIndex ? IndexDepth : depth))
+                   32'(write_addr_o) < (memory_q == MemoryIndex ? IndexDepth : depth_q))
   else $error("ng_stream: a write outside its memory");
   assert property (@(posedge clk_i) disable iff (!rst_ni) wide_re_o |-> 32'(wide_addr_o) < WideDepth)
   else $error("ng_stream: a read outside WIDE");

@@ -2,6 +2,7 @@
 
 The scenario (`scenario.py`) holds the commands and their expected outcomes. `bench_ng_engine_checks` checks the
 protocol of the outputs. During each command the host polls STATUS, so that registers and streams are used together.
+Each RUN must send one packet, whatever becomes of it, and each clear must leave the engine idle.
 """
 
 from __future__ import annotations
@@ -55,12 +56,15 @@ class Host:
     Attributes:
         stall: chance in a cycle that a channel stands still.
         latencies: cycles from the write of a command to its interrupt that the counter CYCLES leaves out.
+        packets: compared so far.
     """
 
     def __init__(self, dut: Any, pins: Pins) -> None:
         self._dut, self._pins = dut, pins
         self.stall = 0.0
         self.latencies: set[int] = set()
+        self.packets = 0
+        self._blocked = False
         clock, reset = pins.clk_i, pins.rst_ni
         self._axil = AxiLiteMaster(
             AxiLiteBus.from_prefix(dut, "s_axi"), clock, reset, reset_active_level=False
@@ -73,11 +77,12 @@ class Host:
         write, read_ = self._axil.write_if, self._axil.read_if
         channels = (write.aw_channel, write.w_channel, write.b_channel, read_.ar_channel, read_.r_channel)
         for number, channel in enumerate((*channels, self._source, self._sink)):
-            channel.set_pause_generator(self._pauses(generator(f"stalls of channel {number}")))
+            pauses = self._pauses(generator(f"stalls of channel {number}"), channel is self._sink)
+            channel.set_pause_generator(pauses)
 
-    def _pauses(self, rng: random.Random) -> Iterator[bool]:
+    def _pauses(self, rng: random.Random, results: bool) -> Iterator[bool]:
         while True:
-            yield rng.random() < self.stall
+            yield rng.random() < self.stall or (results and self._blocked)
 
     async def write(self, register: str, value: int) -> None:
         """Writes a register."""
@@ -88,16 +93,32 @@ class Host:
         return int(await self._axil.read_dword(REGISTERS[register]))
 
     async def clear(self) -> None:
-        """CONTROL.clear; the host's DMA restarts as well."""
-        for stream in (self._source, self._sink):
-            stream.assert_reset(True)
-            stream.clear()
+        """CONTROL.clear; the rest of the packet and the results that are still sent are taken."""
         await self.write("CONTROL", 1 << 31)
+        self._blocked = False
+        await self._until_idle()
+
+    async def abandon(self, first: bool) -> None:
+        """Resets the sending side within the packet, with a clear before (`first`) and two after it."""
+        if first:
+            await self.write("CONTROL", 1 << 31)
+        self._source.assert_reset(True)
+        self._source.clear()
         await cycles(self._pins, 2)
-        for stream in (self._source, self._sink):
-            stream.assert_reset(False)
-        # A command that had already ended is done.
-        assert await self.read("STATUS") & ~DONE == IDLE
+        self._source.assert_reset(False)
+        await self.write("CONTROL", 1 << 31)
+        await self.write("CONTROL", 1 << 31)
+        self._blocked = False
+        await self._until_idle()
+
+    async def _until_idle(self) -> None:
+        for _ in range(LIMIT):
+            status = await self.read("STATUS")
+            assert status & ~DONE in (0, IDLE), status
+            if status:
+                break
+        else:
+            raise AssertionError("not idle after a clear")
         assert await self.read("ERROR_WHERE") == 0
 
     async def reset(self) -> None:
@@ -129,21 +150,30 @@ class Host:
         for number, length in enumerate(step.lengths[: isa.SENTENCES]):
             await self.write(f"LENGTH{number}", length)
         await self.write("TIMEOUT", step.timeout)
-        await self.write("INTERRUPT_ENABLE", 1)
-        await self.write("INTERRUPT", 1)
+        await self.write("INTERRUPT_ENABLE", int(not step.quiet))
+        self._blocked = step.blocked
+        if not step.command:
+            self._source.send_nowait(AxiStreamFrame(beats))
+            await self._stop(step)
+            return
         begun = cocotb.start_soon(self._taken("CONTROL"))
         if not step.timeout and beats and not step.writes:
             self._source.send_nowait(AxiStreamFrame(beats))
         await self.write("CONTROL", step.command)
         began = await begun
+        # By now the start has cleared what a command that was stopped may have left pending.
+        await cycles(self._pins, 4)
         if step.stop:
-            await cycles(self._pins, step.after)
-            await (self.clear() if step.stop == "clear" else self.reset())
+            await self._stop(step)
             return
         if step.writes:
             await self._write_over(step.writes, beats)
         polls = cocotb.start_soon(self._poll())
-        if not int(self._pins.interrupt_o.value):
+        if step.blocked and not step.code:
+            await self._not_done()
+        if step.quiet:
+            await self._enable_late()
+        elif not int(self._pins.interrupt_o.value):
             await with_timeout(RisingEdge(self._pins.interrupt_o), LIMIT * PERIOD, "ns")
         took = int((get_sim_time("ns") - began) // PERIOD)
         polls.cancel()
@@ -151,6 +181,49 @@ class Host:
         if step.timeout and beats:
             self._source.send_nowait(AxiStreamFrame(beats))
         await self._outcome(step, took)
+
+    async def _stop(self, step: Step) -> None:
+        """Stops a command; a RUN that was cleared has sent all its results, or some of them and a closing beat."""
+        await cycles(self._pins, step.after)
+        if step.stop == "reset":
+            await self.reset()
+            return
+        await (self.clear() if step.stop == "clear" else self.abandon(first=step.after % 2 == 0))
+        await with_timeout(self._source.wait(), LIMIT * PERIOD, "ns")
+        if step.command == isa.Command.RUN:
+            done = await self.read("STATUS") & DONE
+            # It may have failed before it was stopped.
+            await self._packet(step, {0, step.code}, complete=bool(done))
+
+    async def _packet(self, step: Step, codes: set[int], *, complete: bool) -> None:
+        """Receives the packet of a RUN: its results, or (if not `complete`) some of them and a closing beat."""
+        frame = await with_timeout(self._sink.recv(), LIMIT * PERIOD, "ns")
+        packet = b"".join(int(beat).to_bytes(8, "little") for beat in frame.tdata)
+        results = bytes.fromhex(step.results)
+        closings = [isa.closing_beat(isa.Error(code)) for code in codes]
+        if complete:
+            assert packet == (results or closings[0]), packet.hex()
+        elif 0 not in codes or packet != results:
+            assert packet[-8:] in closings and results.startswith(packet[:-8]), packet.hex()
+        assert self._sink.empty() and self._sink.idle()
+        self.packets += 1
+
+    async def _not_done(self) -> None:
+        """A RUN whose results wait is not done, however long; then they are taken."""
+        while not int(self._dut.m_axis_tvalid.value):
+            await RisingEdge(self._pins.clk_i)
+        await cycles(self._pins, 200)
+        assert await self.read("STATUS") == 0 and not int(self._pins.interrupt_o.value)
+        self._blocked = False
+
+    async def _enable_late(self) -> None:
+        """An interrupt that is enabled after the end of a command is not raised for it."""
+        while not await self.read("STATUS") & (DONE | ERROR):
+            pass
+        await self.write("INTERRUPT_ENABLE", 1)
+        for _ in range(20):
+            await RisingEdge(self._pins.clk_i)
+            assert not int(self._pins.interrupt_o.value)
 
     async def _write_over(self, writes: Sequence[tuple[str, int]], beats: list[int]) -> None:
         """Writes registers during a command: half of them before its packet is sent, half while it is sent."""
@@ -166,11 +239,13 @@ class Host:
 
     async def _outcome(self, step: Step, took: int) -> None:
         status = await self.read("STATUS")
-        assert await self.read("INTERRUPT") == 1
-        await self.write("INTERRUPT", 1)
-        assert await self.read("INTERRUPT") == 0
+        assert await self.read("INTERRUPT") == int(not step.quiet)
+        if not step.writes:
+            await self.write("INTERRUPT", 1)
+            assert await self.read("INTERRUPT") == 0
         if step.code:
             assert status == ERROR | step.code << 8, (status, step.code)
+            self._blocked = False
             assert await self.read("ERROR_WHERE") == step.where
             # The rest of the packet is dropped, and commands are ignored until the clear.
             await with_timeout(self._source.wait(), LIMIT * PERIOD, "ns")
@@ -179,12 +254,15 @@ class Host:
             assert await self.read("ERROR_WHERE") == step.where
             await self.clear()
             assert await self.read("STATUS") == IDLE
+            if step.command == isa.Command.RUN:
+                await self._packet(step, {step.code}, complete=False)
+            assert self._sink.empty() and self._sink.idle()
             return
         assert status == IDLE | DONE, status
         assert await self.read("ERROR_WHERE") == 0
         counters = {name: await self.read(name) for name, _ in isa.COUNTERS}
         assert counters == {name: await self.read(name) for name, _ in isa.COUNTERS}, "counters went on"
-        if not step.writes:
+        if not step.writes and not step.quiet and not step.blocked:
             self.latencies.add(took - counters["CYCLES"])
         for parts in (
             ("ARRAY_BUSY", "ARRAY_WAIT", "ARRAY_DRAIN", "ARRAY_STALL"),
@@ -194,12 +272,10 @@ class Host:
             assert sum(counters[part] for part in parts) <= counters["CYCLES"], counters
         if step.busy is not None:
             assert counters["ARRAY_BUSY"] == step.busy, counters
-        # The interrupt may come before the host has taken the last beat.
-        results = b""
-        if step.results:
-            frame = await with_timeout(self._sink.recv(), LIMIT * PERIOD, "ns")
-            results = b"".join(int(beat).to_bytes(8, "little") for beat in frame.tdata)
-        assert results.hex() == step.results
+        # The host has taken the last beat.
+        if step.command == isa.Command.RUN:
+            assert not self._sink.empty()
+            await self._packet(step, {0}, complete=True)
         assert self._sink.empty() and self._sink.idle() and self._source.idle()
 
     async def _taken(self, register: str) -> float:
@@ -230,6 +306,8 @@ async def scenario(dut: Any) -> None:
     await start(pins)
     host = Host(dut, pins)
     await cycles(pins, 2)
-    for step in read():
+    steps = read()
+    for step in steps:
         await host.play(step)
-    assert len(host.latencies) <= 1 and host.latencies <= set(range(5)), host.latencies
+    assert len(host.latencies) <= 1 and host.latencies <= set(range(6)), host.latencies
+    assert host.packets == sum(step.command == isa.Command.RUN and step.stop != "reset" for step in steps)

@@ -1,7 +1,7 @@
 // Checks of the wrapper's AXI ports and of the cycle counters; bound to `narrowgauge`.
 //
-// A valid beat is stable until it is taken (unless a clear or a reset stops the command), no response comes without its
-// request, and each counter holds the number of cycles of the command in which its unit asserted its output.
+// A valid beat is stable until it is taken (unless a reset stops the engine), no response comes without its request, and
+// each counter holds the number of cycles of the command in which its unit asserted its output.
 // Limits: drives nothing; the benches of the units check when a unit must count.
 module bench_ng_engine_checks (
   input logic        aclk,
@@ -33,30 +33,33 @@ module bench_ng_engine_checks (
   input logic [ng_isa_pkg::Counters-1:0][31:0] counters
 );
   // Requests without a response yet, and beats that were valid and not taken in the previous cycle.
-  logic written, cleared;
+  logic written, asked_q;
   int writes_q = 0, reads_q = 0;
   logic [2:0] offered_q = '0;
   logic [64:0] beat_q;
   logic [31:0] rdata_q;
   logic [ng_isa_pkg::Counters-1:0][31:0] counted_q;
   assign written = s_axi_awvalid && s_axi_awready && s_axi_wvalid && s_axi_wready;
-  assign cleared = written && {s_axi_awaddr[7:2], 2'b00} == ng_isa_pkg::RegControl && s_axi_wdata[31] && s_axi_wstrb[3];
-  logic cleared_q = 1'b0;
+  logic [ng_isa_pkg::Counters-1:0] counts_q;
   always_ff @(posedge aclk) begin
-    cleared_q <= cleared;
     beat_q    <= {m_axis_tlast, m_axis_tdata};
     rdata_q   <= s_axi_rdata;
-    offered_q <= {m_axis_tvalid && !m_axis_tready && !cleared_q, s_axi_rvalid && !s_axi_rready,
+    offered_q <= {m_axis_tvalid && !m_axis_tready, s_axi_rvalid && !s_axi_rready,
                   s_axi_bvalid && !s_axi_bready};
     writes_q  <= writes_q + 32'(written) - 32'(s_axi_bvalid && s_axi_bready);
-    reads_q   <= reads_q + 32'(s_axi_arvalid && s_axi_arready) - 32'(s_axi_rvalid && s_axi_rready);
+    // Read data come two cycles after the read.
+    asked_q   <= s_axi_arvalid && s_axi_arready;
+    reads_q   <= reads_q + 32'(asked_q) - 32'(s_axi_rvalid && s_axi_rready);
     for (int unsigned n = 0; n < ng_isa_pkg::Counters; n++) begin
-      counted_q[n] <= starts ? '0 : counted_q[n] + 32'(works && counts[n]);
+      counted_q[n] <= starts ? '0 : counted_q[n] + 32'(counts_q[n]);
     end
+    counts_q <= works ? counts : '0;
     if (!aresetn) begin
       offered_q <= '0;
       writes_q  <= 0;
       reads_q   <= 0;
+      asked_q   <= 1'b0;
+      counts_q  <= '0;
       counted_q <= '0;
     end else begin
       assert ((s_axi_awvalid && s_axi_awready) == (s_axi_wvalid && s_axi_wready))

@@ -125,7 +125,7 @@ class Model:
     def __init__(self, fixed: dict[str, int]) -> None:
         self.fixed = fixed
         self.held = dict.fromkeys(HOLDERS, 0)
-        self.enable = self.pending = 0
+        self.enable = self.pending = self.interrupt = self.count = 0
         self.counters = [0] * len(COUNTERS)
         self.start = self.clear = 0
         self.command: int | None = None
@@ -145,12 +145,17 @@ class Model:
     def cycle(self, write: tuple[int, int, int] | None, inputs: dict[str, int]) -> None:
         """The end of a cycle, with a write (address, data, strobes) or without one."""
         self.start = self.clear = 0
-        if inputs["ends"]:
-            self.pending = 1
+        self.interrupt = self.enable & self.pending
+        # A command that starts clears what is pending; its end is pending if the interrupt is enabled.
+        if inputs["starts"]:
+            self.pending = 0
+        ends = inputs["ends"] & self.enable
+        self.pending |= ends
+        count, self.count = self.count, inputs["count"]
         for number in range(len(COUNTERS)):
             if inputs["starts"]:
                 self.counters[number] = 0
-            elif inputs["count"] >> number & 1:
+            elif count >> number & 1:
                 self.counters[number] = min(WORD, self.counters[number] + 1)
         if write is None:
             return
@@ -162,7 +167,7 @@ class Model:
         elif name == "INTERRUPT_ENABLE" and mask & 1:
             self.enable = data & 1
         elif name == "INTERRUPT" and data & mask & 1:
-            self.pending = inputs["ends"]
+            self.pending = ends
         elif name == "CONTROL":
             self.clear = (data & mask) >> 31
             self.start = mask & 1 and not self.clear
@@ -189,9 +194,12 @@ async def every_cycle(dut: Any) -> None:
     model = Model(constants(dut))
     addresses = [*ADDRESSES.values(), 0x2C, 0xFC]
     special = [ADDRESSES["CONTROL"], ADDRESSES["INTERRUPT"]]
-    responses = 0
+    # What each register between a request and its response holds.
+    writes = reads = responses = False
+    reading: int | None = None
     data: int | None = None
     aw = w = ar = False
+    accesses = 0
     for number in range(8_000):
         if number % 1000 == 999:
             # Whatever the registers hold, a reset of one cycle clears them.
@@ -199,8 +207,8 @@ async def every_cycle(dut: Any) -> None:
                 getattr(dut, name).value = 0
             await RisingEdge(dut.clk_i)
             dut.rst_ni.value = 1
-            model, responses, data = Model(constants(dut)), 0, None
-            aw = w = ar = False
+            model, data, reading = Model(constants(dut)), None, None
+            aw = w = ar = writes = reads = responses = False
         inputs = _inputs(dut, rng)
         busy = number % 4000 < 2000
         if not aw:
@@ -225,28 +233,28 @@ async def every_cycle(dut: Any) -> None:
         assert value(dut.start_o) == model.start and value(dut.clear_o) == model.clear, number
         if model.start:
             assert value(dut.command_o) == model.command
-        assert value(dut.interrupt_o) == (model.enable & model.pending), number
+        assert value(dut.interrupt_o) == model.interrupt, number
         outputs = (value(dut.timeout_o), value(dut.sentences_o), *lanes(dut.lengths_o, 2, 32))
         assert outputs == tuple(model.held.values()), number
         assert value(dut.bvalid_o) == responses and value(dut.rvalid_o) == (data is not None), number
         if data is not None:
             assert value(dut.rdata_o) == data, number
-        if responses and value(dut.bready_i):
-            responses = 0
-        if data is not None and value(dut.rready_i):
+        # An access is accepted in the cycle after its request, as soon as the response of the previous one is.
+        assert value(dut.awready_o) == value(dut.wready_o) == writes, number
+        assert value(dut.arready_o) == reads, number
+        write = (value(dut.awaddr_i), value(dut.wdata_i), value(dut.wstrb_i)) if writes else None
+        answered, read = value(dut.bready_i), value(dut.rready_i)
+        wrote, asked = writes, reads
+        writes = aw and w and not wrote and (not responses or answered)
+        reads = ar and not asked and reading is None and (data is None or read)
+        responses = wrote or (responses and not answered)
+        if reading is not None:
+            data = model.read(reading, inputs)
+        elif read:
             data = None
-        # An access is accepted as soon as the response of the previous one is.
-        assert value(dut.arready_o) == (ar and data is None), number
-        if value(dut.arready_o):
-            data, ar = model.read(value(dut.araddr_i), inputs), False
-        write = None
-        assert value(dut.awready_o) == value(dut.wready_o) == (aw and w and not responses), number
-        if value(dut.awready_o):
-            write, responses, aw, w = (
-                (value(dut.awaddr_i), value(dut.wdata_i), value(dut.wstrb_i)),
-                1,
-                False,
-                False,
-            )
+        reading = value(dut.araddr_i) if asked else None
+        aw, w, ar = aw and not wrote, w and not wrote, ar and not asked
+        accesses += wrote + asked
         model.cycle(write, inputs)
         await RisingEdge(dut.clk_i)
+    assert accesses > 2000, accesses

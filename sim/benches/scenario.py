@@ -30,11 +30,15 @@ class Step:
         lengths: what is written into the registers LENGTH; their number into SENTENCES.
         code: the error, or 0.
         where: the register ERROR_WHERE.
-        results: bytes of the output stream of a command without an error, in hexadecimal digits.
+        results: bytes of the output packet of a RUN, in hexadecimal digits. After an error or a stop it may hold fewer,
+            and ends with a closing beat.
         busy: the counter ARRAY_BUSY; None if it is unknown.
         timeout: the register TIMEOUT; if it is not 0, the packet is sent after the end of the command.
-        stop: "clear" or "reset" to stop the command; its outcome is not checked then.
+        stop: "clear", "reset", or "abandon": the sending side is reset within the packet, before the clear or after it.
+            The outcome is not checked then. With the command 0, only the packet is sent.
         after: cycles from the command to the stop.
+        blocked: the host takes no result until the command has failed, was cleared, or has waited for long.
+        quiet: the interrupt is enabled only after the end of the command.
         stall: chance of a stall in a cycle, the same for all channels.
         writes: registers and values that the host writes during the command: half of them before the
             packet is sent, so before the command can end, the others while it is sent.
@@ -50,6 +54,8 @@ class Step:
     timeout: int = 0
     stop: str = ""
     after: int = 0
+    blocked: bool = False
+    quiet: bool = False
     stall: float = 0.0
     writes: tuple[tuple[str, int], ...] = ()
 

@@ -31,6 +31,7 @@ SCENARIOS = {
     "random programs": lambda: scenarios.random_programs(2, 4),
     "registers written over": lambda: scenarios.written_over(4, 2),
     "interrupted": lambda: scenarios.interrupted(3),
+    "streams": lambda: scenarios.streams(5),
     "errors": scenarios.errors,
 }
 

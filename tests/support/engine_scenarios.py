@@ -41,11 +41,13 @@ class Recorder:
     Attributes:
         steps: so far.
         stall: of the steps to come.
+        results: of the last RUN without an error; steps that are stopped or fail may send some of them.
     """
 
     def __init__(self, parameters: Parameters = ENGINE) -> None:
         self.steps: list[Step] = []
         self.stall = 0.0
+        self.results = ""
         self._engine = ProgramSimulator(parameters)
         self._parameters = parameters
 
@@ -69,22 +71,36 @@ class Recorder:
         self.steps[-1] = replace(self.steps[-1], writes=writes)
         return error
 
-    def stop(self, command: int, packet: bytes, lengths: Sequence[int], how: str, after: int) -> None:
-        """A command that the host stops by "clear" or "reset"."""
+    def stop(
+        self, command: int, packet: bytes, lengths: Sequence[int], how: str, after: int, blocked: bool = False
+    ) -> None:
+        """A command that the host stops by "clear", "abandon" or "reset"."""
         self.steps.append(
-            Step(command, packet.hex(), tuple(lengths), stop=how, after=after, stall=self.stall)
-        )
+            Step(
+                command, packet.hex(), tuple(lengths), results=self.results, stop=how, after=after, blocked=blocked,
+                stall=self.stall,
+            )
+        )  # fmt: skip
         if how == "reset":
             self._engine = ProgramSimulator(self._parameters)
 
     def timeout(self, command: int, packet: bytes, lengths: Sequence[int], where: int) -> None:
         """A command whose packet comes too late."""
         self.steps.append(
-            Step(command, packet.hex(), tuple(lengths), Error.TIMEOUT, where, timeout=100, stall=self.stall)
+            Step(
+                command,
+                packet.hex(),
+                tuple(lengths),
+                Error.TIMEOUT,
+                where,
+                self.results,
+                timeout=100,
+                stall=self.stall,
+            )
         )
 
     def _record(self, command: int, packet: bytes, lengths: tuple[int, ...], busy: int | None) -> Error:
-        results, code, where = b"", Error.NONE, 0
+        results, code, where = self.results, Error.NONE, 0
         engine = self._engine
         try:
             if command == 1:
@@ -92,7 +108,7 @@ class Recorder:
             elif command == 2:
                 engine.init(packet)
             else:
-                results = engine.run(packet, lengths)
+                results = self.results = engine.run(packet, lengths).hex()
         except ProgramError as error:
             code = error.error
             if engine.where is not None:
@@ -101,7 +117,7 @@ class Recorder:
             engine.clear()
         self.steps.append(
             Step(
-                command, packet.hex(), lengths, code, where, results.hex(), None if code else busy, stall=self.stall
+                command, packet.hex(), lengths, code, where, results, None if code else busy, stall=self.stall
             )
         )  # fmt: skip
         return code
@@ -152,11 +168,11 @@ def random_write(rng: random.Random, ends: bool) -> tuple[str, int]:
         "LENGTH0": rng.choice((0, 1, rng.randint(1, 12), rng.getrandbits(32))),
         "LENGTH1": rng.choice((0, 1, rng.randint(1, 12), rng.getrandbits(32))),
         "TIMEOUT": rng.choice((0, 1, 3, rng.getrandbits(32))),
-        "INTERRUPT_ENABLE": rng.getrandbits(1),
     }
     if not ends:
-        # Commands are accepted when idle; bit 31 would stop this one.
+        # Commands are accepted when idle; bit 31 would stop this one. An interrupt that is disabled at its end is lost.
         values |= {"CONTROL": rng.getrandbits(31), "INTERRUPT": rng.getrandbits(1)}
+        values |= {"INTERRUPT_ENABLE": rng.getrandbits(1)}
     # Read-only registers.
     values |= {name: rng.getrandbits(32) for name in ("STATUS", "ERROR_WHERE", "LANES", "CYCLES")}
     register = rng.choice([*values, "SENTENCES", "LENGTH0", "LENGTH1", "TIMEOUT"])
@@ -210,7 +226,8 @@ def interrupted(seed: int) -> list[Step]:
         assert not recorder.init(good[1])
 
     load()
-    for how in ("clear", "reset"):
+    assert not recorder.run(good[2], small.lengths)
+    for how in ("clear", "abandon", "reset"):
         for command in (3, 2, 1):
             for _ in range(3):
                 recorder.stall = rng.choice(STALLS)
@@ -222,6 +239,57 @@ def interrupted(seed: int) -> list[Step]:
                 if how == "reset" or command != 3:
                     load()
                 assert not recorder.run(good[2], small.lengths)
+    return recorder.steps
+
+
+def streams(seed: int) -> list[Step]:
+    """What a host with a DMA must be able to rely on, docs/isa.md, section 2: each step is followed by a good run.
+
+    Clears in each cycle of a RUN whose results wait and of one whose packet stalls, of PROGRAM and INIT; errors and
+    done with results that wait; a packet that comes before its command; an interrupt that is enabled late.
+    """
+    rng = random.Random(seed)
+    recorder = Recorder()
+    small = Tiny()
+    # All of its results fit into the buffers: only the output can delay its end.
+    small.stream[-1] = Store(wait_array=2, base=2, count=1)
+    program, image, packet, lengths = small.program(), small.image, small.packet, small.lengths
+
+    def load() -> None:
+        assert not recorder.program(program)
+        assert not recorder.init(image)
+
+    def good() -> None:
+        recorder.stall = rng.choice(STALLS)
+        assert not recorder.run(packet, lengths)
+
+    load()
+    good()
+    for after in (*range(1, 40), *range(40, 130, 6)):
+        for how, blocked in (("clear", True), ("abandon", False)):
+            recorder.stall = rng.choice(STALLS) if after % 2 else 0.0
+            recorder.stop(3, packet, lengths, how, after, blocked)
+            good()
+    recorder.stall = 0.0
+    for command, data, few in ((1, program, (3, 15, 18, 19, 20, 60, 71, 72, 73)), (2, image, (3, 30))):
+        for after in few:
+            recorder.stop(command, data, (), "clear", after)
+            load()
+            good()
+    for blocked, quiet in ((True, False), (False, True), (True, True)):
+        for error in (False, True):
+            recorder.run(packet + bytes(8 * error), lengths)
+            recorder.steps[-1] = replace(recorder.steps[-1], blocked=blocked, quiet=quiet)
+            good()
+    for how in ("clear", "abandon"):
+        recorder.stop(0, packet * 9, (), how, 8)
+        good()
+    # In the error state, with the rest of the packet still coming or lost.
+    for after in (60, 61, 180, 181):
+        recorder.stall = 0.5 if after < 100 else 0.0
+        recorder.stop(3, packet * 30, lengths, ("clear", "abandon")[after % 2], after)
+        recorder.steps[-1] = replace(recorder.steps[-1], code=Error.OVERRUN)
+        good()
     return recorder.steps
 
 
