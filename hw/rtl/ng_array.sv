@@ -37,6 +37,9 @@ module ng_array #(
   if (LutColumns > Lanes) begin : gen_check
     $error("ng_array: LutColumns must be at most Lanes");
   end
+  if (Lanes > 32) begin : gen_check_lanes
+    $error("ng_array: Lanes must be at most 32");
+  end
 
   // Fields of an operand pair that the later stages need, until its words arrive.
   typedef struct packed {
@@ -58,9 +61,9 @@ module ng_array #(
     pair_at[0].b           = op_i.b_space;
   end
   for (genvar n = 1; n <= WordLatency; n++) begin : gen_pair
-    pair_t pair_q;
-    always_ff @(posedge clk_i) pair_q <= pair_at[n-1];
-    assign pair_at[n] = pair_q;
+    pair_t at_q;
+    always_ff @(posedge clk_i) at_q <= pair_at[n-1];
+    assign pair_at[n] = at_q;
   end
   assign now = pair_at[WordLatency];
 
@@ -130,6 +133,7 @@ module ng_array #(
   // The copy. Row r, column c is in bank r ^ c, so a row has one number in every bank, and so has a column. Each bank
   // outputs its number, and the swaps restore the order. This takes half the LUTs of selecting among all rows and all
   // columns, if synthesis keeps the structure.
+  localparam int unsigned Rows = Lanes < 16 ? Lanes : 16;
   (* keep = "true" *) logic [Lanes-1:0][31:0] given;
   logic [Lanes-1:0][31:0] swapped[LaneBits+1];
   logic [Lanes-1:0][31:0] word_q;
@@ -144,15 +148,27 @@ module ng_array #(
     always_comb begin
       for (int unsigned row = 0; row < Lanes; row++) numbers[row] = sum[row^bank][row];
     end
-    ng_bank #(
-      .Lanes(Lanes)
-    ) u_bank (
-      .clk_i,
-      .take_i,
-      .number_i(numbers),
-      .row_i   (select_i ^ (columns_i ? LaneBits'(bank) : '0)),
-      .number_o(given[bank])
-    );
+    logic [LaneBits-1:0] row;
+    logic [Lanes/Rows-1:0][31:0] number;
+    assign row = select_i ^ (columns_i ? LaneBits'(bank) : '0);
+    for (genvar part = 0; part < Lanes / Rows; part++) begin : gen_part
+      ng_bank #(
+        .Rows(Rows)
+      ) u_bank (
+        .clk_i,
+        .take_i,
+        .number_i(numbers[part*Rows+:Rows]),
+        .row_i   (row[$clog2(Rows)-1:0]),
+        .number_o(number[part])
+      );
+    end
+    if (Rows == Lanes) begin : gen_one
+      assign given[bank] = number[0];
+    end else begin : gen_two
+      logic upper_q;
+      always_ff @(posedge clk_i) upper_q <= row[LaneBits-1];
+      assign given[bank] = number[upper_q];
+    end
   end
   assign swapped[0] = given;
   for (genvar n = 0; n < LaneBits; n++) begin : gen_swap

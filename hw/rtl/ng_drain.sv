@@ -203,10 +203,10 @@ module ng_drain #(
     end
   end
 
-  // Bias by columns: the N biases of a turn of loop 1, prefetched for at most two turns; `vector_q` is in use. An
+  // Bias by columns: the N biases of a turn of loop 1, prefetched for at most two turns; the lanes hold those in use. An
   // instruction may arrive long before its tokens are met, so its biases are read only after it has begun. After the
   // last turn the prefetch continues with the first one, so all addresses are valid.
-  // In stage 4 of a turn's first word they are copied to `vector_q`.
+  // They are copied to the lanes for stage 4 of a turn's first word.
   logic wants_q, from_q, into_q, vector_re, row_re, uses, filled_now;
   logic [1:0] reserved_q;
   logic [11:0] reading_i1_q, top_i1_q;
@@ -218,7 +218,6 @@ module ng_drain #(
   logic [WalkBits-1:0] vector_at_q;
   logic [1:0][Lanes-1:0] fill_q;
   logic [1:0][Lanes-1:0][31:0] spare_q;
-  logic [Lanes-1:0][31:0] vector_q;
   assign uses       = begin_tile && needs_vector_q;
   assign vector_re  = wants_q && begun_q != 0 && (reading_at_q != 0 || reserved_q != 2'd2);
   assign filled_now = came_q[4] && came_at_q[4] == LaneBits'(Lanes - 1);
@@ -268,16 +267,6 @@ module ng_drain #(
     end
     uses_q <= rst_ni ? {uses_q[1], uses} : '0;
   end
-  // One enable for at most 512 registers.
-  for (genvar part = 0; part < Lanes; part += 16) begin : gen_vector
-    localparam int unsigned Size = Lanes - part < 16 ? Lanes - part : 16;
-    (* keep = "true" *) logic load_q;
-    always_ff @(posedge clk_i) begin
-      load_q <= uses_q[2];
-      if (load_q) vector_q[part+:Size] <= spare_q[uses_from_q[3]][part+:Size];
-    end
-  end
-
   // Stage 0. A left shift of the result is applied to both its terms, so later stages shift to the right only.
   word_t w0;
   logic [4:0] left_shift;
@@ -411,11 +400,13 @@ module ng_drain #(
     ng_drain_lane u_lane (
       .clk_i,
       .rst_ni,
+      .load_i          (uses_q[2]),
+      .from_i          (uses_from_q[3]),
+      .lane_biases_i   ({spare_q[1][lane], spare_q[0][lane]}),
       .word_i          (word_i[lane]),
       .bias_i          (w_q[4].bias),
       .columns_i       (w_q[4].columns),
       .word_bias_i     (bias_i),
-      .lane_bias_i     (vector_q[lane]),
       .residual_space_i(w_q[4].residual_space),
       .weight_i        (weight_i[lane]),
       .vector_i        (vector_i[lane]),

@@ -2,16 +2,19 @@
 //
 // Adds the bias; shifts the sum and the residual to the left; adds them; shifts to the right; saturates; looks up;
 // accumulates what was written.
-// Limits: the control inputs are those of ng_drain at the stage that is named; a lane has none of its own.
+// Limits: the control inputs are those of ng_drain at the stage that is named; a lane decides nothing.
 module ng_drain_lane (
   input  logic                                  clk_i,
   input  logic                                  rst_ni,
+  // Stage 2: whether the bias of the lane changes. Stage 3: which of two is the new one.
+  input  logic                                  load_i,
+  input  logic                                  from_i,
+  input  logic [1:0][31:0]                      lane_biases_i,
   // Stage 4: the sum, its bias and its residual.
   input  logic [31:0]                           word_i,
   input  logic                                  bias_i,         // there is a bias
   input  logic                                  columns_i,      // it is that of the lane, not that of the word
   input  logic [31:0]                           word_bias_i,
-  input  logic [31:0]                           lane_bias_i,
   input  ng_isa_pkg::space_e                    residual_space_i,
   input  logic [7:0]                            weight_i,
   input  logic [7:0]                            vector_i,
@@ -44,10 +47,18 @@ module ng_drain_lane (
   import ng_isa_pkg::*;
   import ng_pkg::*;
 
+  // A clock enable of each lane, as one for all would have too many loads.
+  (* keep = "true" *) logic load_q;
+  logic [31:0] lane_bias_q;
+  always_ff @(posedge clk_i) begin
+    load_q <= load_i;
+    if (load_q) lane_bias_q <= lane_biases_i[from_i];
+  end
+
   logic [31:0] bias, v5_q, v6_q, r6_q, v7_q;
   logic signed [15:0] residual, r5_q;
   logic [15:0] q_q[8:8+LookupLatency];
-  assign bias = !bias_i ? '0 : columns_i ? lane_bias_i : word_bias_i;
+  assign bias = !bias_i ? '0 : columns_i ? lane_bias_q : word_bias_i;
   always_comb begin
     unique case (residual_space_i)
       SpaceWeight: residual = 16'(signed'(weight_i));
@@ -61,7 +72,7 @@ module ng_drain_lane (
     r5_q   <= residual;
     v6_q   <= acc_shift_i[5] ? '0 : v5_q << acc_shift_i[4:0];
     r6_q   <= (32'(r5_q) << residual_shift_i) + half_i;
-    v7_q   <= 32'(signed'(v6_q + r6_q) >>> shift_i);
+    v7_q   <= signed'(v6_q + r6_q) >>> shift_i;
     q_q[8] <= saturated(v7_q, above_i, is_unsigned_i);
     for (int unsigned n = 9; n <= 8 + LookupLatency; n++) q_q[n] <= q_q[n-1];
   end
