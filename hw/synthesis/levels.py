@@ -1,4 +1,4 @@
-"""The combinational arcs of primitives in LUT levels, and the longest path of one module.
+"""The combinational arcs of primitives, in LUT levels.
 
 Along a path, a LUT counts one level, and so does the asynchronous read of a memory in LUTs; carry chains and wide
 multiplexers count none, but the carry cells on the path are reported separately. Every other cell ends a path: the
@@ -29,25 +29,6 @@ class Levels:
 
     def __str__(self) -> str:
         return f"{self.lut}+{self.carry}"
-
-
-def longest_path(module: Mapping[str, Any]) -> Levels:
-    """The longest path in a module from yosys' `write_json`, by LUTs, then by carry cells.
-
-    Raises:
-        ValueError: the module has a combinational loop.
-    """
-    into = incoming(arcs_of(module))
-    lengths: dict[int, tuple[int, int]] = {}
-    for bit in in_order(into):
-        lengths[bit] = max(
-            (
-                (lengths[source][0] + lut, lengths[source][1] + carry)
-                for _, source, lut, carry in into.get(bit, ())
-            ),
-            default=(0, 0),
-        )
-    return Levels(*max(lengths.values(), default=(0, 0)))
 
 
 def arcs_of(module: Mapping[str, Any]) -> list[Arc]:

@@ -25,13 +25,13 @@ from narrowgauge.hw.synthesis import sources as rtl
 from narrowgauge.hw.synthesis.boards import BOARDS, find_board
 from narrowgauge.hw.synthesis.cells import Cost, cost_of
 from narrowgauge.hw.synthesis.design import Design, Module, read_design
-from narrowgauge.hw.synthesis.levels import Levels, arcs_of, longest_path
+from narrowgauge.hw.synthesis.levels import Levels, arcs_of, in_order, incoming
 from narrowgauge.hw.synthesis.memories import blocks, engine_blocks
 from narrowgauge.hw.synthesis.paths import Enable, Netlist, Step, Timing, join, netlist_of
 from narrowgauge.hw.synthesis.paths import Path as LongestPath
 from narrowgauge.hw.synthesis.project import write_project
 from narrowgauge.hw.synthesis.report import Row, Utilization
-from narrowgauge.hw.synthesis.yosys import FAMILIES, elaborate, synthesize
+from narrowgauge.hw.synthesis.yosys import FAMILIES, elaborate, synthesize, synthesize_flat
 from narrowgauge.toolchain import find_yosys
 
 INSTANCES = {
@@ -93,11 +93,21 @@ def test_the_cost_of_cells() -> None:
         cost_of({"RAMB72": 1})
 
 
-# The longest path.
+# Paths through cells.
 
 
 def cell(kind: str, **ports: list[Any]) -> dict[str, Any]:
     return {"type": kind, "connections": ports}
+
+
+def longest_path(module: dict[str, Any]) -> Levels:
+    """The longest path in a netlist."""
+    into = incoming(arcs_of(module))
+    lengths: dict[int, Levels] = {}
+    for bit in in_order(into):
+        arcs = into.get(bit, ())
+        lengths[bit] = max((lengths[arc[1]] + Levels(*arc[2:]) for arc in arcs), default=Levels())
+    return max(lengths.values(), default=Levels())
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -729,3 +739,16 @@ def test_an_engine_on_ultrascale() -> None:
     )
     # The top module itself; three sequencers and two index memories stand in the source once.
     assert sum(row.count for row in found.rows) == 1 + instances + 2 + 1
+
+
+@pytest.mark.slow
+def test_the_joined_paths_bound_a_flat_synthesis() -> None:
+    """The operand feed by modules and as one: the same registers at both ends, but LUTs merged over borders."""
+    need_yosys()
+    design = elaborate("ng_feed", {"Lanes": 8})
+    joined = join(design, {name: part.netlist for name, part in synthesize(design, "xc7").items()})
+    flat = synthesize_flat(design, "xc7").netlist
+    top = design.modules[design.top]
+    alone = join(Design(top.name, {top.name: replace(top, inner=())}), {top.name: flat})
+    assert 0 < alone.path.levels.lut <= joined.path.levels.lut
+    assert 0 < alone.enable.loads <= joined.enable.loads
