@@ -146,7 +146,7 @@ module ng_array #(
   for (genvar bank = 0; bank < Lanes; bank++) begin : gen_bank
     logic [Lanes-1:0][31:0] numbers;
     always_comb begin
-      for (int unsigned row = 0; row < Lanes; row++) numbers[row] = sum[row^bank][row];
+      for (int unsigned n = 0; n < Lanes; n++) numbers[n] = sum[n^bank][n];
     end
     logic [LaneBits-1:0] row;
     logic [Lanes/Rows-1:0][31:0] number;

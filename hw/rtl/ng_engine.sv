@@ -71,8 +71,8 @@ module ng_engine #(
   import ng_pkg::*;
 
   localparam depths_t Depths = {
-    32'(ProgramDepth), 32'(IndexDepth), 32'(ExpDepth), 32'(TableDepth), 32'(NormDepth), 32'(BiasDepth), 32'(StatDepth),
-    32'(WideDepth), 32'(ScoreDepth), 32'(VectorDepth), 32'(ActDepth), 32'(KvDepth), 32'(WeightDepth)
+    ProgramDepth, IndexDepth, ExpDepth, TableDepth, NormDepth, BiasDepth, StatDepth,
+    WideDepth, ScoreDepth, VectorDepth, ActDepth, KvDepth, WeightDepth
   };
   if (Lanes != 8 && Lanes != 16 && Lanes != 32) begin : gen_check_lanes
     $error("ng_engine: Lanes must be 8, 16 or 32");

@@ -84,12 +84,12 @@ module ng_feed #(
     c         = contract_t'(issue_i.instruction);
     counts.n0 = c.n0_source == CountTokens ? 12'(issue_i.place.tokens) : c.n0;
     counts.n2 = c.n2_source == CountBlocks ? 12'(issue_i.place.blocks) : c.n2;
-    unique case (c.nk_source)
+    unique case (count_e'(c.nk_source))
       CountLength: counts.nk = 13'(issue_i.place.length);
       CountTokens: counts.nk = 13'(issue_i.place.tokens);
       default:     counts.nk = c.nk;
     endcase
-    unique case (c.rows_source)
+    unique case (count_e'(c.rows_source))
       CountLength: rows = 12'(issue_i.place.length);
       CountTokens: rows = 12'(issue_i.place.tokens);
       default:     rows = c.rows;

@@ -17,6 +17,7 @@ module ng_fifo #(
   output logic [Width-1:0] data_o
 );
   localparam int unsigned PtrBits = $clog2(Depth);
+  localparam int unsigned CountBits = PtrBits + 1;
   if (Depth < 2 || (Depth & (Depth - 1)) != 0) begin : gen_check
     $error("ng_fifo: Depth must be a power of two, at least 2");
   end
@@ -26,7 +27,7 @@ module ng_fifo #(
   logic push, pop;
 
   assign valid_o = head_q != tail_q;
-  assign ready_o = (tail_q - head_q) != (PtrBits + 1)'(Depth) || ready_i;
+  assign ready_o = (tail_q - head_q) != CountBits'(Depth) || ready_i;
   assign push    = valid_i && ready_o;
   assign pop     = valid_o && ready_i;
   assign data_o  = words[head_q[PtrBits-1:0]];
@@ -43,7 +44,7 @@ module ng_fifo #(
   end
 
 `ifndef SYNTHESIS
-  assert property (@(posedge clk_i) disable iff (!rst_ni) (tail_q - head_q) <= (PtrBits + 1)'(Depth))
+  assert property (@(posedge clk_i) disable iff (!rst_ni) (tail_q - head_q) <= CountBits'(Depth))
   else $error("ng_fifo: more than Depth words");
   assert property (@(posedge clk_i) disable iff (!rst_ni) valid_o && !ready_i |=> valid_o && $stable(data_o))
   else $error("ng_fifo: a word changed before it was taken");

@@ -63,28 +63,31 @@ module ng_sequencer #(
   end
 
   // Fields that are in the same place in all instructions.
+  localparam int unsigned FirstBits = LengthBits + 6;
   load_t common;
   logic [LengthBits-1:0] length;
-  logic [LengthBits+5:0] first;
+  logic [FirstBits-1:0] first;
   logic [LengthBits-1:0] rest;
   logic ok, skipped;
   place_t place;
   always_comb begin
     common         = load_t'(rdata_i);
     length         = init_i ? '0 : lengths_i[common.sentence];
-    first          = init_i ? '0 : (LengthBits + 6)'(common.block) << Shift;
+    first          = init_i ? '0 : FirstBits'(common.block) << Shift;
     rest           = length - LengthBits'(first);
     place.sentence = common.sentence;
     place.first    = LengthBits'(first);
     place.length   = length;
     place.tokens   = rest >= LengthBits'(Lanes) ? 6'(Lanes) : 6'(rest);
     place.blocks   = (length + LengthBits'(Lanes - 1)) >> Shift;
-    unique case (Unit)
-      UnitArray:  ok = contract_ok(contract_t'(rdata_i));
-      UnitVector: ok = softmax_ok(softmax_t'(rdata_i)) || layernorm_ok(layernorm_t'(rdata_i));
-      default:    ok = load_ok(load_t'(rdata_i)) || (store_ok(store_t'(rdata_i)) && !init_i);
-    endcase
-    skipped = !init_i && (2'(common.sentence) >= sentences_i || first >= (LengthBits + 6)'(length));
+    skipped = !init_i && (2'(common.sentence) >= sentences_i || first >= FirstBits'(length));
+  end
+  if (Unit == UnitArray) begin : gen_array
+    assign ok = contract_ok(contract_t'(rdata_i));
+  end else if (Unit == UnitVector) begin : gen_vector
+    assign ok = softmax_ok(softmax_t'(rdata_i)) || layernorm_ok(layernorm_t'(rdata_i));
+  end else begin : gen_stream
+    assign ok = load_ok(load_t'(rdata_i)) || (store_ok(store_t'(rdata_i)) && !init_i);
   end
 
   ng_fifo #(

@@ -51,6 +51,7 @@ module ng_stream #(
 );
   import ng_isa_pkg::*;
   import ng_pkg::*;
+  localparam int unsigned EndBits = WeightAddressBits + 1;
   localparam int unsigned Parts = Lanes / 4;
   localparam int unsigned Half = IndexDepth / Sentences;
 
@@ -73,7 +74,7 @@ module ng_stream #(
                  : l.count_source == CountLength ? WeightAddressBits'(issue_i.place.length) : l.count;
   always_comb begin
     word_beats = 3'd1;
-    unique case (l.memory)
+    unique case (memory_e'(l.memory))
       MemoryWeight: begin
         depth = WeightDepth;
         word_beats = 3'(Lanes / 8);
@@ -94,7 +95,7 @@ module ng_stream #(
   logic [NumberBits-1:0] number_q;
   memory_e memory_q;
   logic [WeightAddressBits-1:0] addr_q, left_q;  // of the next word; words to be taken or requested
-  logic [WeightAddressBits:0] end_q;
+  logic [EndBits-1:0] end_q;
   logic [31:0] depth_q;
   logic [2:0] word_beats_q, part_q;
   logic empty, outside;
@@ -201,7 +202,7 @@ module ng_stream #(
         memory_q     <= memory_e'(l.memory);
         addr_q       <= base + (is_load && l.memory == MemoryIndex && l.sentence ? WeightAddressBits'(Half) : '0);
         left_q       <= count;
-        end_q        <= (WeightAddressBits + 1)'(base) + (WeightAddressBits + 1)'(count);
+        end_q        <= EndBits'(base) + EndBits'(count);
         depth_q      <= depth;
         word_beats_q <= word_beats;
         part_q       <= '0;

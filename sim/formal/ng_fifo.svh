@@ -19,11 +19,11 @@
       count_q     <= '0;
       following_q <= 1'b0;
     end else begin
-      count_q <= count_q + (PtrBits + 1)'(valid_i && ready_o) - (PtrBits + 1)'(valid_o && ready_i);
+      count_q <= count_q + CountBits'(valid_i && ready_o) - CountBits'(valid_o && ready_i);
       if (valid_i && ready_o && follow && !following_q) begin
         following_q <= 1'b1;
         word_q      <= data_i;
-        ahead_q     <= count_q - (PtrBits + 1)'(valid_o && ready_i);
+        ahead_q     <= count_q - CountBits'(valid_o && ready_i);
       end else if (arrives) begin
         following_q <= 1'b0;
       end else if (valid_o && ready_i) begin
@@ -36,20 +36,20 @@
     if (!begun_q) assume (!rst_ni);
     if (begun_q) begin
       // Properties at the ports.
-      assert (count_q <= (PtrBits + 1)'(Depth));
+      assert (count_q <= CountBits'(Depth));
       assert (valid_o == (count_q != 0));
-      assert (ready_o == (count_q != (PtrBits + 1)'(Depth) || ready_i));
+      assert (ready_o == (count_q != CountBits'(Depth) || ready_i));
       if (arrives) assert (data_o == word_q);
       if (kept_q) assert (valid_o && data_o == offered_q);
       // Invariants that make them inductive.
-      assert (count_q == (PtrBits + 1)'(tail_q - head_q));
+      assert (count_q == CountBits'(tail_q - head_q));
       if (following_q) assert (ahead_q < count_q);
       if (following_q) assert (words[PtrBits'(head_q + ahead_q)] == word_q);
       if (kept_q) assert (count_q != 0 && data_o == offered_q);
       // Covers: the properties are not vacuous.
-      cover (count_q == (PtrBits + 1)'(Depth) && valid_i && ready_i);
-      cover (count_q == (PtrBits + 1)'(Depth) && kept_q);
-      cover (following_q && ahead_q == (PtrBits + 1)'(Depth - 1));
+      cover (count_q == CountBits'(Depth) && valid_i && ready_i);
+      cover (count_q == CountBits'(Depth) && kept_q);
+      cover (following_q && ahead_q == CountBits'(Depth - 1));
       cover (arrives && count_q == 1 && word_q != '0);
     end
   end

@@ -88,7 +88,7 @@ def test_every_module_has_a_bench() -> None:
     [
         # What a bench compares, and what only an assertion of the module says.
         ("assign pop     = valid_o && ready_i", "assign pop     = valid_o && ready_i && !push"),
-        ("(tail_q - head_q) <= (PtrBits + 1)'(Depth)", "(tail_q - head_q) < (PtrBits + 1)'(Depth)"),
+        ("(tail_q - head_q) <= CountBits'(Depth)", "(tail_q - head_q) < CountBits'(Depth)"),
     ],
 )
 def test_a_fault_is_noticed(before: str, after: str, tmp_path: Path) -> None:

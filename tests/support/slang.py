@@ -26,6 +26,7 @@ ALLOWED = {
     "sign-conversion": "two's complement numbers of equal width change their type, never their bits",
     "arith-op-mismatch": "as sign-conversion: sums are modulo 2^n",
     "bitwise-op-mismatch": "as sign-conversion: masks have no sign",
+    "sign-compare": "a constant that is cast to a width is signed; it is compared for equality, or is a loop's bound",
     "unused-package-parameter": "ng_isa_pkg is the whole instruction set; the engine does not need every constant",
     "unused-package-subroutine": "ng_isa_pkg is generated for benches, too",
     "unused-but-set-variable": "names of instructions for waveforms",
