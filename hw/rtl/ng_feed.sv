@@ -257,7 +257,7 @@ module ng_feed #(
   always_ff @(posedge clk_i) begin
     valid_q   <= rst_ni ? {valid_q[Last-1:1], advance} : '0;
     pair_q[1] <= pair;
-    for (int stage = 2; stage <= Last; stage++) pair_q[stage] <= pair_q[stage-1];
+    for (int unsigned stage = 2; stage <= Last; stage++) pair_q[stage] <= pair_q[stage-1];
     pair_q[2].bad <= pair_q[1].bad || past;
     for (int side = 0; side < 2; side++) begin
       index_re_q[side]   <= rst_ni && advance && pair.used[side];
