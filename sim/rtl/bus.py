@@ -127,6 +127,11 @@ class Bus(Closing):
         return bool(self._call("sending"))
 
     @property
+    def sent(self) -> int:
+        """The number of beats of the send channel's packet that were taken."""
+        return int(self._call("sent"))
+
+    @property
     def receiving(self) -> bool:
         """Whether the receive channel has been started and its packet has not ended."""
         return bool(self._call("receiving"))
@@ -210,7 +215,7 @@ def _library(path: Path) -> ctypes.CDLL:
         **{name: (None, [ctypes.c_char_p]) for name in ("waves", "coverage")},
         **{name: (None, []) for name in ("delete", "reset", "receive", "stop_send", "stop_receive")},
         **{name: (i, []) for name in ("sending", "receiving", "interrupt")},
-        **{name: (u64, []) for name in ("cycles", "packets", "ended", "raised", "records")},
+        **{name: (u64, []) for name in ("cycles", "sent", "packets", "ended", "raised", "records")},
     }
     library = load(path)
     for name, (result, arguments) in types.items():

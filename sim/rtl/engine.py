@@ -63,26 +63,18 @@ class RtlEngine(Bus):
 
     def clear(self) -> None:
         """See `Engine.clear`: the recovery of docs/isa.md, section 2."""
-        self.write("CONTROL", CLEAR)
-        if self.sending:
-            self.stop_send()
+        # A packet that is not sent after an error or the limit will not be.
+        self.stop_send()
+        for _ in range(3):
             self.write("CONTROL", CLEAR)
-            self.write("CONTROL", CLEAR)
-        if not self._becomes_idle():
-            # The packet was sent without TLAST.
-            self.write("CONTROL", CLEAR)
-            if not self._becomes_idle():
-                raise RuntimeError("the engine is not idle after clear")
-        self.stop_receive()
-        self.error, self.where = Error.NONE, None
-
-    def _becomes_idle(self) -> bool:
         for _ in range(_PATIENCE):
             if self.read("STATUS") & IDLE:
-                return True
+                self.stop_receive()
+                self.error, self.where = Error.NONE, None
+                return
             if not self.receiving:
                 self.receive()
-        return False
+        raise RuntimeError("the engine is not idle after clear")
 
     def load_program(self, packet: bytes, *, last: bool = True) -> None:
         """See `Engine.load_program`."""
@@ -121,8 +113,8 @@ class RtlEngine(Bus):
         self.write("CONTROL", command)
         self.send(packet, last=last)
         ended = self.step(self.limit, Until.RAISED | Until.SENT)
-        if ended and self.receiving:
-            self.step(_PATIENCE, Until.RECEIVED)
+        if ended and self.receiving and not self.step(_PATIENCE, Until.RECEIVED):
+            raise RuntimeError(f"{command.name} has ended and its packet has not")
         beats = self.packet = self.received if command is Command.RUN else b""
         status = self.read("STATUS")
         self.counters = {name: self.read(name) for name, _ in isa.COUNTERS}

@@ -304,6 +304,7 @@ void ng_receive(void* handle) {
 void ng_stop_receive(void* handle) { static_cast<Model*>(handle)->receiving = false; }
 
 int ng_sending(void* handle) { return static_cast<Model*>(handle)->sending(); }
+std::uint64_t ng_sent(void* handle) { return static_cast<Model*>(handle)->sent; }
 int ng_receiving(void* handle) { return static_cast<Model*>(handle)->receiving; }
 int ng_interrupt(void* handle) { return static_cast<Model*>(handle)->top.interrupt_o; }
 
