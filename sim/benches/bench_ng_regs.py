@@ -245,8 +245,8 @@ async def every_cycle(dut: Any) -> None:
         write = (value(dut.awaddr_i), value(dut.wdata_i), value(dut.wstrb_i)) if writes else None
         answered, read = value(dut.bready_i), value(dut.rready_i)
         wrote, asked = writes, reads
-        writes = aw and w and not wrote and (not responses or answered)
-        reads = ar and not asked and reading is None and (data is None or read)
+        writes = aw and w and not wrote and bool(answered or not responses)
+        reads = ar and not asked and reading is None and bool(read or data is None)
         responses = wrote or (responses and not answered)
         if reading is not None:
             data = model.read(reading, inputs)
