@@ -56,20 +56,19 @@ SKIP = 1
 START = 2
 """Cycles before the vector unit reads its first word: it reads and checks the instruction and STAT."""
 
-DIVIDE = 20
-"""Cycles of an exact division: one per bit, plus the first and the last step."""
-
-ROOT = 16
-"""Cycles of a 16-bit square root."""
+DIVIDE = 18
+"""Cycles of a SOFTMAX between the last read of the first pass and the first of the second: one per bit of the quotient,
+and one to begin. The latencies before and after the division overlap with the reads."""
 
 SOFTMAX_PIPE = 8
-"""Cycles from the last word read to the last word written, summed over the two passes of a SOFTMAX."""
+"""Cycles from the last read of a SOFTMAX to the last write: `WordLatency` + `LookupLatency` of ng_pkg + 5."""
 
-NORM_SETUP = 12
-"""Cycles of variance, normalization and reciprocal of a LAYERNORM, without root and division; once per token block."""
+NORM_SETUP = 33
+"""Cycles of a LAYERNORM from its statistic to the first read, in addition to one per lane: variance, root and
+reciprocal; once per token block. 35 - `WordLatency` of ng_pkg."""
 
-NORM_PIPE = 10
-"""Cycles from the last word that LAYERNORM reads to the last word that it writes."""
+NORM_PIPE = 13
+"""Cycles from the last word that LAYERNORM reads to the last word that it writes: `WordLatency` of ng_pkg + 11."""
 
 STREAM_SETUP = 4
 """Cycles of a LOAD or STORE in addition to one per beat, if the host keeps up."""
@@ -186,7 +185,7 @@ def cost(
         cycles = START + 2 * lengths[instruction.sentence] + DIVIDE + SOFTMAX_PIPE
     elif isinstance(instruction, LayerNorm):
         shared = previous is not None and shares_setup(previous, instruction)
-        cycles = START + (0 if shared else lanes + ROOT + DIVIDE + NORM_SETUP) + instruction.count + NORM_PIPE
+        cycles = START + (0 if shared else lanes + NORM_SETUP) + instruction.count + NORM_PIPE
     elif isinstance(instruction, Load):
         from_length = instruction.count_source == Count.LENGTH
         words = lengths[instruction.sentence] if from_length else instruction.count

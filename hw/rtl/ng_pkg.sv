@@ -89,6 +89,16 @@ package ng_pkg;
     ng_isa_pkg::contract_t c;
   } job_t;
 
+  // The factors of a LAYERNORM in a lane, with t of docs/numerics.md, section 8: V * 4^t, and the difference's factor and
+  // summand, both shifted left by the remainder of t + 9 by 8.
+  typedef struct packed {
+    logic [31:0]        radicand;
+    logic [17:0]        times;
+    logic signed [30:0] less;
+    logic [1:0]         bytes;      // (t + 9) / 8
+    logic               zero;       // no variance
+  } factors_t;
+
   // A word in the stages of the drain.
   typedef struct packed {
     logic                  valid;       // the slot has a word

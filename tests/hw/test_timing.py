@@ -166,7 +166,7 @@ def test_vector_and_stream_units() -> None:
     n = 5
     softmax = timing.START + 2 * n + timing.DIVIDE + timing.SOFTMAX_PIPE
     assert timing.cost(Softmax(), [n], N).occupied == softmax
-    setup = N + timing.ROOT + timing.DIVIDE + timing.NORM_SETUP
+    setup = N + timing.NORM_SETUP
     norm = timing.START + 30 + timing.NORM_PIPE
     assert timing.cost(LayerNorm(count=30), [n], N).latency == norm + setup
     assert timing.cost(Load(count=4), [n], 16).busy == 8 + timing.STREAM_SETUP
@@ -193,7 +193,7 @@ def test_a_layernorm_in_parts_sets_up_once_for_each_statistic() -> None:
     timeline = timing.simulate(program([statistic, late], parts), [4])
     busy = [event.busy for event in timeline.events if event.unit is Unit.VECTOR]
     short = timing.START + 10 + timing.NORM_PIPE
-    full = short + N + timing.ROOT + timing.DIVIDE + timing.NORM_SETUP
+    full = short + N + timing.NORM_SETUP
     # The last one follows one of its own kind, but reads another statistic.
     assert busy == [full, short, full, full, full]
 

@@ -73,6 +73,8 @@ PARTS = {
     "ng_ram_mux": "ng_ram",
     "ng_ram_part": "ng_ram",
     "ng_ram_shared_part": "ng_ram_shared",
+    "ng_vector_factors": "ng_vector",
+    "ng_vector_lane": "ng_vector",
 }
 """Modules without a bench, and the module whose bench reaches all that they do."""
 

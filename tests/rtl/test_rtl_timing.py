@@ -48,7 +48,6 @@ CONSTANTS = (
     "SKIP",
     "START",
     "DIVIDE",
-    "ROOT",
     "SOFTMAX_PIPE",
     "NORM_SETUP",
     "NORM_PIPE",

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 
 from narrowgauge.hw import isa
 from narrowgauge.hw.compiler import timing
-from narrowgauge.hw.isa import Contract, LayerNorm, Load, Softmax, Store, Unit
+from narrowgauge.hw.isa import Load, Store, Unit
 from narrowgauge.hw.isa.program import Program
 
 COUNTERS = tuple(name for name, _ in isa.COUNTERS)
 
-BUSY = {Softmax: -1, LayerNorm: -7, Load: -1, Store: +1}
-"""Cycles in which a unit executes an instruction, less those of the cost model; at any N."""
-
-BUSY_SHARED = +1
-"""The same for a LAYERNORM that goes on with root and reciprocal of the one before."""
+BUSY = {Load: -1, Store: +1}
+"""Cycles in which the stream unit executes an instruction, less those of the cost model; at any N."""
 
 
 def predicted(program: Program, lengths: Sequence[int]) -> dict[str, int]:
@@ -26,10 +23,9 @@ def predicted(program: Program, lengths: Sequence[int]) -> dict[str, int]:
     for event in line.events:
         busy[event.unit] += event.busy
         instruction = program.of(event.unit)[event.number]
-        if event.skipped or isinstance(instruction, Contract):
+        if event.skipped:
             continue
-        alone = timing.cost(instruction, lengths, program.parameters.lanes).busy
-        busy[event.unit] += BUSY[type(instruction)] if event.busy == alone else BUSY_SHARED
+        busy[event.unit] += BUSY.get(type(instruction), 0)
     array, vector, stream = (line.usage(unit) for unit in Unit)
     return {
         "CYCLES": line.cycles,
