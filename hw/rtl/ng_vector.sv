@@ -71,6 +71,7 @@ module ng_vector #(
   // the first word is aligned when the quotient of the last lane is the operand of the multiplier.
   localparam int unsigned FactorCycles = Lanes + 39 - AlignedStage;
   localparam int unsigned TimerBits = 7;
+  localparam int unsigned EndBits = AddressBits + 1;
 
   if (WordLatency < 1 || LookupLatency < 1 || WordLatency + LookupLatency > 8) begin : gen_check
     $error("ng_vector: WordLatency and LookupLatency must be at least 1 and their sum at most 8");
@@ -98,7 +99,7 @@ module ng_vector #(
   logic [4:0] exp_id_q;
   logic signed [5:0] shift_q;
   logic [3:0] bits_q;
-  logic [SlotBits-1:0] slot_q;
+  logic [SlotBits-1:0] slot_q, stat_addr_q;
 
   // The statistic from which the kept factors were computed.
   logic kept_q, kept_sentence_q, shares_q, sentence_q;
@@ -121,7 +122,7 @@ module ng_vector #(
 
   logic stat_re_q, score_re_q, wide_re_q, exp_re_q, write_q, retire_q, asked, last;
   assign stat_re_o      = stat_re_q;
-  assign stat_addr_o    = slot_q;
+  assign stat_addr_o    = stat_addr_q;
   assign score_re_o     = score_re_q;
   assign score_addr_o   = source_q;
   assign wide_re_o      = wide_re_q;
@@ -172,8 +173,9 @@ module ng_vector #(
   always_ff @(posedge clk_i) begin
     left_q     <= shift_q < 0;
     lowest_q   <= 7'(shift_q) + $signed({3'd0, bits_q});
-    inside_q   <= 8'(shift_q < 0 ? 32'hFF << 5'(-shift_q) : '1 >> shift_q[4:0]);
-    straight_q <= (lowest_q < 0 ? '1 : '1 << lowest_q[5:0]) & ~(left_q ? '1 << shift_q[4:0] : 32'd0);
+    inside_q   <= 8'(shift_q < 0 ? 32'hFF << 5'(-shift_q) : 32'hFFFF_FFFF >> shift_q[4:0]);
+    straight_q <= (lowest_q < 0 ? 32'hFFFF_FFFF : 32'hFFFF_FFFF << lowest_q[5:0]) &
+                  ~(left_q ? 32'hFFFF_FFFF << shift_q[4:0] : 32'd0);
     smallest_q <= 8'hFF << (bits_q - 4'd1);
   end
 
@@ -224,7 +226,7 @@ module ng_vector #(
 
   // Checks. Ends of the words one cycle after the instruction was taken, what is wrong in the next, the fault after it.
   logic slot_outside_q, outside_q, stat_wrong, check_q;
-  logic [AddressBits:0] source_end_q, target_end_q, norm_end_q;
+  logic [EndBits-1:0] source_end_q, target_end_q, norm_end_q;
   logic [StatCountBits-1:0] stat_count_q;
   logic [1:0] stat_kind_q;
   fault_t fault_q;
@@ -232,9 +234,9 @@ module ng_vector #(
   assign stat_wrong = is_norm_q ? stat_kind_q != StatSums || stat_count_q != size_q
                                 : stat_kind_q != StatMax || stat_count_q != count_q;
   always_ff @(posedge clk_i) begin
-    source_end_q <= (AddressBits + 1)'(source_q) + (AddressBits + 1)'(count_q);
-    target_end_q <= (AddressBits + 1)'(target_q) + (AddressBits + 1)'(count_q);
-    norm_end_q   <= (AddressBits + 1)'(norm_addr_q) + (AddressBits + 1)'(count_q);
+    source_end_q <= EndBits'(source_q) + EndBits'(count_q);
+    target_end_q <= EndBits'(target_q) + EndBits'(count_q);
+    norm_end_q   <= EndBits'(norm_addr_q) + EndBits'(count_q);
     outside_q    <= 32'(target_end_q) > VectorDepth ||
                     (is_norm_q ? 32'(source_end_q) > WideDepth || 32'(norm_end_q) > NormDepth
                                : 32'(source_end_q) > ScoreDepth);
@@ -291,13 +293,15 @@ module ng_vector #(
     stat_re_q <= 1'b0;
     setup_q   <= 1'b0;
     divide_q  <= state_q == Divide && timer_q == TimerBits'(DivideCycles + 1 - FactorStage);
-    retire_q  <= state_q == End && timer_q == TimerBits'(1);
+    retire_q  <= state_q == End && timer_q == TimerBits'(1'b1);
     timer_q   <= timer_q - 1'b1;
     unique case (state_q)
       Idle: if (can_start) begin
         state_q   <= Fetch;
         busy_q    <= 1'b1;
         stat_re_q <= 1'b1;
+        // It stays until the next read.
+        stat_addr_q <= slot_q;
       end
       Fetch: begin
         words_q <= count_q;

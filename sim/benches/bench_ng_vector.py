@@ -19,7 +19,7 @@ from ..oracle.units import Statistic
 from .common import bench, generator, lanes, pack, start, value
 from .instructions import FAULT, NUMBER_BITS, changed, issue, no_issue, place, waiting
 from .setup import Setup, Values
-from .vector_tasks import Memories, Task, random_layer_norm, random_softmax
+from .vector_tasks import Memories, Task, border_layer_norm, random_layer_norm, random_softmax
 
 DEPTHS: Values = {
     "VectorDepth": 1 << 20, "ScoreDepth": 700_000, "WideDepth": 300_000, "NormDepth": 100_000, "StatDepth": 40,
@@ -86,6 +86,8 @@ class Bench:
         offer: what is shown to the unit.
         working: the instruction that is executed.
         kept: of which statistic the unit has the factors: slot, size, sentence, block.
+        stall: the chance that WIDE is refused.
+        refusals: whether WIDE is refused in each of the next requests.
         refused: cycles of this instruction in which WIDE was refused.
     """
 
@@ -96,6 +98,7 @@ class Bench:
         self.done = False
         self.fault: dict[str, int] = {}
         self.stall = 0.0
+        self.refusals: list[bool] = []
         self.offer: Offer | None = None
         self.working: Offer | None = None
         self.kept: tuple[int, ...] | None = None
@@ -130,8 +133,11 @@ class Bench:
     async def cycle(self) -> None:
         """One cycle with the memories; WIDE is refused at random."""
         dut, m, rng = self.dut, self.memories, self.rng
-        dut.wide_gnt_i.value = int(rng.random() >= self.stall)
+        refused = self.refusals[0] if self.refusals else rng.random() < self.stall
+        dut.wide_gnt_i.value = int(not refused)
         await FallingEdge(dut.clk_i)
+        if self.refusals and value(dut.wide_re_o):
+            del self.refusals[0]
         # WIDE is granted only on request.
         granted = value(dut.wide_re_o) and int(dut.wide_gnt_i.value)
         self.refused += bool(value(dut.wide_re_o)) and not granted
@@ -313,7 +319,13 @@ async def instructions(dut: Any) -> None:
             assert isinstance(old, LayerNorm)
             task = random_layer_norm(m, rng)
             slot = rng.choice((old.stat_slot, old.stat_slot, task.i.stat_slot))
-            task.i = changed(task.i, size=old.size, stat_slot=slot)
+            task.i = changed(
+                task.i,
+                size=old.size,
+                stat_slot=slot,
+                sentence=old.sentence ^ (rng.random() < 0.1),
+                block=rng.choice((old.block, old.block, old.block, task.i.block)),
+            )
             kept, other = written[old.stat_slot], task.statistic
             if kept.kind is not Stat.SUMS or kept.count != old.size:
                 continue
@@ -360,6 +372,27 @@ async def instructions(dut: Any) -> None:
                         await b.step()
                 await b.reset(rng.randint(1, 2))
         assert await b.execute(task, following) is Error.NONE
+
+
+@bench(60_000)
+async def shifts(dut: Any) -> None:
+    """Every shift to every width, at the ends of the range; then a word refused in any cycles of an instruction."""
+    rng = generator("shifts")
+    await start(dut)
+    b = Bench(dut, rng)
+    await b.reset()
+    n = b.memories.n
+    constant = Statistic(Stat.SUMS, 1, [rng.randint(-32768, 32767) for _ in range(n)], [0] * n, [0] * n)
+    constant.squares = [x * x for x in constant.sums]
+    await b.write_stat(1, constant)
+    for shift in range(-31, 32):
+        for bits in range(2, 9):
+            assert await b.execute(border_layer_norm(b.memories, rng, shift, bits)) is Error.NONE
+    task = random_layer_norm(b.memories, rng, 5)
+    for pattern in range(1 << 7):
+        b.refusals = [bool(pattern >> cycle & 1) for cycle in range(7)]
+        task.number = rng.getrandbits(NUMBER_BITS)
+        assert await b.execute(task) is Error.NONE
 
 
 @bench(100_000)
@@ -418,7 +451,8 @@ async def faults(dut: Any) -> None:
             task.statistic = None
         task.sound = rng.random() < 0.9
         if not long and rng.random() < 0.05:
-            task.i = i = changed(i, block=63)
+            task.i = i = changed(i, sentence=0, block=63)
+            task.lengths = (length,)
             task.sound = rng.random() < 0.5
         task.number = rng.getrandbits(NUMBER_BITS)
         if task.statistic is not None:
@@ -426,7 +460,7 @@ async def faults(dut: Any) -> None:
             task.statistic = None
         wanted = Error.FIELD
         if task.sound:
-            wanted = Error.NONE if i.block else m.error(i, length)
+            wanted = Error.NONE if place(i, task.lengths, m.n) is None else m.error(i, length)
         assert await b.execute(task) is wanted, (i, statistic)
         seen.add((type(i), wanted))
     codes = (Error.NONE, Error.FIELD, Error.ADDRESS, Error.STAT)

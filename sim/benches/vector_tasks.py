@@ -9,7 +9,7 @@ from math import isqrt
 from typing import Any
 
 from ...fixedpoint import MAX_NORM_SIZE
-from ...hw.isa import Error, LayerNorm, Memory, Softmax, Stat
+from ...hw.isa import MAX_LENGTH, Error, LayerNorm, Memory, Softmax, Stat
 from ..oracle.units import Statistic, layer_norm, saturate, softmax, vector_error, wrap
 
 
@@ -128,7 +128,7 @@ def between(rng: random.Random, most: int) -> int:
 def column(rng: random.Random, size: int, count: int) -> tuple[int, int, list[int]]:
     """A lane: sum and sum of squares of `size` features, and `count` features, the first of them or others."""
     spread = 1 << rng.randrange(16)
-    kind = rng.randrange(9)
+    kind = rng.randrange(10)
     middle = rng.randint(-30000, 30000)
     if kind < 5:
         x = [
@@ -147,6 +147,11 @@ def column(rng: random.Random, size: int, count: int) -> tuple[int, int, list[in
         if kind == 4:
             # One number differs from all others: the smallest variance.
             x[-1] = saturate(x[-1] + 1, 16, False)
+    elif kind == 5:
+        # The ends of sum, sum of squares and variance.
+        pair = rng.choice(((-32768, -32768), (32767, 32767), (-32768, 32767), (-32768, 0)))
+        x = [pair[f % 2] for f in range(size)]
+    if kind <= 5:
         s1, s2 = sum(x), sum(v * v for v in x)
     else:
         # Any variance; every magnitude is equally likely.
@@ -181,6 +186,7 @@ def random_layer_norm(m: Memories, rng: random.Random, count: int = 0) -> Task:
         target=between(rng, m.depths[Memory.VECTOR] - count), norm_base=between(rng, m.depths[Memory.NORM] - count),
         shift=rng.randint(16, 22) if plain else rng.choice((-31, -1, 0, 1, 30, 31, rng.randint(-31, 31))),
         bits=8 if plain else rng.randint(2, 8), stat_slot=between(rng, m.depths[Memory.STAT] - 1),
+        sentence=rng.randrange(2), block=rng.choice((0, 0, 1, 2, 4, 8, MAX_LENGTH // m.n - 1)),
     )  # fmt: skip
     norm = [
         (
@@ -199,4 +205,31 @@ def random_layer_norm(m: Memories, rng: random.Random, count: int = 0) -> Task:
 
     sums, squares = [s1 for s1, _, _ in columns], [s2 for _, s2, _ in columns]
     statistic = Statistic(Stat.SUMS, size, sums, squares, [rng.getrandbits(8) for _ in range(m.n)])
-    return Task(i, 0, (1,), fill=fill, statistic=statistic)
+    return Task(i, 0, (MAX_LENGTH, MAX_LENGTH), fill=fill, statistic=statistic)
+
+
+def border_layer_norm(m: Memories, rng: random.Random, shift: int, bits: int) -> Task:
+    """A LAYERNORM without variance, whose results are beta alone: numbers at the ends of the range and next to them."""
+    most = 1 << bits - 1
+    betas = [-(1 << 31), (1 << 31) - 1, rng.getrandbits(32)]
+    for end in (-most, most - 1, 0):
+        for d in (-1, 0, 1):
+            if shift > 0:
+                # The first number that is rounded to end + d, and the one before.
+                first = (end + d << shift) - (1 << shift - 1)
+                betas += [first, first - 1]
+            else:
+                # What is shifted out does not count.
+                betas.append((end >> -shift) + d ^ (rng.getrandbits(32) << 32 + shift))
+    i = LayerNorm(
+        size=1, count=len(betas), source=between(rng, m.depths[Memory.WIDE] - len(betas)), shift=shift, bits=bits,
+        target=between(rng, m.depths[Memory.VECTOR] - len(betas)), stat_slot=1,
+        norm_base=between(rng, m.depths[Memory.NORM] - len(betas)),
+    )  # fmt: skip
+
+    def fill() -> None:
+        for f, beta in enumerate(betas):
+            m.wide[i.source + f] = [rng.randint(-32768, 32767) for _ in range(m.n)]
+            m.norm[i.norm_base + f] = wrap(beta, 32), rng.randint(-2048, 2047)
+
+    return Task(i, rng.getrandbits(14), (1,), fill=fill)
