@@ -301,7 +301,7 @@ module ng_vector #(
         busy_q    <= 1'b1;
         stat_re_q <= 1'b1;
         // It stays until the next read.
-        stat_addr_q <= slot_q;
+        stat_addr_q <= is_norm ? l.stat_slot : s.stat_slot;
       end
       Fetch: begin
         words_q <= count_q;
