@@ -81,7 +81,7 @@ module ng_drain #(
   logic next_valid, next_take, job_valid_q;
   ng_fifo #(
     .Width($bits(job_t)),
-    .Depth(4)
+    .Depth(8)
   ) u_jobs (
     .clk_i,
     .rst_ni,

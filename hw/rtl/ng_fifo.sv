@@ -1,7 +1,7 @@
 // A first-in, first-out queue.
 //
 // Holds up to Depth words; the oldest is on data_o whenever valid_o is 1. A word may be pushed and another popped in
-// the same cycle, even when the queue is full.
+// the same cycle, except when the queue is full: ready_o depends on registers alone.
 // Limits: a word passes from input to output in one cycle at the earliest.
 module ng_fifo #(
   parameter int unsigned Width = 8,
@@ -27,7 +27,7 @@ module ng_fifo #(
   logic push, pop;
 
   assign valid_o = head_q != tail_q;
-  assign ready_o = (tail_q - head_q) != CountBits'(Depth) || ready_i;
+  assign ready_o = (tail_q - head_q) != CountBits'(Depth);
   assign push    = valid_i && ready_o;
   assign pop     = valid_o && ready_i;
   assign data_o  = words[head_q[PtrBits-1:0]];

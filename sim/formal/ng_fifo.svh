@@ -38,7 +38,7 @@
       // Properties at the ports.
       assert (count_q <= CountBits'(Depth));
       assert (valid_o == (count_q != 0));
-      assert (ready_o == (count_q != CountBits'(Depth) || ready_i));
+      assert (ready_o == (count_q != CountBits'(Depth)));
       if (arrives) assert (data_o == word_q);
       if (kept_q) assert (valid_o && data_o == offered_q);
       // Invariants that make them inductive.
@@ -47,7 +47,7 @@
       if (following_q) assert (words[PtrBits'(head_q + ahead_q)] == word_q);
       if (kept_q) assert (count_q != 0 && data_o == offered_q);
       // Covers: the properties are not vacuous.
-      cover (count_q == CountBits'(Depth) && valid_i && ready_i);
+      cover (count_q == CountBits'(Depth - 1) && valid_i && ready_o && ready_i);
       cover (count_q == CountBits'(Depth) && kept_q);
       cover (following_q && ahead_q == CountBits'(Depth - 1));
       cover (arrives && count_q == 1 && word_q != '0);

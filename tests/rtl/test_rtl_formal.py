@@ -37,9 +37,9 @@ def test_loops() -> None:
 
 FAULTS = {
     "ng_fifo": {
-        "never full": ("(tail_q - head_q) != CountBits'(Depth) || ready_i", "1'b1"),
+        "never full": ("(tail_q - head_q) != CountBits'(Depth)", "1'b1"),
         "full too early": ("!= CountBits'(Depth)", "< CountBits'(Depth - 1)"),
-        "no room while one goes": ("CountBits'(Depth) || ready_i", "CountBits'(Depth)"),
+        "full while one goes": ("!= CountBits'(Depth);", "!= CountBits'(Depth) || ready_i;"),
         "never empty": ("assign valid_o = head_q != tail_q", "assign valid_o = 1'b1"),
         "goes twice": ("if (pop) head_q", "if (pop && !push) head_q"),
         "goes unasked": ("assign pop     = valid_o && ready_i", "assign pop     = valid_o"),
