@@ -37,14 +37,14 @@ from ..isa.program import Program, ProgramError
 ISSUE = 1
 """Cycles from the one in which an array instruction can start to the one in which its first operand is fed."""
 
-PIPE = 6
+PIPE = 7
 """Cycles from the last operand of a tile to its first drained word: read, multiply, accumulate, select."""
 
-AHEAD = 6
+AHEAD = 7
 """Cycles by which the feeding of a tile may start before its accumulators are drained: its first sum is written this
 long after its first operand is fed. Tiles with as many operands as words therefore follow each other without a gap."""
 
-WRITE = 5
+WRITE = 6
 """Cycles from the last drained word to its retirement: bias, residual, shift, table, write."""
 
 WAKE = 1
@@ -60,18 +60,21 @@ DIVIDE = 18
 """Cycles of a SOFTMAX between the last read of the first pass and the first of the second: one per bit of the quotient,
 and one to begin. The latencies before and after the division overlap with the reads."""
 
-SOFTMAX_PIPE = 8
+SOFTMAX_PIPE = 10
 """Cycles from the last read of a SOFTMAX to the last write: `WordLatency` + `LookupLatency` of ng_pkg + 5."""
 
-NORM_SETUP = 33
+NORM_SETUP = 32
 """Cycles of a LAYERNORM from its statistic to the first read, in addition to one per lane: variance, root and
 reciprocal; once per token block. 35 - `WordLatency` of ng_pkg."""
 
-NORM_PIPE = 13
+NORM_PIPE = 14
 """Cycles from the last word that LAYERNORM reads to the last word that it writes: `WordLatency` of ng_pkg + 11."""
 
-STREAM_SETUP = 4
-"""Cycles of a LOAD or STORE in addition to one per beat, if the host keeps up."""
+LOAD_SETUP = 4
+"""Cycles of a LOAD in addition to one per beat, if the host keeps up."""
+
+STORE_SETUP = 5
+"""Cycles of a STORE in addition to one per beat, if the host keeps up: `WordLatency` of ng_pkg + 2."""
 
 
 @dataclass(frozen=True)
@@ -189,9 +192,9 @@ def cost(
     elif isinstance(instruction, Load):
         from_length = instruction.count_source == Count.LENGTH
         words = lengths[instruction.sentence] if from_length else instruction.count
-        cycles = words * isa.MEMORIES[instruction.memory].beats(lanes) + STREAM_SETUP
+        cycles = words * isa.MEMORIES[instruction.memory].beats(lanes) + LOAD_SETUP
     else:
-        cycles = instruction.count * isa.MEMORIES[isa.Memory.WIDE].beats(lanes) + STREAM_SETUP
+        cycles = instruction.count * isa.MEMORIES[isa.Memory.WIDE].beats(lanes) + STORE_SETUP
     return Cost(cycles, cycles, cycles)
 
 

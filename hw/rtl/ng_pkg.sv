@@ -14,8 +14,8 @@ package ng_pkg;
   // Bits of an instruction's number and of a count of instructions.
   parameter int unsigned NumberBits = 14;
   // Cycles from a read to its word: of WEIGHT, KV, ACT, VECTOR, SCORE, WIDE, BIAS and NORM; of TABLE and EXP; of INDEX.
-  parameter int unsigned WordLatency = 2;
-  parameter int unsigned LookupLatency = 1;
+  parameter int unsigned WordLatency = 3;
+  parameter int unsigned LookupLatency = 2;
   parameter int unsigned IndexLatency = 2;
   // Cycles from the read of an operand pair to the sums with its products: operands, products and sums are registered.
   parameter int unsigned SumLatency = WordLatency + 3;

@@ -169,11 +169,11 @@ def test_vector_and_stream_units() -> None:
     setup = N + timing.NORM_SETUP
     norm = timing.START + 30 + timing.NORM_PIPE
     assert timing.cost(LayerNorm(count=30), [n], N).latency == norm + setup
-    assert timing.cost(Load(count=4), [n], 16).busy == 8 + timing.STREAM_SETUP
+    assert timing.cost(Load(count=4), [n], 16).busy == 8 + timing.LOAD_SETUP
     assert timing.cost(Load(memory=isa.Memory.INDEX, count_source=Count.LENGTH), [n], 16).busy == (
-        2 * n + timing.STREAM_SETUP
+        2 * n + timing.LOAD_SETUP
     )
-    assert timing.cost(Store(count=3), [n], 32).busy == 3 * 8 + timing.STREAM_SETUP
+    assert timing.cost(Store(count=3), [n], 32).busy == 3 * 8 + timing.STORE_SETUP
     assert timing.cost(Softmax(sentence=1), [n], N) == timing.Cost(0, timing.SKIP, timing.SKIP, True)
     assert timing.cost(Softmax(block=1), [8], N).skipped
     assert not timing.cost(Softmax(block=1), [9], N).skipped

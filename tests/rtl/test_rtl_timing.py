@@ -51,7 +51,8 @@ CONSTANTS = (
     "SOFTMAX_PIPE",
     "NORM_SETUP",
     "NORM_PIPE",
-    "STREAM_SETUP",
+    "LOAD_SETUP",
+    "STORE_SETUP",
 )
 
 
