@@ -228,7 +228,7 @@ class _Reduced:
         into: all arcs, by their targets.
         lengths: the longest path to each bit from a register of the module itself, if there is one.
         end: the end of the longest path inside, if there is one.
-        enable: the bit with most clock enables inside, if there is one.
+        enable: of the bits that are not kept, the one with most clock enables, if there is one.
     """
 
     net: Netlist
@@ -282,8 +282,10 @@ def _reduced(design: Design, netlists: Mapping[str, Netlist], name: str) -> _Red
         if local or not mine:
             lengths[bit] = max(local, default=Levels())
     end = max((bit for bit in net.ends if bit in lengths), key=lambda bit: lengths[bit], default=None)
-    enable = max(net.enables, key=lambda bit: net.enables[bit], default=None)
-    return _Reduced(net, inner, arcs, kept | late, into, lengths, end, enable)
+    kept |= late
+    inside = net.enables.keys() - kept
+    enable = max(inside, key=lambda bit: (net.enables[bit], -bit), default=None)
+    return _Reduced(net, inner, arcs, kept, into, lengths, end, enable)
 
 
 class _Joined:
@@ -299,6 +301,8 @@ class _Joined:
         """The longest path to a net that is inside an instance, the instance, and the bit in it."""
         self.loads: list[int] = []
         """Clock enables at each net, without those behind an output that it drives."""
+        self.constant: set[int] = set()
+        """Nets at inputs that are connected to a constant: what they enable is always enabled."""
         self.driver: dict[int, int] = {}
         """For nets at outputs of an instance, the net inside that drives it."""
         self._add(design.top, "", {})
@@ -317,8 +321,11 @@ class _Joined:
         part = self.parts[module]
         number = len(self.instances)
         self.instances.append((path, part, nets))
+        inputs = {bit for way, bits in part.net.ports.values() if way == "input" for bit in bits}
+        unconnected = inputs - nets.keys() if number else set()
         for bit in sorted(part.kept - nets.keys()):
             nets[bit] = self._net(_inside(path, part.net.names.get(bit, "")))
+        self.constant |= {nets[bit] for bit in unconnected}
         for bit in part.kept:
             if bit in part.lengths:
                 self.base[nets[bit]] = part.lengths[bit], number, bit
@@ -387,7 +394,9 @@ class _Joined:
             while net in self.driver:
                 net = self.driver[net]
             totals[net] += loads
-        enables = [Enable(self.names[net], loads) for net, loads in totals.items()]
+        enables = [
+            Enable(self.names[net], loads) for net, loads in totals.items() if net not in self.constant
+        ]
         for path, part, _ in self.instances:
             if part.enable is not None:
                 name = part.net.names.get(part.enable, "")
