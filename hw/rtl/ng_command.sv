@@ -62,7 +62,20 @@ module ng_command #(
   import ng_pkg::*;
 
   // Check, Judge and Seal last two cycles: in the first, what they judge is compared and registered.
-  typedef enum logic [3:0] {Idle, Check, Header, Judge, Body, Tail, Seal, Exec, Flush, Failed, Clear} state_e;
+  // Beats are accepted in the states with bit 5, and by the stream unit in the one with bit 4.
+  typedef enum logic [5:0] {
+    Idle   = 6'b000000,
+    Check  = 6'b000001,
+    Judge  = 6'b000010,
+    Seal   = 6'b000011,
+    Flush  = 6'b000100,
+    Clear  = 6'b000101,
+    Exec   = 6'b010000,
+    Header = 6'b100000,
+    Body   = 6'b100001,
+    Tail   = 6'b100010,
+    Failed = 6'b100011
+  } state_e;
   state_e state_q;
   // A base or count of the header: a sum of four counts, each of which may be wrong.
   localparam int unsigned TotalBits = NumberBits + 2;
@@ -89,9 +102,8 @@ module ng_command #(
   // Input beats, and how long none came.
   logic accepted, timeout_q;
   logic [31:0] idle_q, run_timeout_q;
-  assign in_ready_o   = !ended_q && (state_q == Header || state_q == Body || state_q == Tail || state_q == Failed ||
-                                     (state_q == Exec && unit_ready_i));
-  assign unit_valid_o = !ended_q && state_q == Exec && in_valid_i;
+  assign in_ready_o   = !ended_q && (state_q[5] || (state_q[4] && unit_ready_i));
+  assign unit_valid_o = !ended_q && state_q[4] && in_valid_i;
   assign accepted     = in_valid_i && in_ready_o;
   assign timeout_o    = run_timeout_q;
   always_ff @(posedge clk_i) begin

@@ -55,7 +55,8 @@ module ng_stream #(
   localparam int unsigned Parts = Lanes / 4;
   localparam int unsigned Half = IndexDepth / Sentences;
 
-  typedef enum logic [2:0] {Idle, Setup, Load, LoadEnd, Store} state_e;
+  // The unit accepts beats in the states with bit 3.
+  typedef enum logic [3:0] {Idle = 4'b0000, Setup = 4'b0001, LoadEnd = 4'b0010, Store = 4'b0011, Load = 4'b1000} state_e;
   state_e state_q;
 
   load_t l;
@@ -102,9 +103,18 @@ module ng_stream #(
   assign empty   = left_q == 0;
   assign outside = !empty && 32'(end_q) > depth_q;
 
-  assign ready_o = state_q == Idle && valid_i && issue_i.ok && (issue_i.skipped || met_q);
+  logic starts;
+  ng_start u_start (
+    .idle_i   (state_q == Idle),
+    .valid_i,
+    .ok_i     (issue_i.ok),
+    .skipped_i(issue_i.skipped),
+    .met_i    (met_q),
+    .ready_o,
+    .starts_o (starts),
+    .waits_o  (wait_o)
+  );
   assign busy_o  = state_q != Idle;
-  assign wait_o  = state_q == Idle && valid_i && issue_i.ok && !issue_i.skipped && !met_q;
   assign waits_o = wait_o;
 
   // LOAD: the parts of a word before its last one, and complete words that wait to be written.
@@ -112,7 +122,7 @@ module ng_stream #(
   logic take, last_part, last_word, word_ready;
   logic [31:0] idle_q;
   logic timeout_q;
-  assign in_ready_o     = state_q == Load && word_ready;
+  assign in_ready_o     = state_q[3] && word_ready;
   assign take           = in_valid_i && in_ready_o;
   assign last_part      = part_q == word_beats_q - 3'd1;
   assign last_word      = left_q == WeightAddressBits'(1);
@@ -196,7 +206,7 @@ module ng_stream #(
           fault_q.code   <= ErrorField;
           fault_q.number <= issue_i.number;
         end
-        if (ready_o && !issue_i.skipped) state_q <= Setup;
+        if (starts) state_q <= Setup;
         is_load_q    <= is_load;
         number_q     <= issue_i.number;
         memory_q     <= memory_e'(l.memory);

@@ -86,7 +86,7 @@ module ng_vector #(
 
   softmax_t s;
   layernorm_t l;
-  logic is_norm, met_q, can_start;
+  logic is_norm, met_q, starts;
   assign s       = softmax_t'(issue_i.instruction);
   assign l       = layernorm_t'(issue_i.instruction);
   assign is_norm = s.opcode == OpcodeLayernorm;
@@ -107,11 +107,18 @@ module ng_vector #(
   logic [SlotBits-1:0] kept_slot_q;
   logic [10:0] kept_size_q;
 
-  assign can_start = valid_i && issue_i.ok && !issue_i.skipped && met_q;
-  assign ready_o   = !busy_q && valid_i && issue_i.ok && (issue_i.skipped || met_q);
-  assign busy_o    = busy_q;
-  assign wait_o    = !busy_q && valid_i && issue_i.ok && !issue_i.skipped && !met_q;
-  assign waits_o   = wait_o;
+  ng_start u_start (
+    .idle_i   (!busy_q),
+    .valid_i,
+    .ok_i     (issue_i.ok),
+    .skipped_i(issue_i.skipped),
+    .met_i    (met_q),
+    .ready_o,
+    .starts_o (starts),
+    .waits_o  (wait_o)
+  );
+  assign busy_o  = busy_q;
+  assign waits_o = wait_o;
 
   logic [Lanes-1:0][StatSumBits-1:0] stat_sum;
   logic [Lanes-1:0][StatSquareBits-1:0] stat_square;
@@ -296,7 +303,7 @@ module ng_vector #(
     retire_q  <= state_q == End && timer_q == TimerBits'(1'b1);
     timer_q   <= timer_q - 1'b1;
     unique case (state_q)
-      Idle: if (can_start) begin
+      Idle: if (starts) begin
         state_q   <= Fetch;
         busy_q    <= 1'b1;
         stat_re_q <= 1'b1;

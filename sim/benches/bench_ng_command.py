@@ -435,8 +435,9 @@ async def clears(dut: Any) -> None:
                 await units.cycle()
             states.add(value(dut.state_q))
             await b.clear()
-    # The last state is that in which a clear waits.
-    assert states == set(range(10)), states
+    # Every state but Flush (4), which a damaged image does not reach and the engine's scenario "streams" clears,
+    # and the one in which a clear waits (5).
+    assert states | {4, 5} == {*range(6), 16, *range(32, 36)}, sorted(states)
 
 
 @bench(400_000)

@@ -197,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--bench", help="the bench, if it is that of another module")
     parser.add_argument("--count", type=int, help="the number of faults, chosen at random; default: all")
     parser.add_argument("--seed", type=int, default=1, help="of the choice")
-    parser.add_argument("--runs", type=int, help="use only the first runs of the SETUP of the bench, this number of them")
+    parser.add_argument("--runs", type=int, help="number of runs of the bench that are used, the first ones")
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args(arguments)
     bench = options.bench or options.module
