@@ -55,7 +55,7 @@ module ng_feed #(
   import ng_pkg::*;
   localparam int unsigned Shift = $clog2(Lanes);
   localparam int unsigned Half = IndexDepth / Sentences;
-  // Operand pairs between the loops and their reads. At one pair per cycle there are Last + 4.
+  // Operand pairs between the loops and their reads. At one pair per cycle there are Last + 2.
   localparam int unsigned Depth = 16;
   localparam int unsigned PtrBits = $clog2(Depth);
   // Stages after the loops: in the first the index is read, in `Column` its word arrives, in the last the addresses are
