@@ -14,31 +14,32 @@ module ng_skid #(
   input  logic             ready_i,
   output logic [Width-1:0] data_o
 );
-  logic             spare_valid_q, valid_q;
+  // Ready unless the spare word is valid.
+  logic             ready_q, valid_q;
   logic [Width-1:0] spare_q, data_q;
 
-  assign ready_o = !spare_valid_q;
+  assign ready_o = ready_q;
   assign valid_o = valid_q;
   assign data_o  = data_q;
 
   always_ff @(posedge clk_i) begin
-    if (!valid_q || ready_i) data_q <= spare_valid_q ? spare_q : data_i;
-    if (!spare_valid_q) spare_q <= data_i;
+    if (!valid_q || ready_i) data_q <= ready_q ? data_i : spare_q;
+    if (ready_q) spare_q <= data_i;
     if (!rst_ni) begin
-      valid_q       <= 1'b0;
-      spare_valid_q <= 1'b0;
+      valid_q <= 1'b0;
+      ready_q <= 1'b1;
     end else begin
       if (!valid_q || ready_i) begin
-        valid_q       <= spare_valid_q || valid_i;
-        spare_valid_q <= 1'b0;
-      end else if (valid_i && ready_o) begin
-        spare_valid_q <= 1'b1;
+        valid_q <= !ready_q || valid_i;
+        ready_q <= 1'b1;
+      end else if (valid_i) begin
+        ready_q <= 1'b0;
       end
     end
   end
 
 `ifndef SYNTHESIS
-  assert property (@(posedge clk_i) disable iff (!rst_ni) spare_valid_q |-> valid_q)
+  assert property (@(posedge clk_i) disable iff (!rst_ni) !ready_q |-> valid_q)
   else $error("ng_skid: the spare word is valid without the first");
   assert property (@(posedge clk_i) disable iff (!rst_ni) valid_o && !ready_i |=> valid_o && $stable(data_o))
   else $error("ng_skid: a word changed before it was taken");

@@ -44,7 +44,7 @@
       if (arrives) assert (data_o == word_q);
       if (kept_q) assert (valid_o && data_o == offered_q);
       // Invariants that make them inductive.
-      assert (count_q == 2'(valid_q) + 2'(spare_valid_q));
+      assert (count_q == 2'(valid_q) + 2'(!ready_q));
       if (following_q) assert (ahead_q < count_q);
       if (following_q) assert ((ahead_q == 0 ? data_q : spare_q) == word_q);
       // Covers: the properties are not vacuous.

@@ -15,9 +15,9 @@ from ..rtl.verilate import RTL
 _HERE = Path(__file__).resolve().parent
 
 _SCRIPT = """\
-read_verilog -formal -DSYNTHESIS -sv {files} module.sv
+read_verilog -formal -DSYNTHESIS -sv module.sv
 hierarchy -check -top {module} {parameters}
-prep -flatten -top {module}
+prep -top {module}
 async2sync
 dffunmap
 stat
@@ -52,12 +52,6 @@ def source(module: str) -> str:
     return (RTL / f"{module}.sv").read_text(encoding="utf-8")
 
 
-def _numbers(package: str) -> str:
-    """The package with its numbers alone: yosys does not read the functions."""
-    lines = re.findall(r"^  parameter int unsigned \w+ = .*$", package, re.MULTILINE)
-    return "\n".join(["package ng_isa_pkg;", *lines, "endpackage"]) + "\n"
-
-
 def prove(
     module: str, parameters: Mapping[str, int], depth: int, *, text: str | None = None, full: bool = True
 ) -> Proof:
@@ -76,9 +70,6 @@ def prove(
     """
     yosys, smtbmc = find_smtbmc()
     body = source(module) if text is None else text
-    used = {name: source(name) for name in re.findall(r"^  (ng_\w+) #\(", body, re.MULTILINE)}
-    if "ng_isa_pkg::" in body:
-        used["ng_isa_pkg"] = _numbers(source("ng_isa_pkg"))
     properties = (_HERE / f"{module}.svh").read_text(encoding="utf-8")
     whole, places = re.subn(r"\bendmodule\b", lambda _: properties + "endmodule", body)
     if places != 1:
@@ -86,10 +77,7 @@ def prove(
     values = " ".join(f"-chparam {name} {value}" for name, value in parameters.items())
     with tempfile.TemporaryDirectory() as work:
         Path(work, "module.sv").write_text(whole, encoding="utf-8")
-        for name, content in used.items():
-            Path(work, f"{name}.sv").write_text(content, encoding="utf-8")
-        files = " ".join(f"{name}.sv" for name in used)
-        Path(work, "script.ys").write_text(_SCRIPT.format(files=files, module=module, parameters=values))
+        Path(work, "script.ys").write_text(_SCRIPT.format(module=module, parameters=values))
 
         def run(*command: str) -> tuple[bool, str]:
             ended = subprocess.run(
