@@ -2,8 +2,8 @@
 //
 // One call executes the stream unit's list on the packet of a command, and then discards the rest of the packet.
 // Memories are block RAMs of the block design, with one port each, see array_top.cpp.
-// Limits: owns no memories and loads no programs; the host compares the CRC with the program's. Not yet run with
-// Vitis HLS.
+// Limits: owns no memories and loads no programs; the host compares the CRC with the program's. Does not know the error
+// of another unit, so the closing beat then has code 0. Not yet run with Vitis HLS.
 #include "config.h"
 #include "stream.hpp"
 #include "tops.hpp"
@@ -57,9 +57,12 @@ void stream_top(ng::UnitRegisters registers, std::uint32_t timeout, std::uint32_
         ng::settle(at, turn, error, word, from_array, from_vector, to_array, to_vector);
     }
     status = ng::finish(at, registers, from_array, from_vector, to_array, to_vector);
-    if (status == 0 && !packet.ended) status = (std::uint32_t(ng::isa::ERROR_OVERRUN) << 8) | 1U;
+    // Another unit has failed: its error is the command's, and the results are not complete.
+    const bool stopped = at.stopped_one || at.stopped_two;
+    if (status == 0 && !stopped && !packet.ended) status = (std::uint32_t(ng::isa::ERROR_OVERRUN) << 8) | 1U;
     const auto error = ng::isa::Error(status >> 8 & 0xFFU);
-    if (registers.init == 0) ng::end_packet(packet, out, status == 0 ? ng::isa::ERROR_NONE : error);
+    if (status != 0 || stopped) packet.holding = false;
+    if (registers.init == 0) ng::end_packet(packet, out, error);
     ng::drop_packet(packet, in);
     crc = ~packet.crc;
 }

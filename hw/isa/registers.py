@@ -61,7 +61,7 @@ COUNTERS = (
     ("ARRAY_BUSY", "cycles in which the array multiplied"),
     ("ARRAY_WAIT", "cycles in which the array waited for other units"),
     ("ARRAY_DRAIN", "cycles in which no tile could start because both sets of accumulators were in use"),
-    ("ARRAY_STALL", "cycles in which the array or its drain waited for a memory port"),
+    ("ARRAY_STALL", "cycles in which the array waited for a memory port"),
     ("VECTOR_BUSY", "cycles in which the vector unit executed an instruction"),
     ("VECTOR_WAIT", "cycles in which the vector unit waited for other units"),
     ("STREAM_BUSY", "cycles in which the stream unit executed an instruction"),

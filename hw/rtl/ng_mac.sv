@@ -81,13 +81,11 @@ module ng_mac #(
     assign term = product_q;
   end
 
-  for (genvar part = 0; part < Lanes; part += Rows) begin : gen_clear
-    (* keep = "true" *) logic clear_q;
-    always_ff @(posedge clk_i) clear_q <= clear_i;
-    always_comb begin
-      /* verilator unroll_disable */
-      for (int unsigned row = part; row < part + Rows; row++) kept[row] = clear_q ? 32'sd0 : sum_q[row];
-    end
+  (* keep = "true" *) logic [Lanes/Rows-1:0] clear_q;
+  always_ff @(posedge clk_i) clear_q <= {(Lanes / Rows) {clear_i}};
+  always_comb begin
+    /* verilator unroll_disable */
+    for (int unsigned row = 0; row < Lanes; row++) kept[row] = clear_q[row/Rows] ? 32'sd0 : sum_q[row];
   end
   if (!Pack || Luts) begin : gen_sum
     always_comb begin

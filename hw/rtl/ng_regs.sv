@@ -107,7 +107,7 @@ module ng_regs #(
     if (reads_q) rdata_q <= rdata;
     // Only the end of a command for which the interrupt was enabled is pending, until the next command.
     if (starts_i) pending_q <= 1'b0;
-    if (ends_i && enable_q) pending_q <= 1'b1;
+    if (ends_i && enable_q && !starts_i) pending_q <= 1'b1;
     if (write_q) begin
       unique case ({awaddr_i[7:2], 2'b00})
         RegControl: begin
@@ -116,7 +116,7 @@ module ng_regs #(
           command_q <= wdata_i[2:0];
         end
         RegInterruptEnable: if (wstrb_i[0]) enable_q <= wdata_i[0];
-        RegInterrupt: if (wstrb_i[0] && wdata_i[0]) pending_q <= ends_i && enable_q;
+        RegInterrupt: if (wstrb_i[0] && wdata_i[0]) pending_q <= ends_i && enable_q && !starts_i;
         RegTimeout: timeout_q <= merged(timeout_q, wdata_i, wstrb_i);
         RegSentences: sentences_q <= merged(sentences_q, wdata_i, wstrb_i);
         RegLength0: lengths_q[0] <= merged(lengths_q[0], wdata_i, wstrb_i);

@@ -127,7 +127,7 @@ BOARDS = (
     ),
     Board(
         "u50", "Alveo U50", "xcu50-fsvh2104-2-e", "xcup", 871680, 1743360, 5952, 1344, 640, _DS965,
-        _LARGEST, _LARGE_SILICON, 4.0,
+        _LARGEST, _LARGE_SILICON, 5.0,
     ),
 )  # fmt: skip
 """All boards, the smallest first."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from ..isa import Memory, Parameters
 
-_WIDE_MULTIPLIERS = 8
-"""DSPs of the multipliers that an engine has once: root, reciprocal and shared factors of the vector unit (6), and the
-strides of indices in the feed (2)."""
+_WIDE_MULTIPLIERS = 7
+"""DSPs of the multipliers that an engine has once: shared factors of the vector unit (5), and the strides of
+indices in the feed (2)."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,7 @@ class Silicon:
         return replace(self, ultra=frozenset())
 
     def dsps(self, parameters: Parameters) -> int:
-        """DSPs of an engine: the array, a square per lane of the drain, multipliers of the vector unit and the feed.
-
-        Multipliers that are wider than a DSP are counted as 7-series makes them; UltraScale+ needs two fewer.
-        """
+        """DSPs of an engine: the array, a square per lane of the drain, multipliers of the vector unit and the feed."""
         lanes = parameters.lanes
         array = (lanes - self.lut_columns) * (lanes // 2 if self.pack_dsp else lanes)
         return array + lanes + 3 * lanes + _WIDE_MULTIPLIERS

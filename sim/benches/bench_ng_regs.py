@@ -146,10 +146,11 @@ class Model:
         """The end of a cycle, with a write (address, data, strobes) or without one."""
         self.start = self.clear = 0
         self.interrupt = self.enable & self.pending
-        # A command that starts clears what is pending; its end is pending if the interrupt is enabled.
+        # A command that starts clears what is pending, also the end of the one before in the same cycle; an end is
+        # pending if the interrupt is enabled.
         if inputs["starts"]:
             self.pending = 0
-        ends = inputs["ends"] & self.enable
+        ends = int(inputs["ends"] and self.enable and not inputs["starts"])
         self.pending |= ends
         count, self.count = self.count, inputs["count"]
         for number in range(len(COUNTERS)):

@@ -140,10 +140,10 @@ def test_limits_are_whole_and_below_the_capacity() -> None:
 @pytest.mark.parametrize(
     ("lanes", "silicon", "expected"),
     [
-        (16, Silicon(pack_dsp=True), 200),
-        (16, Silicon(pack_dsp=True, lut_columns=1), 192),
-        (32, Silicon(), 1160),
-        (8, Silicon(lut_columns=8), 40),
+        (16, Silicon(pack_dsp=True), 199),
+        (16, Silicon(pack_dsp=True, lut_columns=1), 191),
+        (32, Silicon(), 1159),
+        (8, Silicon(lut_columns=8), 39),
     ],
 )
 def test_dsps(lanes: int, silicon: Silicon, expected: int) -> None:

@@ -36,7 +36,7 @@ ALLOWED = {
 CONFIGURATIONS: tuple[Mapping[str, int], ...] = (
     {"Lanes": 8},
     {"Lanes": 16, "PackDsp": 1, "LutColumns": 1},
-    {"Lanes": 32, "UltraRam": 0xF, "LutRam": 0x40},
+    {"Lanes": 32, "PackDsp": 1, "UltraRam": 0xF, "LutRam": 0x40},
 )
 """Parameters of the top module with which the RTL is elaborated; together they reach every generate branch."""
 
@@ -66,9 +66,11 @@ def diagnostics(files: Sequence[Path], top: str, parameters: Mapping[str, int]) 
     """
     generics = " ".join(f"-G {name}={value}" for name, value in parameters.items())
     names = " ".join(f'"{file}"' for file in files)
-    arguments = (
-        f"slang --std 1800-2017 -Weverything --error-limit 0 --color-diagnostics=false --top {top} {generics}"
+    # Without unrolling of loops, so that each variable has one process that writes it, as tools require.
+    options = (
+        "--std 1800-2017 --max-loop-analysis-steps 1 -Weverything --error-limit 0 --color-diagnostics=false"
     )
+    arguments = f"slang {options} --top {top} {generics}"
     done = subprocess.run(
         [sys.executable, "-c", _SLANG, f"{arguments} {names}"], capture_output=True, text=True, check=False
     )
