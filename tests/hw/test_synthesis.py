@@ -752,3 +752,14 @@ def test_the_joined_paths_bound_a_flat_synthesis() -> None:
     alone = join(Design(top.name, {top.name: replace(top, inner=())}), {top.name: flat})
     assert 0 < alone.path.levels.lut <= joined.path.levels.lut
     assert 0 < alone.enable.loads <= joined.enable.loads
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pynq-z2", "aup-zu3", "kv260"])
+def test_the_engine_of_a_board_keeps_the_limits_of_timing(name: str) -> None:
+    """N = 16 on both families and N = 32 on UltraScale+."""
+    need_yosys()
+    board = find_board(name)
+    more = {board.family: board.silicon.generics(board.engine)}
+    found = report.measure(board.engine, families=(board.family,), more=more)
+    assert found.exceeded() == []
