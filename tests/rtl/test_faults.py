@@ -40,9 +40,9 @@ def test_faults_are_in_the_logic_alone() -> None:
         (10, "a_i > 8'h4 ? b_q : '0"),
         (10, "a_i >= 8'd3 ? b_q : '0"),
         (14, "!(a_i[n])"),
+        (14, ""),
         (14, "a_i + 8'h2"),
         (14, "a_i - 8'd1"),
-        (14, "b_q"),
     ]
 
 
@@ -54,7 +54,10 @@ def test_a_planted_module_holds_every_fault_and_the_original(path: Path) -> None
     text = planted(source, chosen)
     for number, fault in enumerate(chosen, 1):
         assert fault.text != source[fault.start : fault.end]
-        assert text.count(f"({PLUSARG} == {number} ? ({fault.text}) : ") == 1
+        place = (
+            f"({PLUSARG} == {number} ? ({fault.text}) : " if fault.text else f"if ({PLUSARG} != {number}) "
+        )
+        assert text.count(place) == 1
 
 
 @pytest.mark.slow

@@ -53,8 +53,8 @@ class Fault:
     """A planted fault.
 
     Attributes:
-        start, end: the expression that is replaced, as offsets in the file.
-        text: what replaces it.
+        start, end: the expression that is replaced, or the statement that is left out, as offsets in the file.
+        text: what replaces the expression; "" for a statement that is left out.
         line: its line, from 1.
         what: a description.
     """
@@ -93,15 +93,14 @@ def _in_node(node: ast.SyntaxNode, source: str) -> Iterator[Fault]:
     kind = _kind(node)
     if any(word in kind for word in _SKIPPED):
         return
+    inner = node.expr if isinstance(node, ast.ExpressionStatementSyntax) else None
+    if isinstance(inner, ast.BinaryExpressionSyntax) and _kind(inner).startswith("Nonblocking"):
+        start, end = _span(node)
+        what = f"{source[slice(*_span(inner.left))]} keeps its value"
+        yield Fault(start, end, "", source.count("\n", 0, start) + 1, what)
     if isinstance(node, ast.BinaryExpressionSyntax) and kind.endswith("AssignmentExpression"):
         start, end = _span(node.right)
         yield from _in_expression(node.right, source, start, end)
-        if kind == "NonblockingAssignmentExpression":
-            kept = source[slice(*_span(node.left))]
-            # A concatenation on the left is no expression of equal type in every tool.
-            if not kept.startswith("{"):
-                line = source.count("\n", 0, start) + 1
-                yield Fault(start, end, kept, line, f"{kept} keeps its value")
         return
     if kind == "ConditionalPredicate":
         start, end = _span(node)
@@ -167,12 +166,20 @@ def planted(source: str, chosen: Sequence[Fault]) -> str:
     by_place: dict[tuple[int, int], list[tuple[int, Fault]]] = {}
     for number, fault in enumerate(chosen, 1):
         by_place.setdefault((fault.start, fault.end), []).append((number, fault))
-    text = source
-    for (start, end), group in sorted(by_place.items(), reverse=True):
+    edits: list[tuple[int, int, str]] = []
+    for (start, end), group in by_place.items():
+        if not group[0][1].text:
+            # Not as a choice of values: the sign of the register would change that of the expression.
+            ((number, _),) = group
+            edits += [(start, start, f"begin if ({PLUSARG} != {number}) "), (end, end, " end")]
+            continue
         chain = f"({source[start:end]})"
         for number, fault in reversed(group):
             chain = f"({PLUSARG} == {number} ? ({fault.text}) : {chain})"
-        text = text[:start] + chain + text[end:]
+        edits.append((start, end, chain))
+    text = source
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
     selector = f'initial if (!$value$plusargs("{PLUSARG}=%d", {PLUSARG})) {PLUSARG} = 0;'
     selector = f"\n  int unsigned {PLUSARG};\n  {selector}\n"
     header = re.search(r"^module .*?^\);", text, re.MULTILINE | re.DOTALL)
