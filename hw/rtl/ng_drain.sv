@@ -319,7 +319,7 @@ module ng_drain #(
     ask_q[1].residual       <= residual_at;
     ask_q[1].bias_valid     <= row_re || vector_re;
     ask_q[1].bias           <= row_re ? bias_at : vector_at_q;
-    for (int unsigned n = 2; n <= Ask; n++) ask_q[n] <= ask_q[n-1];
+    for (int unsigned n = 2; n <= Ask; n++) ask_q[n] <= ask_q[n-1];  // uncovered: empty with WordLatency 3
     take_q   <= rst_ni && begin_tile;
     c_q      <= c_at;
     select_q <= {select_q[1], LaneBits'(k)};
