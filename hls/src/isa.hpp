@@ -208,7 +208,7 @@ enum Register : unsigned {
     REGISTER_CYCLES = 0x80,  // ro: cycles from start to done or error
     REGISTER_ARRAY_BUSY = 0x84,  // ro: cycles in which the array multiplied
     REGISTER_ARRAY_WAIT = 0x88,  // ro: cycles in which the array waited for other units
-    REGISTER_ARRAY_DRAIN = 0x8C,  // ro: cycles in which no tile could start because both sets of accumulators were in use
+    REGISTER_ARRAY_DRAIN = 0x8C,  // ro: cycles in which no tile could start, as the accumulators and the copy of a tile were in use
     REGISTER_ARRAY_STALL = 0x90,  // ro: cycles in which the array waited for a memory port
     REGISTER_VECTOR_BUSY = 0x94,  // ro: cycles in which the vector unit executed an instruction
     REGISTER_VECTOR_WAIT = 0x98,  // ro: cycles in which the vector unit waited for other units

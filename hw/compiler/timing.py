@@ -3,8 +3,8 @@
 It models the hardware of `docs/isa.md`. The latencies of that hardware are the constants below. Conflicts between units
 for a port of a memory are not modelled.
 
-CONTRACT: one pair of operands is fed per cycle. There are two sets of accumulators, so that a tile is drained while the
-next one is fed, also across instructions. Let F(j) be the cycle after the one in which the last operand of tile j is
+CONTRACT: one pair of operands is fed per cycle. A finished tile is copied, so that it is drained while the next one is
+fed, also across instructions. Let F(j) be the cycle after the one in which the last operand of tile j is
 fed, and D(j) the cycle after the one in which its last word is drained. With f operands per tile and w words to drain:
 
     start(j) = max(F(j-1), D(j-2) - AHEAD)

@@ -60,7 +60,10 @@ COUNTERS = (
     ("CYCLES", "cycles from start to done or error"),
     ("ARRAY_BUSY", "cycles in which the array multiplied"),
     ("ARRAY_WAIT", "cycles in which the array waited for other units"),
-    ("ARRAY_DRAIN", "cycles in which no tile could start because both sets of accumulators were in use"),
+    (
+        "ARRAY_DRAIN",
+        "cycles in which no tile could start, as the accumulators and the copy of a tile were in use",
+    ),
     ("ARRAY_STALL", "cycles in which the array waited for a memory port"),
     ("VECTOR_BUSY", "cycles in which the vector unit executed an instruction"),
     ("VECTOR_WAIT", "cycles in which the vector unit waited for other units"),

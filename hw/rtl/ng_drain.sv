@@ -394,7 +394,7 @@ module ng_drain #(
   logic [Lanes-1:0][StatSumBits-1:0] sum;
   logic [Lanes-1:0][StatSquareBits-1:0] square;
   logic [Lanes-1:0][StatMaxBits-1:0] largest;
-  logic anew;
+  logic restarts;
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
     logic [7:0] index;
     ng_drain_lane u_lane (
@@ -425,7 +425,7 @@ module ng_drain #(
       .before_o        (probe_before_o[lane]),
       .written_o       (write_o[lane]),
       .counts_i        (w_q[Write+1].valid),
-      .restarts_i      (anew),
+      .restarts_i      (restarts),
       .sum_o           (sum[lane]),
       .square_o        (square[lane]),
       .max_o           (largest[lane])
@@ -443,13 +443,13 @@ module ng_drain #(
   // Statistics: those of an instruction are complete in the last stage of its last slot, where those of the next may
   // begin.
   logic [StatCountBits-1:0] count_q, count_before;
-  assign anew         = w_q[Write+2].retires;
-  assign count_before = anew ? '0 : count_q;
+  assign restarts     = w_q[Write+2].retires;
+  assign count_before = restarts ? '0 : count_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) count_q <= '0;
     else count_q <= w_q[Write+1].valid && count_before != '1 ? count_before + 1'b1 : count_before;
   end
-  assign stat_we_o   = anew && w_q[Write+2].stat != StatNone && 32'(w_q[Write+2].slot) < StatDepth;
+  assign stat_we_o   = restarts && w_q[Write+2].stat != StatNone && 32'(w_q[Write+2].slot) < StatDepth;
   assign stat_addr_o = w_q[Write+2].slot;
   // All numbers are stored for both kinds; the kind tells which are used.
   assign stat_o = {w_q[Write+2].stat, count_q, largest, square, sum};

@@ -96,7 +96,7 @@ module ng_drain_lane (
     product_q <= 32'(written) * 32'(written);
     sum_q     <= StatSumBits'(written_q) + (restarts_i ? '0 : sum_q);
     square_q  <= StatSquareBits'(product_q) + (restarts_i ? '0 : square_q);
-    if (counts_i && (restarts_i ? 8'sh80 : max_q) < $signed(written_q[7:0])) max_q <= written_q[7:0];
+    if (counts_i && (restarts_i || max_q < $signed(written_q[7:0]))) max_q <= written_q[7:0];
     else if (restarts_i) max_q <= 8'sh80;
     if (!rst_ni || !valid_i) begin
       written_q <= '0;

@@ -7,7 +7,7 @@ from typing import Any
 
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from .common import bench, cycles, generator, start
+from .common import bench, generator, reset_midway, start
 from .setup import Setup
 
 SETUP = Setup()
@@ -68,15 +68,4 @@ async def quotients(dut: Any) -> None:
 async def resets(dut: Any) -> None:
     """Resets in the middle: busy_o stays 0 afterwards."""
     await start(dut, root=1 << 15, norm=1)
-    for cycle in range(16):
-        dut.start_i.value = 1
-        await RisingEdge(dut.clk_i)
-        dut.start_i.value = 0
-        await cycles(dut, cycle)
-        dut.rst_ni.value = 0
-        await RisingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
-        for _ in range(20):
-            await FallingEdge(dut.clk_i)
-            assert not int(dut.busy_o.value), cycle
-            await RisingEdge(dut.clk_i)
+    await reset_midway(dut, "busy_o")

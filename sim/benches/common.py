@@ -67,6 +67,22 @@ async def cycles(dut: Any, number: int) -> None:
         await RisingEdge(dut.clk_i)
 
 
+async def reset_midway(dut: Any, output: str) -> None:
+    """Starts an operation, resets in each of its first 16 cycles, and checks that an output stays 0."""
+    for cycle in range(16):
+        dut.start_i.value = 1
+        await RisingEdge(dut.clk_i)
+        dut.start_i.value = 0
+        await cycles(dut, cycle)
+        dut.rst_ni.value = 0
+        await RisingEdge(dut.clk_i)
+        dut.rst_ni.value = 1
+        for _ in range(25):
+            await FallingEdge(dut.clk_i)
+            assert not int(getattr(dut, output).value), cycle
+            await RisingEdge(dut.clk_i)
+
+
 def value(handle: Any) -> int:
     """An output as an unsigned integer. Call it at the falling edge."""
     return int(handle.value)
