@@ -5,7 +5,7 @@
 // Limits: the accumulators are in ng_array; ng_drain_lane computes.
 //
 // Stages: 0 addresses; 1 requests, and the array is told; 2 copy; 3 select; 4 bias, residual; 5 left shifts; 6 sum, right
-// shift; 7 saturate; 8 table; 8 + LookupLatency write; two more for statistics. A tile begins in stage 0 before its sums
+// shift; 7 saturate; 8 table; 8 + LookupLatency write; three for statistics. A tile begins in stage 0 before its sums
 // are complete, so that they are when it is copied.
 module ng_drain #(
   parameter int unsigned Lanes       = 8,
@@ -304,7 +304,7 @@ module ng_drain #(
   logic take_q;
   logic [WalkBits-1:0] c_q;
   logic [2:1][LaneBits-1:0] select_q;
-  word_t w_q[1:Write+2];
+  word_t w_q[1:Write+3];
   assign take_o           = take_q;
   assign columns_o        = w_q[2].columns;
   assign select_o         = select_q[2];
@@ -324,10 +324,10 @@ module ng_drain #(
     c_q      <= c_at;
     select_q <= {select_q[1], LaneBits'(k)};
     w_q[1]   <= w0;
-    for (int unsigned n = 2; n <= Write + 2; n++) w_q[n] <= w_q[n-1];
+    for (int unsigned n = 2; n <= Write + 3; n++) w_q[n] <= w_q[n-1];
     if (!rst_ni) begin
       for (int unsigned n = 1; n <= Ask; n++) {ask_q[n].residual_valid, ask_q[n].bias_valid} <= '0;
-      for (int unsigned n = 1; n <= Write + 2; n++) {w_q[n].valid, w_q[n].retires} <= '0;
+      for (int unsigned n = 1; n <= Write + 3; n++) {w_q[n].valid, w_q[n].retires} <= '0;
     end
   end
 
@@ -424,7 +424,7 @@ module ng_drain #(
       .valid_i         (w_q[Write].valid),
       .before_o        (probe_before_o[lane]),
       .written_o       (write_o[lane]),
-      .counts_i        (w_q[Write+1].valid),
+      .counts_i        (w_q[Write+2].valid),
       .restarts_i      (restarts),
       .sum_o           (sum[lane]),
       .square_o        (square[lane]),
@@ -443,16 +443,16 @@ module ng_drain #(
   // Statistics: those of an instruction are complete in the last stage of its last slot, where those of the next may
   // begin.
   logic [StatCountBits-1:0] count_q, count_before;
-  assign restarts     = w_q[Write+2].retires;
+  assign restarts     = w_q[Write+3].retires;
   assign count_before = restarts ? '0 : count_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) count_q <= '0;
-    else count_q <= w_q[Write+1].valid && count_before != '1 ? count_before + 1'b1 : count_before;
+    else count_q <= w_q[Write+2].valid && count_before != '1 ? count_before + 1'b1 : count_before;
   end
-  assign stat_we_o   = restarts && w_q[Write+2].stat != StatNone && 32'(w_q[Write+2].slot) < StatDepth;
-  assign stat_addr_o = w_q[Write+2].slot;
+  assign stat_we_o   = restarts && w_q[Write+3].stat != StatNone && 32'(w_q[Write+3].slot) < StatDepth;
+  assign stat_addr_o = w_q[Write+3].slot;
   // All numbers are stored for both kinds; the kind tells which are used.
-  assign stat_o = {w_q[Write+2].stat, count_q, largest, square, sum};
+  assign stat_o = {w_q[Write+3].stat, count_q, largest, square, sum};
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) disable iff (!rst_ni) begin_tile |-> tiles_q != 0)

@@ -37,7 +37,7 @@ module ng_drain_lane (
   input  logic                                  valid_i,
   output logic [15:0]                           before_o,       // before the table
   output logic [15:0]                           written_o,
-  // One stage and two stages later: statistics.
+  // Two and three stages later: statistics.
   input  logic                                  counts_i,       // there is a word
   input  logic                                  restarts_i,     // the statistics of an instruction are complete
   output logic [ng_isa_pkg::StatSumBits-1:0]    sum_o,
@@ -85,23 +85,20 @@ module ng_drain_lane (
   assign written   = is_wide_i ? looked_up : 16'(signed'(looked_up[7:0]));
   assign written_o = written;
 
-  // Statistics. Multiplier, adder and both registers of the squares are one DSP.
-  logic signed [15:0] written_q;
+  // Statistics. Multiplier, adder and the three registers of the squares are one DSP.
+  logic signed [15:0] written_q[1:2];
   logic signed [31:0] product_q;
   logic signed [StatSumBits-1:0] sum_q;
   logic signed [StatSquareBits-1:0] square_q;
   logic signed [StatMaxBits-1:0] max_q;
   always_ff @(posedge clk_i) begin
-    written_q <= written;
-    product_q <= 32'(written) * 32'(written);
-    sum_q     <= StatSumBits'(written_q) + (restarts_i ? '0 : sum_q);
-    square_q  <= StatSquareBits'(product_q) + (restarts_i ? '0 : square_q);
-    if (counts_i && (restarts_i || max_q < $signed(written_q[7:0]))) max_q <= written_q[7:0];
+    written_q[1] <= !rst_ni || !valid_i ? '0 : written;
+    written_q[2] <= written_q[1];
+    product_q    <= 32'(written_q[1]) * 32'(written_q[1]);
+    sum_q        <= StatSumBits'(written_q[2]) + (restarts_i ? '0 : sum_q);
+    square_q     <= StatSquareBits'(product_q) + (restarts_i ? '0 : square_q);
+    if (counts_i && (restarts_i || max_q < $signed(written_q[2][7:0]))) max_q <= written_q[2][7:0];
     else if (restarts_i) max_q <= 8'sh80;
-    if (!rst_ni || !valid_i) begin
-      written_q <= '0;
-      product_q <= '0;
-    end
     if (!rst_ni) begin
       sum_q    <= '0;
       square_q <= '0;

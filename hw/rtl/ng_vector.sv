@@ -231,8 +231,10 @@ module ng_vector #(
     );
   end
 
-  // Checks. Ends of the words one cycle after the instruction was taken, what is wrong in the next, the fault after it.
-  logic slot_outside_q, outside_q, stat_wrong, check_q;
+  // Checks. Ends of the words one cycle after the instruction was taken, what is outside in the next; the statistic two
+  // cycles after its read, and the fault after it.
+  logic slot_outside_q, outside_q, stat_wrong;
+  logic [2:1] check_q;
   logic [EndBits-1:0] source_end_q, target_end_q, norm_end_q;
   logic [StatCountBits-1:0] stat_count_q;
   logic [1:0] stat_kind_q;
@@ -249,9 +251,9 @@ module ng_vector #(
                                : 32'(source_end_q) > ScoreDepth);
     stat_count_q <= stat_count;
     stat_kind_q  <= stat_kind;
-    check_q      <= state_q == Check;
+    check_q      <= {check_q[1], state_q == Check};
 
-    fault_q.valid  <= check_q && (slot_outside_q || stat_wrong || outside_q);
+    fault_q.valid  <= check_q[2] && (slot_outside_q || stat_wrong || outside_q);
     fault_q.code   <= ErrorAddress;
     fault_q.number <= number_q;
     if (stat_wrong && !slot_outside_q) fault_q.code <= ErrorStat;
@@ -261,7 +263,7 @@ module ng_vector #(
       fault_q.number <= issue_i.number;
     end
     if (!rst_ni) begin
-      check_q       <= 1'b0;
+      check_q       <= '0;
       fault_q.valid <= 1'b0;
     end
   end
@@ -288,7 +290,7 @@ module ng_vector #(
                                 : 32'(s.stat_slot) >= StatDepth || 32'({s.exp_id, 8'hFF}) >= ExpDepth;
     end
     shares_q <= kept_q && is_norm_q && kept_slot_q == slot_q && kept_size_q == size_q &&
-                kept_sentence_q == sentence_q && kept_block_q == block_q;
+                kept_sentence_q == sentence_q && kept_block_q == block_q && !(stat_we_i && stat_waddr_i == slot_q);
 
     if (write_q) target_q <= target_q + 1'b1;
     if (asked) begin
@@ -304,13 +306,14 @@ module ng_vector #(
     timer_q   <= timer_q - 1'b1;
     unique case (state_q)
       Idle: if (starts) begin
-        state_q   <= Fetch;
-        busy_q    <= 1'b1;
-        stat_re_q <= 1'b1;
-        // It stays until the next read.
-        stat_addr_q <= is_norm ? l.stat_slot : s.stat_slot;
+        state_q <= Fetch;
+        busy_q  <= 1'b1;
       end
+      // The drain writes a statistic up to three cycles after it retired the instruction, so it is read a cycle later
+      // than the instruction.
       Fetch: begin
+        stat_re_q   <= 1'b1;
+        stat_addr_q <= slot_q;  // stays until the next read
         words_q <= count_q;
         first_q <= !is_norm_q;
         state_q <= Check;
@@ -395,8 +398,7 @@ module ng_vector #(
                      !gen_lane[lane].u_lane.dividing)
     else $error("ng_vector: a word is multiplied by a quotient that is not known");
   end
-  assert property (@(posedge clk_i) disable iff (!rst_ni) stat_we_i && stat_waddr_i == slot_q |->
-                   state_q != Fetch && state_q != Check)
+  assert property (@(posedge clk_i) disable iff (!rst_ni) stat_we_i && stat_waddr_i == stat_addr_q |-> !stat_re_q)
   else $error("ng_vector: a statistic is written in the cycle of its read");
 `endif
 endmodule

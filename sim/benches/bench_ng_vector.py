@@ -228,12 +228,14 @@ class Bench:
     async def execute(self, task: Task, following: Task | None = None) -> Error:
         """Plays an instruction to its end: checks words, waits and the end; returns the error.
 
-        The following one may be issued, and its statistic written, before that.
+        The following one may be issued, and its statistic written, before that. The statistic of the instruction may
+        be written as late as in the cycle after the unit took it.
         """
         rng = self.rng
-        if task.statistic is not None:
-            await self.write_stat(task.i.stat_slot, task.statistic)
-            task.statistic = None
+        statistic, task.statistic = task.statistic, None
+        if statistic is not None and (not task.sound or rng.random() < 0.6):
+            await self.write_stat(task.i.stat_slot, statistic)
+            statistic = None
         task.fill()
         if self.offer is None:
             self.show(task)
@@ -243,6 +245,8 @@ class Bench:
                 break
         else:
             raise AssertionError("not taken")
+        if statistic is not None:
+            await self.write_stat(task.i.stat_slot, statistic)
         if self.failed(task) is not Error.NONE:
             return self.failed(task)
         working = self.working
