@@ -102,13 +102,8 @@ module ng_array #(
     for (int unsigned p = 0; p < Lanes / 2; p++) begin
       pair_q[p] <= (25'(signed'(a[2*p+1])) <<< 16) + 25'(signed'(a[2*p]));
     end
-    b_q <= b;
-    if (!now.reads) begin
-      a_q      <= '{default: '0};
-      pair_q   <= '{default: '0};
-      triple_q <= '{default: '0};
-      b_q      <= '0;
-    end
+    // Without a pair of words, every product is 0.
+    b_q     <= now.reads ? b : '0;
     clear_q <= now.fresh;
   end
 

@@ -380,7 +380,6 @@ module ng_command #(
       has_image_q   <= 1'b0;
       done_q        <= 1'b0;
       ends_q        <= 1'b0;
-      settled_q     <= 1'b0;
       code_q        <= '0;
       where_q       <= '0;
       run_q         <= 1'b0;

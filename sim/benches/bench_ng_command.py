@@ -247,6 +247,11 @@ class Bench:
         assert self.closing == (code if self.opens else None)
         await self.clear()
 
+    def drop(self) -> None:
+        """Forgets the packets of a command, and that it ended: the module was reset."""
+        self.ends, self.beats, self.sending = 0, [], False
+        self._offered = self._ended = False
+
     async def clear(self) -> None:
         """CONTROL.clear: idle when the packet of results has ended and the input is at a border, not earlier."""
         dut, rng = self.dut, self.rng
@@ -438,6 +443,51 @@ async def clears(dut: Any) -> None:
     # Every state but Flush (4), which a damaged image does not reach and the engine's scenario "streams" clears,
     # and the one in which a clear waits (5).
     assert states | {4, 5} == {*range(6), 16, *range(32, 36)}, sorted(states)
+
+
+@bench(100_000)
+async def resets(dut: Any) -> None:
+    """A reset in each cycle of PROGRAM, in INIT and in the error state: no command ends, and the program is gone."""
+    rng = generator()
+    engine = parameters(dut)
+    await start(dut)
+    b = Bench(dut, rng)
+    data, header = program(rng, engine)
+    while not 1 <= sum(header[f"{name}_count"] for name in isa.LISTS) <= 3 or not header["init_count"]:
+        data, header = program(rng, engine)
+    ended = running = failed = 0
+    for at in (*range(2, 120), *range(40)):
+        b.stall = 0.0
+        b.packet(data)
+        await b.begin(1)
+        if not ended:
+            for _ in range(at):
+                await b.cycle()
+            ended = b.ends
+        else:
+            # Units that are stuck run, and are a deadlock after some cycles.
+            await b.until_end(8 * len(data))
+            await b.check(Error.NONE)
+            units = Units(b, [0, 0, header["init_count"]], True)
+            units.stuck = {0, 1, 2}
+            b.packet(rng.randbytes(8))
+            await b.begin(2)
+            for _ in range(at):
+                await units.cycle()
+            running += b.run
+            failed += value(dut.where_o) != 0
+        dut.rst_ni.value = 0
+        await b.cycle()
+        dut.rst_ni.value = 1
+        b.drop()
+        await b.cycle()
+        assert not b.ends and not b.run and b.idle and not value(dut.ended_o)
+        assert value(dut.where_o) == value(dut.code_o) == 0
+        for command in (2, 3):
+            await b.begin(command)
+            await b.until_end(8)
+            await b.check(Error.COMMAND)
+    assert ended and running and failed
 
 
 @bench(400_000)
