@@ -447,7 +447,7 @@ async def clears(dut: Any) -> None:
 
 @bench(100_000)
 async def resets(dut: Any) -> None:
-    """A reset in each cycle of PROGRAM, in INIT and in the error state: no command ends, and the program is gone."""
+    """A reset in each cycle of PROGRAM and INIT, and after its end: no command ends, program and image are gone."""
     rng = generator()
     engine = parameters(dut)
     await start(dut)
@@ -455,8 +455,11 @@ async def resets(dut: Any) -> None:
     data, header = program(rng, engine)
     while not 1 <= sum(header[f"{name}_count"] for name in isa.LISTS) <= 3 or not header["init_count"]:
         data, header = program(rng, engine)
-    ended = running = failed = 0
-    for at in (*range(2, 120), *range(40)):
+    image = rng.randbytes(8)
+    header["image_crc"] = zlib.crc32(image)
+    data = sealed(header, data[4 * len(NAMES) : -8])
+    ended = running = failed = done = 0
+    for at in (*range(2, 120), *range(60)):
         b.stall = 0.0
         b.packet(data)
         await b.begin(1)
@@ -465,29 +468,30 @@ async def resets(dut: Any) -> None:
                 await b.cycle()
             ended = b.ends
         else:
-            # Units that are stuck run, and are a deadlock after some cycles.
+            # Units that are stuck are a deadlock after some cycles.
             await b.until_end(8 * len(data))
             await b.check(Error.NONE)
             units = Units(b, [0, 0, header["init_count"]], True)
-            units.stuck = {0, 1, 2}
-            b.packet(rng.randbytes(8))
+            units.stuck = {0, 1, 2} if at % 2 else set()
+            b.packet(image)
             await b.begin(2)
             for _ in range(at):
                 await units.cycle()
             running += b.run
             failed += value(dut.where_o) != 0
+            done += value(dut.done_o)
         dut.rst_ni.value = 0
         await b.cycle()
         dut.rst_ni.value = 1
         b.drop()
         await b.cycle()
         assert not b.ends and not b.run and b.idle and not value(dut.ended_o)
-        assert value(dut.where_o) == value(dut.code_o) == 0
+        assert value(dut.where_o) == value(dut.code_o) == value(dut.done_o) == 0
         for command in (2, 3):
             await b.begin(command)
             await b.until_end(8)
             await b.check(Error.COMMAND)
-    assert ended and running and failed
+    assert ended and running and failed and done
 
 
 @bench(400_000)
