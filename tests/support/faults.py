@@ -229,7 +229,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for fault, noticed in zip(chosen, found, strict=True):
                 if not noticed:
                     survivors.append(fault)
-                    print(f"{options.module}.sv:{fault.line}: {fault.what}", flush=True)
+                    text = f": {' '.join(fault.text.split())}" if fault.text else ""
+                    print(f"{options.module}.sv:{fault.line}: {fault.what}{text}", flush=True)
     print(
         f"{options.module}: {len(chosen)} faults, {len(chosen) - len(survivors)} noticed, {len(survivors)} survived"
     )
