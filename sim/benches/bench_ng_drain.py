@@ -149,7 +149,7 @@ def draw(
     plain = rng.random() < 0.6
     c = changed(
         drawn, keep=0, table_id=rng.randrange(memories.depths[Memory.TABLE] // 256),
-        stat_slot=rng.choice((*range(memories.depths[Memory.STAT]), 1 << rng.randrange(isa.SLOT_BITS))),
+        stat_slot=rng.choice((*range(memories.depths[Memory.STAT] + 1), 1 << rng.randrange(isa.SLOT_BITS))),
         bits=8 if drawn.has_table else rng.randint(2, 16 if wide else 8),
         shift=rng.randint(4, 24) if plain else drawn.shift, acc_shift=0 if plain else drawn.acc_shift,
         residual_shift=rng.randrange(8) if plain else drawn.residual_shift,
