@@ -93,7 +93,7 @@ package ng_pkg;
   // summand, both shifted left by the remainder of t + 9 by 8.
   typedef struct packed {
     logic [31:0]        radicand;
-    logic [17:0]        times;
+    logic signed [17:0] times;      // negative
     logic signed [30:0] less;
     logic [1:0]         bytes;      // (t + 9) / 8
     logic               zero;       // no variance

@@ -77,9 +77,10 @@ module ng_vector_factors #(
     less_q[2] <= -LessBits'(sum_q);
     for (int n = 3; n <= 5; n++) less_q[n] <= less_q[n-1];
     // A difference d is shifted left by t + 9. D and the sum are shifted by the low 3 bits of that in advance; whole
-    // bytes remain. A difference has at most 27 bits, as D is at most 1024; of the shifted difference, 31 bits count.
+    // bytes remain. It is -D that is kept, as -2^17 has 18 bits and 2^17 has 19. A difference has at most 27 bits, as D
+    // is at most 1024; of the shifted difference, 31 bits count.
     factors_q.radicand <= 32'((v5_q << {zeros_q, 1'b0}) >> 18);
-    factors_q.times    <= 18'(size_i) << zeros_q[2:0];
+    factors_q.times    <= -18'(size_i) << zeros_q[2:0];
     factors_q.less     <= 31'(less_q[5]) << zeros_q[2:0];
     factors_q.bytes    <= zeros_q[4:3];
     factors_q.zero     <= zeros_q == 5'd25;

@@ -45,7 +45,7 @@ module ng_vector_lane (
   end
 
   // Factors. The quotient is copied, as the multiplier's operand.
-  logic [17:0] times_q;
+  logic signed [17:0] times_q;
   logic signed [30:0] less_q;
   logic [1:0] bytes_q;
   logic zero_q, root_done, dividing;
@@ -89,8 +89,8 @@ module ng_vector_lane (
     else if (add_q) sum_q <= sum_q + 24'(exp_q);
   end
 
-  // LAYERNORM. Stages after WIDE: 1: the number; 2: times D; 3: minus the sum; 4: aligned times 2^t, -9 <= t <= 15, with
-  // one fraction bit plus the rounding constant.
+  // LAYERNORM. Stages after WIDE: 1: the number; 2: times -D; 3: the negative sum minus it; 4: aligned times 2^t,
+  // -9 <= t <= 15, with one fraction bit plus the rounding constant.
   logic signed [15:0] wide_q;
   logic signed [30:0] d2_q, d3_q;
   logic [30:0] aligned;
@@ -99,8 +99,8 @@ module ng_vector_lane (
   assign rounded = aligned[30:8] + 23'd1;
   always_ff @(posedge clk_i) if (enable_q) begin
     wide_q <= $signed(wide_i);
-    d2_q   <= $signed({13'd0, times_q}) * 31'(wide_q);
-    d3_q   <= d2_q + less_q;
+    d2_q   <= 31'(times_q) * 31'(wide_q);
+    d3_q   <= less_q - d2_q;
   end
 
   // The factor of both instructions; 0 in a lane without variance. Then times the quotient, plus the rounding constant,
