@@ -11,7 +11,7 @@ from ..hw.host.engine import Engine
 from ..hw.host.folder import read_engine
 from ..hw.host.session import Session
 from ..sim.engine.simulator import ProgramSimulator
-from ..text.frontend import Prediction, Text
+from ..text.frontend import Frontend, Prediction, Text
 
 
 def predict(
@@ -37,15 +37,23 @@ def predict(
             model takes single sentences or the other way round, or is too long with `strict`.
         TypeError: `texts` is one string, or one of them is neither a string nor a pair of strings.
     """
-    if isinstance(texts, str):
-        raise TypeError("texts must be a list of sentences, got one string")
     if not isinstance(build, EngineBuild):
         build = read_engine(Path(build))
+    frontend = frontend_of(build)
+    split = frontend.encode(texts, strict=strict)
+    inputs = frontend.inputs(split)
+    if engine is not None:
+        return frontend.predictions(split, Session(build, engine).predict(inputs))
+    with ProgramSimulator(build.program.parameters) as simulator:
+        return frontend.predictions(split, Session(build, simulator).predict(inputs))
+
+
+def frontend_of(build: EngineBuild) -> Frontend:
+    """The front end of a compiled model.
+
+    Raises:
+        UserError: it has none.
+    """
     if build.frontend is None:
         raise UserError("this model carries no vocabulary or labels; export it from a training run.")
-    split = build.frontend.encode(texts, strict=strict)
-    inputs = build.frontend.inputs(split)
-    if engine is not None:
-        return build.frontend.predictions(split, Session(build, engine).predict(inputs))
-    with ProgramSimulator(build.program.parameters) as simulator:
-        return build.frontend.predictions(split, Session(build, simulator).predict(inputs))
+    return build.frontend

@@ -49,8 +49,15 @@ PACKAGES = (
     "cli",
 )
 LINES = {
-    "__init__.py": "def __getattr__(name):\n    from .deploy.predict import predict",
+    "__init__.py": "def __getattr__(name):\n    from .deploy import model, predict",
+    "deploy/model.py": (
+        "from ..graph import onnx_io\nfrom ..hw.compiler import build\nfrom ..sim.golden import model\n"
+        "from ..sim.levels import engines"
+    ),
     "deploy/predict.py": "from ..hw.host import anything",
+    **dict.fromkeys(
+        ("graph/onnx_io.py", "hw/compiler/build.py", "sim/golden/model.py", "sim/levels/engines.py"), ""
+    ),
     "model/__init__.py": "import torch",
     "sim/threads/__init__.py": "def late():\n    import threadpoolctl",
     "text/readers.py": "def late():\n    import datasets",

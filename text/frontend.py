@@ -68,8 +68,10 @@ class Frontend:
         Raises:
             UserError: a sentence has no word, is a pair for a model of single sentences or the other way round, or is
                 too long with `strict`.
-            TypeError: a text is neither a string nor a pair of strings.
+            TypeError: `texts` is one string, or a text is neither a string nor a pair of strings.
         """
+        if isinstance(texts, str):
+            raise TypeError("texts must be a list of sentences, got one string")
         examples = [self._example(text) for text in texts]
         return encode_split(examples, self.tokenizer, self.labels, self.max_length, strict=strict)
 

@@ -59,6 +59,21 @@ class Session:
         beats = self._engine.run(run_packet(build.inputs, sentences, build.stream), lengths, on_write)
         return unpack_outputs(build.outputs, build.program.parameters.lanes, lengths, beats)
 
+    def runs(
+        self, sentences: Sequence[tuple[IntArray, IntArray | None]]
+    ) -> Iterator[tuple[list[int], list[dict[str, IntArray]]]]:
+        """Any number of sentences, one RUN after the other.
+
+        Yields:
+            After each RUN, the positions of its sentences and what `run` returns for them. Until the next one, the
+            engine has the packet and the counters of this RUN.
+
+        Raises:
+            UserError: see `run`.
+        """
+        for group in self.groups([len(tokens) for tokens, _ in sentences]):
+            yield group, self.run([sentences[at] for at in group])
+
     def predict(self, sentences: Sequence[tuple[IntArray, IntArray | None]]) -> dict[str, list[IntArray]]:
         """The logits of any number of sentences: by task, one array for each sentence in its place.
 
@@ -66,8 +81,8 @@ class Session:
             UserError: see `run`.
         """
         logits: list[dict[str, IntArray]] = [{} for _ in sentences]
-        for group in self.groups([len(tokens) for tokens, _ in sentences]):
-            for at, found in zip(group, self.run([sentences[at] for at in group]), strict=True):
-                logits[at] = found
+        for group, found in self.runs(sentences):
+            for at, one in zip(group, found, strict=True):
+                logits[at] = one
         tasks = dict.fromkeys(output.task for output in self._build.outputs)
         return {task: [one[task] for one in logits] for task in tasks}

@@ -1,0 +1,225 @@
+"""`load`: a compiled model on one of the levels, answering sentences; the same object for every level.
+
+Needs numpy only, and what the level itself needs: its modules are imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..fixedpoint import IntArray
+from ..hw.host.build import EngineBuild
+from ..hw.host.engine import Engine
+from ..hw.host.folder import has_engine, read_engine
+from ..hw.host.session import Session
+from ..sim.engine.simulator import ProgramSimulator
+from ..sim.levels import ENGINES
+from ..text.frontend import Frontend, Prediction, Text
+from .predict import frontend_of
+
+LEVELS = ("golden", *ENGINES)
+"""The levels of `load`."""
+
+Inputs = Sequence[tuple[IntArray, "IntArray | None"]]
+"""Token ids and segment ids of each sentence."""
+
+
+@dataclass(frozen=True)
+class Answer(Prediction):
+    """The answer of a model for one sentence, or for one pair.
+
+    Attributes:
+        words, label, slots, logits: see `Prediction`.
+        level: what computed it, one of `LEVELS`.
+        seconds: wall time of the run that computed it, without tokenization.
+        cycles: the engine's counters of that run, by the names of `isa.COUNTERS`; None without a clock. The sentences
+            that share a run have its time and its counters in common.
+    """
+
+    level: str
+    seconds: float
+    cycles: Mapping[str, int] | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a level.
+
+    Attributes:
+        numbers: the positions of its sentences.
+        logits: of each of these sentences, by task.
+        seconds, cycles: see `Answer`.
+    """
+
+    numbers: Sequence[int]
+    logits: Sequence[Mapping[str, IntArray]]
+    seconds: float
+    cycles: Mapping[str, int] | None
+
+
+class Model:
+    """A model that answers sentences. Close it after use, with `close` or as a context manager.
+
+    Several threads may share it: their calls take turns.
+
+    Args:
+        level: name of what computes.
+        build: the compiled model; None for the golden model of a build without a program.
+        frontend: of the model.
+        execute: runs sentences and yields each run.
+        close: frees what computes.
+
+    Attributes:
+        level, build: as given.
+    """
+
+    def __init__(
+        self,
+        level: str,
+        build: EngineBuild | None,
+        frontend: Frontend,
+        execute: Callable[[Inputs], Iterator[Run]],
+        close: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.level = level
+        self.build = build
+        self._frontend = frontend
+        self._execute = execute
+        self._close: Callable[[], object] | None = close
+        self._lock = threading.Lock()
+
+    def predict(self, texts: Sequence[Text], *, strict: bool = False) -> list[Answer]:
+        """Answers sentences.
+
+        Args:
+            texts: strings; for a model of pairs, pairs of strings.
+            strict: refuse a sentence that is too long; otherwise it is cut, with a warning.
+
+        Returns:
+            One answer for each text.
+
+        Raises:
+            UserError: a sentence has no word, is one of a pair where the model takes single sentences or the other way
+                round, or is too long with `strict`; or the engine gave no answer.
+            TypeError: `texts` is one string, or one of them is neither a string nor a pair of strings.
+            ValueError: the model is closed.
+        """
+        split = self._frontend.encode(texts, strict=strict)
+        with self._lock:
+            if self._close is None:
+                raise ValueError("the model is closed")
+            runs = list(self._execute(self._frontend.inputs(split)))
+        of = {
+            number: (run, logits)
+            for run in runs
+            for number, logits in zip(run.numbers, run.logits, strict=True)
+        }
+        every = [of[number] for number in range(len(texts))]
+        tasks = every[0][1] if every else ("label",)
+        names = self._frontend.predictions(
+            split, {task: [logits[task] for _, logits in every] for task in tasks}
+        )
+        return [
+            Answer(**vars(name), level=self.level, seconds=run.seconds, cycles=run.cycles)
+            for name, (run, _) in zip(names, every, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Frees what computes; closing it again does nothing."""
+        with self._lock:
+            close, self._close = self._close, None
+        if close is not None:
+            close()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def load(build: str | Path, on: str = "program", **options: Any) -> Model:
+    """A build on one of the levels.
+
+    Args:
+        build: the folder of a build, or its part that was copied to a board.
+        on: what computes: "program" is the program simulator, which needs numpy only; "hls" and "rtl" are the engine's
+            sources in simulation; "golden" is the golden model, which needs `model.onnx` and the packages of the extra
+            `sim`.
+        options: of the level; none of these has any.
+
+    Raises:
+        UserError: the build can't be read or has no vocabulary, there is no such level, or something that it needs is
+            missing.
+        TypeError: the level has no such option.
+    """
+    folder = Path(build)
+    if on == "golden":
+        return _golden(folder, **options)
+    if on in ENGINES:
+        return _simulated(folder, on, **options)
+    raise UserError(f"there is no level {on!r}; choose from {', '.join(LEVELS)}.")
+
+
+def on_engine(build: EngineBuild, level: str, engine: Engine) -> Model:
+    """A model on an engine, which it owns: closing the model closes the engine.
+
+    Raises:
+        UserError: the build has no vocabulary or labels.
+        ProgramError: the engine refuses the program or its constants.
+    """
+    try:
+        frontend = frontend_of(build)
+        session = Session(build, engine)
+    except BaseException:
+        engine.close()
+        raise
+
+    def execute(inputs: Inputs) -> Iterator[Run]:
+        start = time.perf_counter()
+        for numbers, logits in session.runs(inputs):
+            yield Run(numbers, logits, time.perf_counter() - start, dict(engine.counters) or None)
+            start = time.perf_counter()
+
+    return Model(level, build, frontend, execute, engine.close)
+
+
+def _simulated(folder: Path, level: str) -> Model:
+    build = read_engine(folder)
+    if level == "program":
+        return on_engine(build, level, ProgramSimulator(build.program.parameters))
+    from ..sim.levels.engines import open_engine
+
+    return on_engine(build, level, open_engine(level, build.program.parameters))
+
+
+def _golden(folder: Path) -> Model:
+    try:
+        from ..graph.level import Sentence
+        from ..graph.onnx_io import read_build
+        from ..hw.compiler.build import checked_frontend
+        from ..sim.golden.model import GoldenModel
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"the golden model needs the package {error.name}; install it with: pip install -e '.[sim]'"
+        ) from None
+    graph = read_build(folder)
+    frontend = checked_frontend(folder, graph)
+    golden = GoldenModel(graph)
+
+    def execute(inputs: Inputs) -> Iterator[Run]:
+        # One at a time, as on an engine: the time of a sentence is its own.
+        for number, (tokens, segments) in enumerate(inputs):
+            start = time.perf_counter()
+            logits = golden.predict([Sentence(tokens, segments)])
+            alone = {task: values[0] for task, values in logits.items()}
+            yield Run([number], [alone], time.perf_counter() - start, None)
+
+    build = read_engine(folder) if has_engine(folder) else None
+    return Model("golden", build, frontend, execute)
