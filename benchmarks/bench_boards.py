@@ -6,7 +6,6 @@ The models are untrained, and all their function tables differ, which is the wor
 from __future__ import annotations
 
 from bench_engine import LENGTHS, frozen, sized
-from common import tables_of_their_own
 from rich.console import Console
 from rich.table import Table
 
@@ -14,9 +13,10 @@ from narrowgauge.errors import UserError
 from narrowgauge.graph import Graph
 from narrowgauge.hw.compiler.compile import compile_graph
 from narrowgauge.hw.compiler.timing import simulate
-from narrowgauge.hw.synthesis.boards import BOARDS, Board
+from narrowgauge.hw.synthesis.boards import Board, built_in_boards
 from narrowgauge.hw.synthesis.memories import engine_blocks
 from narrowgauge.model.presets import preset
+from narrowgauge.model.untrained import tables_of_their_own
 
 MODELS = ("paper-2enc-hw", "paper-6enc-hw", "bert-base")
 LONGEST = (48, 32, 16)
@@ -32,7 +32,7 @@ def main() -> None:
         table.add_column(heading, justify="right" if len(table.columns) > 1 else "left")
     for name in MODELS:
         graph = tables_of_their_own(frozen(sized(preset(name).model)))
-        for board in BOARDS:
+        for board in built_in_boards():
             table.add_row(name, board.title, str(board.engine.lanes), *cells(graph, board))
     console.print(table)
 
@@ -42,7 +42,7 @@ def boards_table() -> Table:
     table = Table(title="engines by formula, of what they may take", title_justify="left")
     for heading in ("board", "N", "BRAM36", "URAM", "DSP"):
         table.add_column(heading, justify="right" if table.columns else "left")
-    for board in BOARDS:
+    for board in built_in_boards():
         made = engine_blocks(board.engine, board.silicon)
         used = {"bram36": made.bram18 / 2, "uram": made.uram, "dsp": board.silicon.dsps(board.engine)}
         row = (

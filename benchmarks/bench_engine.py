@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from common import quantized
 from rich.console import Console
 from rich.table import Table
 
@@ -27,6 +26,7 @@ from narrowgauge.hw.isa.program import Program
 from narrowgauge.model.config import ModelConfig
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.presets import preset
+from narrowgauge.model.untrained import quantized
 
 LANES = 16
 LENGTHS = (8, 16, 32, 48)

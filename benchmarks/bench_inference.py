@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from common import THREADS, corpus_sentences, medians, quantized, report
+from common import THREADS, corpus_sentences, medians, report
 
 from narrowgauge.graph.level import Sentence
 from narrowgauge.graph.onnx_io import model_bytes
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.level import pad
 from narrowgauge.model.transformer import Transformer
+from narrowgauge.model.untrained import quantized
 from narrowgauge.sim.golden.model import GoldenModel
 from narrowgauge.sim.levels.onnx import OnnxLevel
 

@@ -13,13 +13,14 @@ from rich.console import Console
 
 def work(folder: Path) -> None:
     """Exports and verifies a model on the whole test split."""
-    from common import corpus_sentences, quantized
+    from common import corpus_sentences
 
     from narrowgauge.graph.bounds import prove
     from narrowgauge.graph.level import Level
     from narrowgauge.graph.onnx_io import model_bytes, read_build, write_build
     from narrowgauge.model.freeze import freeze
     from narrowgauge.model.level import TorchLevel
+    from narrowgauge.model.untrained import quantized
     from narrowgauge.sim.golden.model import GoldenModel
     from narrowgauge.sim.levels.compare import verify_levels
     from narrowgauge.sim.levels.onnx import OnnxLevel

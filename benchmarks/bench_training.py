@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from common import THREADS, corpus_sentences, medians, quantized, report
+from common import THREADS, corpus_sentences, medians, report
 
 from narrowgauge.model.config import LinearConfig
 from narrowgauge.model.linear import TTLinear
 from narrowgauge.model.quantizer import Mode, Quantizer, calibrate, set_mode
 from narrowgauge.model.transformer import Transformer
+from narrowgauge.model.untrained import quantized
 
 BATCH, LENGTH, SIZE = 32, 32, 768
 

@@ -9,18 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
-from narrowgauge.graph import Graph
-from narrowgauge.graph import Table as TableNode
 from narrowgauge.graph.level import Sentence
 from narrowgauge.model.config import ModelConfig
-from narrowgauge.model.level import pad
 from narrowgauge.model.presets import preset
-from narrowgauge.model.quantizer import Mode, calibrate, set_mode
-from narrowgauge.model.transformer import Transformer
 from narrowgauge.text import Labels, WordTokenizer, encode_split, load
 
 THREADS = 2
@@ -41,32 +35,6 @@ def corpus_sentences() -> tuple[str, ModelConfig, list[Sentence]]:
     )
     encoded = encode_split(corpus.test, tokenizer, labels, config.max_length)
     return Path(source).name, config, [Sentence(ids) for ids in encoded.ids]
-
-
-def quantized(config: ModelConfig, sentences: list[Sentence]) -> Transformer:
-    """An untrained model with calibrated scales; the cost of a model does not depend on its weights."""
-    torch.manual_seed(0)
-    model = Transformer(config).eval()
-    set_mode(model, Mode.CALIBRATE)
-    with torch.no_grad():
-        model(*pad(sentences[:64]))
-    calibrate(model, "max")
-    set_mode(model, Mode.QUANTIZED)
-    return model
-
-
-def tables_of_their_own(graph: Graph) -> Graph:
-    """The graph with all function tables made different, as after training, where each layer has its own scales.
-
-    Equal tables are stored once, and those of an untrained model are mostly equal. Exponential tables are unchanged:
-    they depend only on the scale of the scores, a power of two with few possible values.
-    """
-    constants = dict(graph.constants)
-    for number, node in enumerate(node for node in graph.nodes if isinstance(node, TableNode)):
-        table = constants[node.table].copy()
-        table[200] = number
-        constants[node.table] = table
-    return replace(graph, constants=constants)
 
 
 def medians(alternatives: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:

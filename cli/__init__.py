@@ -23,13 +23,13 @@ from typing import Any, TextIO
 from .. import __version__
 from ..errors import LOG, UserError, printable
 from ..files import check_target
-from . import compile, describe, disasm, doctor, eval, export, plan, run, synth, train, verify
+from . import boards, compile, describe, disasm, doctor, eval, export, plan, run, synth, train, verify
 from .common import LONGEST, Parser
 from .requirements import requirement_of
 
 __all__ = ["build_parser", "main"]
 
-_COMMANDS = (train, eval, export, compile, verify, run, describe, plan, disasm, synth, doctor)
+_COMMANDS = (train, eval, export, compile, verify, run, describe, plan, disasm, boards, synth, doctor)
 
 _PACKAGES = {
     "google": "protobuf",

@@ -60,7 +60,7 @@ def add_engine_options(parser: Parser) -> None:
     parser.add_argument(
         "--board",
         metavar="NAME",
-        help="compile for the engine of a board: pynq-z2, aup-zu3, ultra96-v2, kv260, zcu104 or u50",
+        help="compile for the engine of a board, see `narrowgauge boards`, or of the board of a .toml file",
     )
     parser.add_argument(
         "--tight",

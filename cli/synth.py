@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from ..hw.synthesis.report import Utilization
     from ..hw.synthesis.silicon import Silicon
 
-_PERIODS = (0.5, 1000.0)
-"""The range of `--period`, in ns."""
-
 _MOST_SETTING = (1 << 31) - 1
 """Parameters of a module are integers of 32 bits."""
 
@@ -62,7 +59,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--board",
         metavar="NAME",
-        help="only this board, with its silicon options: packed DSPs, UltraRAM",
+        help="only this board, or that of a .toml file, with its silicon options: packed DSPs, UltraRAM",
     )
     parser.add_argument(
         "--set",
@@ -93,7 +90,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Synthesizes, routes or writes scripts; returns 1 if a board is too small or a routed engine too slow, else 0."""
-    from ..hw.synthesis.boards import BOARDS, find_board
+    from ..hw.synthesis.boards import all_boards, find_board
     from ..hw.synthesis.silicon import PLAIN
 
     if args.route is not None:
@@ -110,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
     parameters = _parameters(args, board)
     if args.vivado is not None:
         return _write_project(args, board or find_board("pynq-z2"), parameters)
-    boards = [b for b in BOARDS if board in (None, b) and args.family in (None, b.family)]
+    boards = [b for b in all_boards() if args.family in (None, b.family)] if board is None else [board]
     silicon = PLAIN if board is None else board.silicon
     used = _measure(args, parameters, silicon, boards)
     write_report(args, _report(used, boards))
@@ -140,9 +137,11 @@ def _print_timing(family: str, timing: Timing) -> None:
 
 def _period(text: str) -> float:
     """An argument type: a clock period in ns."""
+    from ..hw.synthesis.boards import PERIODS
+
     period = positive_float(text)
-    if not _PERIODS[0] <= period <= _PERIODS[1]:
-        raise argparse.ArgumentTypeError(f"must be from {_PERIODS[0]:g} to {_PERIODS[1]:g}, got '{text}'")
+    if not PERIODS[0] <= period <= PERIODS[1]:
+        raise argparse.ArgumentTypeError(f"must be from {PERIODS[0]:g} to {PERIODS[1]:g}, got '{text}'")
     return period
 
 

@@ -18,12 +18,6 @@ from .vectors import unit_vectors
 TEMPLATES = Path(__file__).with_name("templates")
 """The Makefile, and the templates of the scripts and configurations for the vendor's tools."""
 
-PART = "xczu7ev-ffvc1156-2-e"
-"""The part of the ZCU104 board."""
-
-CLOCK_NS = 5.0
-"""The target clock period of synthesis."""
-
 UNITS = ("engine", "array", "vector", "stream")
 
 _DONE = 3
@@ -51,8 +45,8 @@ def write_project(
     parameters: Parameters,
     runs: Sequence[Run],
     *,
-    part: str = PART,
-    clock_ns: float = CLOCK_NS,
+    part: str,
+    clock_ns: float,
 ) -> None:
     """Writes the project.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,12 +14,15 @@ from ...hls.export import Run, write_project
 from ...hw.host.build import HLS_FOLDER, EngineBuild
 from ...hw.host.packets import run_packet
 from ...hw.isa.program import to_bytes
-from ...hw.synthesis.boards import Board
+from ...hw.synthesis.boards import Board, find_board
 from ..engine.simulator import ProgramSimulator
 from .predict import read_sentences
 
 BUILT_IN = "voice"
 """The corpus that is part of the package."""
+
+BOARD = "zcu104"
+"""The board of a project for which none is given."""
 
 RUNS = 4
 """Runs in the test vectors; C simulation with `ap_int` takes about a second per run."""
@@ -42,7 +44,7 @@ def write_hls_project(
             data is not available.
         usual: the location of the data that the model was trained on, if it is known. A build does not store it,
             unless it is the built-in corpus.
-        board: the part and clock period for synthesis; None for those of the ZCU104.
+        board: the part and clock period for synthesis; None for those of `BOARD`.
 
     Raises:
         UserError: `data` can't be read.
@@ -59,8 +61,16 @@ def write_hls_project(
         packet = run_packet(build.inputs, [(s.tokens, s.segments) for s in part], build.stream)
         lengths = [len(s.tokens) for s in part]
         runs.append(Run(tuple(lengths), packet, simulator.run(packet, lengths)))
-    target: dict[str, Any] = {} if board is None else {"part": board.part, "clock_ns": board.period}
-    write_project(folder / HLS_FOLDER, to_bytes(build.program), build.image, build.engine, runs, **target)
+    board = board or find_board(BOARD)
+    write_project(
+        folder / HLS_FOLDER,
+        to_bytes(build.program),
+        build.image,
+        build.engine,
+        runs,
+        part=board.part,
+        clock_ns=board.period,
+    )
 
 
 def _sentences(graph: Graph, data: str | None, usual: str | None, count: int, longest: int) -> list[Sentence]:

@@ -37,6 +37,7 @@ COMMANDS = (
     "describe",
     "plan",
     "disasm",
+    "boards",
     "synth",
     "doctor",
 )

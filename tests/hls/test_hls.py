@@ -432,7 +432,7 @@ def tiny_project(out: Path, expected: Callable[[bytes], bytes] = lambda beats: b
         Run((length,), bytes(16 * length), expected(engine.run(bytes(16 * length), [length])))
         for length in (1, 8)
     ]
-    write_project(out, to_bytes(made), IMAGE.tobytes(), SMALL, runs)
+    write_project(out, to_bytes(made), IMAGE.tobytes(), SMALL, runs, part="xczu3eg-sfvc784-2-e", clock_ns=4)
 
 
 def make(folder: Path, target: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from narrowgauge.benchmarks.common import tables_of_their_own
 from narrowgauge.errors import UserError
 from narrowgauge.fixedpoint import ACC_BITS
 from narrowgauge.graph import Graph, Table, node_outputs
@@ -25,9 +24,10 @@ from narrowgauge.hw.compiler.timing import simulate
 from narrowgauge.hw.host.build import EngineBuild, engine_for
 from narrowgauge.hw.host.views import never_held
 from narrowgauge.hw.isa import Load, Memory, Parameters, Unit
-from narrowgauge.hw.synthesis.boards import BOARDS
+from narrowgauge.hw.synthesis.boards import built_in_boards
 from narrowgauge.model.freeze import freeze
 from narrowgauge.model.presets import preset
+from narrowgauge.model.untrained import tables_of_their_own
 from narrowgauge.sim.engine.simulator import ProgramSimulator
 from narrowgauge.sim.golden.model import GoldenModel
 from narrowgauge.sim.levels.compare import verify_levels
@@ -254,7 +254,7 @@ def test_tables_that_do_not_fit_are_streamed(lanes: int, tables: int) -> None:
     assert_equal(graph, compiled, random_sentences(rng, graph, 6))
 
 
-@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+@pytest.mark.parametrize("board", built_in_boards(), ids=lambda board: board.name)
 def test_the_demos_model_fits_every_board(board: Any) -> None:
     """A model with its sizes and formats, random weights, and no two equal tables."""
     graph = voice_graph()
