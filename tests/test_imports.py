@@ -43,6 +43,7 @@ PACKAGES = (
     "sim/oracle",
     "sim/rtl",
     "sim/benches",
+    "sim/board",
     "sim/formal",
     "sim/levels",
     "deploy",

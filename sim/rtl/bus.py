@@ -23,6 +23,9 @@ CLEAR = 1 << 31
 IDLE, DONE, ERROR = 1, 2, 4
 """Bits of STATUS."""
 
+NEVER = (1 << 64) - 1
+"""For `Bus.hold`: the channel does not stop."""
+
 _REGISTERS = {register.name: register.address for register in isa.REGISTERS}
 
 
@@ -71,7 +74,11 @@ class Bus(Closing):
 
     def write(self, register: str, value: int) -> None:
         """Writes a register."""
-        self._call("write", _REGISTERS[register], value)
+        self.write_at(_REGISTERS[register], value)
+
+    def write_at(self, address: int, value: int) -> None:
+        """Writes 32 bits to a byte address."""
+        self._call("write", address, value)
 
     def write_later(self, cycle: int, register: str, value: int) -> None:
         """Writes a register during the next call of `step`.
@@ -85,7 +92,11 @@ class Bus(Closing):
 
     def read(self, register: str) -> int:
         """Reads a register."""
-        return int(self._call("read", _REGISTERS[register]))
+        return self.read_at(_REGISTERS[register])
+
+    def read_at(self, address: int) -> int:
+        """Reads 32 bits from a byte address."""
+        return int(self._call("read", address))
 
     def reset(self) -> None:
         """Four cycles of `rst_ni`, and a reset of both channels.
@@ -108,6 +119,10 @@ class Bus(Closing):
         """Starts the send channel; see `hw.host.engine.Engine` for `packet` and `last`."""
         beats = padded(packet)
         self._call("send", beats, len(beats) // BEAT_BYTES, last)
+
+    def hold(self, *, send: int = NEVER, receive: int = NEVER) -> None:
+        """Stops the channels after these numbers of beats of their packets, until another call."""
+        self._call("hold", send, receive)
 
     def receive(self) -> None:
         """Starts the receive channel: it receives one packet."""
@@ -142,6 +157,13 @@ class Bus(Closing):
         count = ctypes.c_uint64()
         data = self._call("received", ctypes.byref(count))
         return ctypes.string_at(data, BEAT_BYTES * count.value) if count.value else b""
+
+    @property
+    def received_beats(self) -> int:
+        """The number of beats in `received`."""
+        count = ctypes.c_uint64()
+        self._call("received", ctypes.byref(count))
+        return count.value
 
     @property
     def packets(self) -> int:
@@ -181,6 +203,10 @@ class Bus(Closing):
         """
         return bool(self._call("step", cycles, int(until)))
 
+    def advance(self, cycles: int) -> None:
+        """Simulates some cycles, or fewer: up to a change of the interrupt, or of what a channel does."""
+        self._call("pass", cycles)
+
     def watch(self, watches: bool) -> None:
         """Starts or ends the record of written words."""
         self._call("watch", watches)
@@ -212,6 +238,8 @@ def _library(path: Path) -> ctypes.CDLL:
         "watch": (None, [i]),
         "record": (p, []),
         "step": (i, [u64, i]),
+        "hold": (None, [u64, u64]),
+        "pass": (None, [u64]),
         **{name: (None, [ctypes.c_char_p]) for name in ("waves", "coverage")},
         **{name: (None, []) for name in ("delete", "reset", "receive", "stop_send", "stop_receive")},
         **{name: (i, []) for name in ("sending", "receiving", "interrupt")},

@@ -42,6 +42,8 @@ VerilatedContext* traced(VerilatedContext& context) {
     return &context;
 }
 
+constexpr std::uint64_t NEVER = ~std::uint64_t{0};
+
 // A register write during a command.
 struct Write {
     std::uint64_t cycle;
@@ -71,6 +73,8 @@ struct Model {
     // The receive channel.
     std::vector<std::uint64_t> received;
     bool receiving = false;
+    // Beats of the packets after which the channels stop.
+    std::uint64_t hold_send = NEVER, hold_receive = NEVER;
     // What was seen: packets taken, the cycles in which the last one ended and in which the interrupt was last raised, and
     // an output beat that waits.
     std::uint64_t packets = 0, ended = 0, raised = 0;
@@ -85,6 +89,10 @@ struct Model {
         return random;
     }
     bool sending() const { return sent < packet.size(); }
+    bool offers() const { return sending() && sent < hold_send; }
+    bool accepts() const { return receiving && received.size() < hold_receive; }
+    // What a host may be waiting for.
+    int seen() const { return interrupt | sending() << 1 | receiving << 2 | offers() << 3 | accepts() << 4; }
     // A cycle takes ten units of time in a waveform.
     void dump([[maybe_unused]] int phase) {
 #if VM_TRACE
@@ -151,13 +159,13 @@ void tick(Model& m) {
     t.s_axi_awvalid_i = m.aw;
     t.s_axi_wvalid_i = m.w;
     t.s_axi_arvalid_i = m.ar;
-    if (!m.offered && m.sending() && (m.next() & 255) >= m.stall_in) m.offered = true;
+    if (!m.offered && m.offers() && (m.next() & 255) >= m.stall_in) m.offered = true;
     t.s_axis_tvalid_i = m.offered;
     if (m.offered) {
         t.s_axis_tdata_i = m.packet[m.sent];
         t.s_axis_tlast_i = m.closes && m.sent + 1 == m.packet.size();
     }
-    t.m_axis_tready_i = m.receiving && (m.next() & 255) >= m.stall_out;
+    t.m_axis_tready_i = m.accepts() && (m.next() & 255) >= m.stall_out;
     m.settle();
     const bool in = m.offered && t.s_axis_tready_o;
     m.aw = m.aw && !t.s_axi_awready_o;
@@ -229,6 +237,7 @@ void ng_reset(void* handle) {
     m.packet.clear();
     m.sent = 0;
     m.offered = m.receiving = m.aw = m.w = m.ar = m.r = false;
+    m.hold_send = m.hold_receive = NEVER;
     m.top.s_axis_tvalid_i = m.top.m_axis_tready_i = 0;
     m.top.s_axi_awvalid_i = m.top.s_axi_wvalid_i = m.top.s_axi_arvalid_i = 0;
     m.reset();
@@ -301,6 +310,13 @@ void ng_receive(void* handle) {
     m.receiving = true;
 }
 
+// Stops the channels after so many beats of their packets; the largest number does not stop them.
+void ng_hold(void* handle, std::uint64_t send, std::uint64_t receive) {
+    auto& m = *static_cast<Model*>(handle);
+    m.hold_send = send;
+    m.hold_receive = receive;
+}
+
 void ng_stop_receive(void* handle) { static_cast<Model*>(handle)->receiving = false; }
 
 int ng_sending(void* handle) { return static_cast<Model*>(handle)->sending(); }
@@ -349,6 +365,13 @@ int ng_step(void* handle, std::uint64_t limit, int until) {
         if (until != 0 && holds) return 1;
     }
     return 0;
+}
+
+// Simulates `limit` cycles, fewer if what a host may be waiting for changes: the interrupt, or the state of a channel.
+void ng_pass(void* handle, std::uint64_t limit) {
+    auto& m = *static_cast<Model*>(handle);
+    const int before = m.seen();
+    for (std::uint64_t cycle = 0; cycle < limit && m.seen() == before; ++cycle) tick(m);
 }
 
 std::uint64_t ng_cycles(void* handle) { return static_cast<Model*>(handle)->cycles; }
