@@ -40,6 +40,8 @@ _DELAY = 1 << 13
 _INTERRUPTS = COMPLETE | _DELAY | ERROR
 _ERRORS = DmaError.INTERNAL | DmaError.SLAVE | DmaError.DECODE
 _RESET_CYCLES = 32
+# "In the absence of any setup, AXI DMA will pull the s_axis_s2mm_tready signal Low after taking in four beats."
+_EARLY_BEATS = 4
 
 _Kind = TypeVar("_Kind", bound=Fault)
 
@@ -50,7 +52,7 @@ class _Channel:
 
     Attributes:
         control, status, address, length: the registers; Halted and Idle are in `status`.
-        room: bytes of the buffer, while a transfer is in progress, else 0.
+        start, room: first address and bytes of the buffer, while a transfer is in progress; else `room` is 0.
         faults: of the transfer.
     """
 
@@ -59,6 +61,7 @@ class _Channel:
     status: int = HALTED
     address: int = 0
     length: int = 0
+    start: int = 0
     room: int = 0
     faults: list[Fault] = field(default_factory=list)
 
@@ -82,6 +85,7 @@ class Dma:
         self._faults = faults
         self._channels = {name: _Channel(name) for name in OFFSETS}
         self._reset_until = 0
+        bus.accept_early(_EARLY_BEATS)
 
     def read(self, offset: int) -> int:
         """A register; 0 where there is none."""
@@ -115,6 +119,8 @@ class Dma:
         for channel in self._channels.values():
             self._stop(channel)
             self._channels[channel.name] = _Channel(channel.name)
+        self._bus.stop_send()
+        self._bus.stop_receive()
         self._reset_until = self._bus.cycles + _RESET_CYCLES
 
     def update(self) -> None:
@@ -159,7 +165,7 @@ class Dma:
             self._fail(channel, DmaError.DECODE)
             return
         channel.status &= ~IDLE
-        channel.room = length
+        channel.start, channel.room = channel.address, length
         channel.faults = self._faults.take(channel.name)
         self._memory.uses(channel.name, channel.address, length)
         if channel.name == MM2S:
@@ -171,7 +177,7 @@ class Dma:
     def _send(self, channel: _Channel) -> None:
         """Reads the packet, and offers its beats to the engine."""
         beats = -(-channel.room // BEAT_BYTES)
-        packet = self._memory.read(channel.address, beats * BEAT_BYTES)
+        packet = self._memory.read(channel.start, beats * BEAT_BYTES)
         for fault in channel.faults:
             if isinstance(fault, Truncates):
                 packet = packet[: fault.beats * BEAT_BYTES]
@@ -234,7 +240,7 @@ class Dma:
         if channel.name == S2MM:
             received = _corrupted(self._bus.received, channel.faults)[: channel.room]
             if received:
-                self._memory.write(channel.address, received)
+                self._memory.write(channel.start, received)
 
 
 def _first(channel: _Channel, kind: type[_Kind]) -> _Kind | None:

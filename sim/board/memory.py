@@ -126,8 +126,8 @@ class Memory:
             device_address=buffer.address,
             coherent=False,
         )
-        # What makes `PynqBuffer.freebuffer` call `return_pointer`.
-        array.memory, array.pointer, array.return_to = self, self._number, self
+        # `PynqBuffer.freebuffer` then calls `return_pointer`, once, and does not unmap memory, as it would on a board.
+        array.memory, array.pointer, array.return_to, array.freed = self, self._number, self, True
         return array
 
     def return_pointer(self, number: int) -> None:

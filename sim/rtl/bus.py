@@ -124,6 +124,10 @@ class Bus(Closing):
         """Stops the channels after these numbers of beats of their packets, until another call."""
         self._call("hold", send, receive)
 
+    def accept_early(self, beats: int) -> None:
+        """Lets the receive channel accept this number of beats before it is started; its reset discards them."""
+        self._call("early", beats)
+
     def receive(self) -> None:
         """Starts the receive channel: it receives one packet."""
         self._call("receive")
@@ -240,6 +244,7 @@ def _library(path: Path) -> ctypes.CDLL:
         "step": (i, [u64, i]),
         "hold": (None, [u64, u64]),
         "pass": (None, [u64]),
+        "early": (None, [u64]),
         **{name: (None, [ctypes.c_char_p]) for name in ("waves", "coverage")},
         **{name: (None, []) for name in ("delete", "reset", "receive", "stop_send", "stop_receive")},
         **{name: (i, []) for name in ("sending", "receiving", "interrupt")},

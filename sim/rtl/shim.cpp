@@ -73,6 +73,9 @@ struct Model {
     // The receive channel.
     std::vector<std::uint64_t> received;
     bool receiving = false;
+    // Beats that it accepts before it is started, and those that it has accepted, with their TLAST.
+    std::size_t early_depth = 0;
+    std::vector<std::pair<std::uint64_t, bool>> early;
     // Beats of the packets after which the channels stop.
     std::uint64_t hold_send = NEVER, hold_receive = NEVER;
     // What was seen: packets taken, the cycles in which the last one ended and in which the interrupt was last raised, and
@@ -82,6 +85,11 @@ struct Model {
     std::uint64_t data = 0;
     const char* broken = nullptr;
 
+    // A beat of the packet that is received.
+    void take(std::uint64_t beat, bool ends) {
+        received.push_back(beat);
+        receiving = !ends;
+    }
     std::uint32_t next() {
         random ^= random << 13;
         random ^= random >> 17;
@@ -90,7 +98,7 @@ struct Model {
     }
     bool sending() const { return sent < packet.size(); }
     bool offers() const { return sending() && sent < hold_send; }
-    bool accepts() const { return receiving && received.size() < hold_receive; }
+    bool accepts() const { return receiving ? received.size() < hold_receive : early.size() < early_depth; }
     // What a host may be waiting for.
     int seen() const { return interrupt | sending() << 1 | receiving << 2 | offers() << 3 | accepts() << 4; }
     // A cycle takes ten units of time in a waveform.
@@ -182,9 +190,11 @@ void tick(Model& m) {
     m.data = t.m_axis_tdata_o;
     m.last = t.m_axis_tlast_o;
     if (t.m_axis_tvalid_o && t.m_axis_tready_i) {
-        m.received.push_back(t.m_axis_tdata_o);
+        if (m.receiving)
+            m.take(m.data, m.last);
+        else
+            m.early.emplace_back(m.data, m.last);
         if (m.last) {
-            m.receiving = false;
             ++m.packets;
             m.ended = m.cycles;
         }
@@ -238,6 +248,7 @@ void ng_reset(void* handle) {
     m.sent = 0;
     m.offered = m.receiving = m.aw = m.w = m.ar = m.r = false;
     m.hold_send = m.hold_receive = NEVER;
+    m.early.clear();
     m.top.s_axis_tvalid_i = m.top.m_axis_tready_i = 0;
     m.top.s_axi_awvalid_i = m.top.s_axi_wvalid_i = m.top.s_axi_arvalid_i = 0;
     m.reset();
@@ -308,7 +319,16 @@ void ng_receive(void* handle) {
     auto& m = *static_cast<Model*>(handle);
     m.received.clear();
     m.receiving = true;
+    std::size_t taken = 0;
+    while (m.receiving && taken < m.early.size()) {
+        m.take(m.early[taken].first, m.early[taken].second);
+        ++taken;
+    }
+    m.early.erase(m.early.begin(), m.early.begin() + static_cast<std::ptrdiff_t>(taken));
 }
+
+// Lets the receive channel accept this number of beats before it is started.
+void ng_early(void* handle, std::uint64_t beats) { static_cast<Model*>(handle)->early_depth = beats; }
 
 // Stops the channels after so many beats of their packets; the largest number does not stop them.
 void ng_hold(void* handle, std::uint64_t send, std::uint64_t receive) {
@@ -317,7 +337,11 @@ void ng_hold(void* handle, std::uint64_t send, std::uint64_t receive) {
     m.hold_receive = receive;
 }
 
-void ng_stop_receive(void* handle) { static_cast<Model*>(handle)->receiving = false; }
+void ng_stop_receive(void* handle) {
+    auto& m = *static_cast<Model*>(handle);
+    m.receiving = false;
+    m.early.clear();
+}
 
 int ng_sending(void* handle) { return static_cast<Model*>(handle)->sending(); }
 std::uint64_t ng_sent(void* handle) { return static_cast<Model*>(handle)->sent; }
