@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,8 +33,8 @@ from .overlay import is_virtual, overlay_files
 _ACCESS_CYCLES = 16
 """Cycles of the engine's clock in which a register is read or written over the interconnect of a Zynq."""
 
-_LONGEST_POLL = 4096
-"""Cycles that a read in a long row of reads takes: a host that polls makes progress quickly."""
+_POLL_SHIFT = 6
+"""Binary logarithm of the factor by which a read that is repeated often takes longer, for hosts that poll."""
 
 _INTERRUPT_CYCLES = 20_000
 """Cycles after which a wait for the interrupt lets the other tasks of its event loop run."""
@@ -103,7 +105,7 @@ class VirtualDevice(Device):  # type: ignore[misc]
         if family not in DESIGNS:
             raise UserError(f"the family must be one of {', '.join(DESIGNS)}, got {family!r}.")
         VirtualDevice._number += 1
-        super().__init__(f"virtual{VirtualDevice._number}")
+        super().__init__(f"virtual-{os.getpid()}-{VirtualDevice._number}")
         self.name = f"narrowgauge-virtual-{family}"
         self.arch = "armv7l" if family == "zynq" else "aarch64"
         self.capabilities = {"REGISTER_RW": True}
@@ -119,7 +121,7 @@ class VirtualDevice(Device):  # type: ignore[misc]
         self.address_bits = self._design.address_bits if address_bits is None else address_bits
         self._dma = Dma(self._bus, self.memory, self.address_bits, LENGTH_BITS, self.faults)
         self._configured = False
-        self._reads = 0
+        self._reads: Counter[int] = Counter()
 
     @property
     def default_memory(self) -> VirtualDevice:
@@ -195,6 +197,17 @@ class VirtualDevice(Device):  # type: ignore[misc]
                 self._advance(lambda: self._bus.step(cycles, Until.RAISED))
             return self._bus.interrupt and not self.faults.no_interrupt
 
+    def watch(self, watches: bool) -> None:
+        """Starts or ends the record of the words that the engine writes. No board has this."""
+        with self._lock:
+            self._bus.watch(watches)
+
+    @property
+    def records(self) -> bytes:
+        """The words written since `watch`: `hw.host.engine.record_type` of each."""
+        with self._lock:
+            return self._bus.records
+
     def close(self) -> None:
         """Frees the simulation. The device accepts no access afterwards; closing it again does nothing."""
         uios = interrupt._InterruptController._uio_devices
@@ -213,8 +226,8 @@ class VirtualDevice(Device):  # type: ignore[misc]
         if address in self._clocks:
             return self._clocks[address]
         base, offset = self._decoded(address)
-        self._reads += 1
-        self._pass(min(_ACCESS_CYCLES << self._reads // 8, _LONGEST_POLL))
+        self._pass(_ACCESS_CYCLES << min(self._reads[address] // 2, _POLL_SHIFT))
+        self._reads[address] += 1
         if base == self._design.dma:
             return self._dma.read(offset)
         held = self._bus.read_at(offset)
@@ -225,27 +238,30 @@ class VirtualDevice(Device):  # type: ignore[misc]
             self._clocks[address] = value
             return
         base, offset = self._decoded(address)
-        self._reads = 0
         self._pass(_ACCESS_CYCLES)
+        self._reads.clear()
         if base == self._design.dma:
             self._dma.write(offset, value)
         else:
             self._bus.write_at(offset, value)
 
     def _pass(self, cycles: int) -> None:
-        self._advance(lambda: self._bus.advance(cycles))
+        """Lets time pass in an access to a register."""
+        if self._advance(lambda: self._bus.advance(cycles)):
+            self._reads.clear()
 
-    def _advance(self, simulate: Callable[[], object]) -> None:
-        """Lets time pass.
+    def _advance(self, simulate: Callable[[], bool]) -> bool:
+        """Lets time pass. Returns what `simulate` returns.
 
         Raises:
             BoardError: the driver, the DMA or the engine has broken a rule.
         """
-        simulate()
+        changed = simulate()
         self._dma.update()
         broken = self._bus.broken or self.memory.broken
         if broken is not None:
             raise BoardError(broken)
+        return changed
 
     def _decoded(self, address: int) -> tuple[int, int]:
         """The base address of the IP at an address, and the offset in it.

@@ -43,10 +43,11 @@ def overlay_files(
     """
     values = _values(family, address_bits, top_parameters(parameters, silicon))
     hwh = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(values).encode()
-    bit = folder / f"narrowgauge-{hashlib.sha256(hwh).hexdigest()[:12]}.bit"
+    bitstream = _bitstream(values["device"])
+    bit = folder / f"narrowgauge-{hashlib.sha256(bitstream + hwh).hexdigest()[:12]}.bit"
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(bit.with_suffix(".hwh"), hwh)
-    write_atomic(bit, _bitstream(values["device"]))
+    write_atomic(bit, bitstream)
     return bit
 
 

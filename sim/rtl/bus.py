@@ -207,9 +207,13 @@ class Bus(Closing):
         """
         return bool(self._call("step", cycles, int(until)))
 
-    def advance(self, cycles: int) -> None:
-        """Simulates some cycles, or fewer: up to a change of the interrupt, or of what a channel does."""
-        self._call("pass", cycles)
+    def advance(self, cycles: int) -> bool:
+        """Simulates some cycles, or fewer: up to a change of the interrupt, or of what a channel does.
+
+        Returns:
+            Whether there was such a change.
+        """
+        return bool(self._call("pass", cycles))
 
     def watch(self, watches: bool) -> None:
         """Starts or ends the record of written words."""
@@ -243,7 +247,7 @@ def _library(path: Path) -> ctypes.CDLL:
         "record": (p, []),
         "step": (i, [u64, i]),
         "hold": (None, [u64, u64]),
-        "pass": (None, [u64]),
+        "pass": (i, [u64]),
         "early": (None, [u64]),
         **{name: (None, [ctypes.c_char_p]) for name in ("waves", "coverage")},
         **{name: (None, []) for name in ("delete", "reset", "receive", "stop_send", "stop_receive")},

@@ -392,10 +392,12 @@ int ng_step(void* handle, std::uint64_t limit, int until) {
 }
 
 // Simulates `limit` cycles, fewer if what a host may be waiting for changes: the interrupt, or the state of a channel.
-void ng_pass(void* handle, std::uint64_t limit) {
+// Returns whether it does.
+int ng_pass(void* handle, std::uint64_t limit) {
     auto& m = *static_cast<Model*>(handle);
     const int before = m.seen();
     for (std::uint64_t cycle = 0; cycle < limit && m.seen() == before; ++cycle) tick(m);
+    return m.seen() != before;
 }
 
 std::uint64_t ng_cycles(void* handle) { return static_cast<Model*>(handle)->cycles; }
