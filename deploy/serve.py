@@ -27,6 +27,7 @@ from werkzeug.exceptions import (
     InternalServerError,
     ServiceUnavailable,
     TooManyRequests,
+    UnsupportedMediaType,
 )
 
 from ..errors import LOG, UserError, printable
@@ -388,8 +389,12 @@ def application(
 def _texts_of_json() -> list[str]:
     """The sentences of a JSON request: {"text": "..."} or {"text": ["...", "..."]}."""
     expected = 'expected {"text": "a sentence"}, or {"text": ["one", "two"]} for a model of pairs'
+    if not flask.request.is_json:
+        raise UnsupportedMediaType(f"{expected}, as application/json.")
     try:
         value = flask.request.get_json()
+    except BadRequest:
+        raise BadRequest(f"{expected}, got no JSON.") from None
     except RecursionError:
         raise BadRequest(f"{expected}, got lists in lists.") from None
     if not isinstance(value, dict) or set(value) != {"text"}:
