@@ -15,14 +15,33 @@ from ...folders import is_ours, replaced_folder
 from ...graph import Graph
 from ...graph.onnx_io import MANIFEST_FILE, MODEL_FILE, has_manifest, model_bytes, read_build, seal_build
 from ...text.frontend import Frontend
-from ..host.build import ENGINE_FILE, HLS_FOLDER, IMAGE_FILE, PROGRAM_FILE, STREAM_FILE, EngineBuild
+from ..host.build import (
+    DEPLOY_FOLDER,
+    ENGINE_FILE,
+    HLS_FOLDER,
+    IMAGE_FILE,
+    PROGRAM_FILE,
+    STREAM_FILE,
+    VIVADO_FOLDER,
+    EngineBuild,
+)
 from ..host.folder import engine_files, has_engine, read_engine, write_engine
 from ..isa import Parameters
 from .compile import compile_graph
 from .frontend import frontend_of
 
 CONTENT = frozenset(
-    {MODEL_FILE, MANIFEST_FILE, PROGRAM_FILE, IMAGE_FILE, STREAM_FILE, ENGINE_FILE, HLS_FOLDER}
+    {
+        MODEL_FILE,
+        MANIFEST_FILE,
+        PROGRAM_FILE,
+        IMAGE_FILE,
+        STREAM_FILE,
+        ENGINE_FILE,
+        HLS_FOLDER,
+        VIVADO_FOLDER,
+        DEPLOY_FOLDER,
+    }
 )
 """The names of everything in the folder of a build."""
 

@@ -16,6 +16,8 @@ IMAGE_FILE = "weights.bin"
 STREAM_FILE = "stream.bin"
 ENGINE_FILE = "engine.json"
 HLS_FOLDER = "hls"
+VIVADO_FOLDER = "vivado"
+DEPLOY_FOLDER = "deploy"
 
 
 @dataclass(frozen=True)

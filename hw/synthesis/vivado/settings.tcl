@@ -1,4 +1,4 @@
-# @{title}: settings of run.tcl.
+# @{title}: the engine and its files, for @{script}. SHA-256 of the RTL: @{digest}
 set part @{part}
 set top @{top}
 set period @{period}
