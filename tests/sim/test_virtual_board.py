@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from narrowgauge.errors import UserError
 from narrowgauge.fixedpoint import IntArray
 from narrowgauge.hw import isa
 from narrowgauge.hw.host.build import EngineBuild
 from narrowgauge.hw.host.folder import read_engine
 from narrowgauge.hw.host.packets import run_packet
-from narrowgauge.hw.isa import Command
+from narrowgauge.hw.isa import Command, Error, Parameters
 from narrowgauge.hw.isa.program import to_bytes
 from narrowgauge.sim.engine.simulator import ProgramSimulator
 from narrowgauge.sim.levels.engines import roomy
 
-pynq = pytest.importorskip("pynq", reason="the extra `board` is not installed")
+pytest.importorskip("pynq", reason="the extra `board` is not installed")
 
-from narrowgauge.sim.board.device import VirtualDevice, open_overlay  # noqa: E402 - imports pynq
+import pynq
+from pynq.pl_server.embedded_device import parse_bit_header
+from pynqmetadata.frontends import Metadata
+from pynqmetadata.views.runtime import RuntimeMetadataParser
+
+from narrowgauge.sim.board.device import BoardError, VirtualDevice, open_overlay
+from narrowgauge.sim.board.overlay import is_virtual, overlay_files
 
 REGISTERS = {register.name: register.address for register in isa.REGISTERS}
 FAMILIES = ("zynq", "zynqmp")
@@ -144,3 +152,113 @@ def test_an_interrupt_by_stock_classes(board: Board, monkeypatch: pytest.MonkeyP
         with pytest.raises(asyncio.TimeoutError):
             loop.run_until_complete(asyncio.wait_for(waits.wait(), 0.2))
         assert board.read("STATUS") == 3
+
+
+def test_a_dma_with_too_few_address_bits(
+    sentence: tuple[EngineBuild, bytes, int, bytes], tmp_path: Path
+) -> None:
+    """On an MPSoC, a small buffer is above 4 GB: a DMA with 32-bit addresses does not reach it."""
+    build, packet, length, answer = sentence
+    with VirtualDevice(roomy(build.program.parameters), family="zynqmp", address_bits=32) as device:
+        overlay = open_overlay(device, tmp_path)
+        assert overlay.ip_dict["dma"]["parameters"]["c_addr_width"] == "32"
+        board = Board(device, overlay, build, packet, length, answer)
+        assert board.buffer(size=4096).physical_address >> 32
+        assert board.buffer(size=4097).physical_address >> 32 == 0
+        with pytest.raises(BoardError, match="not in one buffer"):
+            board.command(Command.PROGRAM, bytes(4096))
+
+
+def test_the_files_of_an_overlay(tmp_path: Path) -> None:
+    """They are named by their content, and pynq's parser reads them; the header of the bitstream says what it is."""
+    wide, narrow = Parameters(lanes=16), Parameters(lanes=8)
+    names = {
+        overlay_files(tmp_path, parameters, family=family, address_bits=bits)
+        for parameters in (wide, narrow, replace(narrow, weight_depth=64))
+        for family in FAMILIES
+        for bits in (None, 36)
+    }
+    assert len({name.stem for name in names}) == 12
+    bit = overlay_files(tmp_path, wide, family="zynqmp")
+    assert bit in names and len(list(tmp_path.glob("*.hwh"))) == len(list(tmp_path.glob("*.bit"))) == 12
+    assert is_virtual(bit) and not is_virtual(bit.with_suffix(".hwh"))
+    header = parse_bit_header(bit.read_bytes())
+    assert header["design"] == "narrowgauge virtual board" and header["part"] == "xck26"
+
+    parser = RuntimeMetadataParser(Metadata(input=str(bit.with_suffix(".hwh"))))
+    engine, dma = parser.ip_dict["engine"], parser.ip_dict["dma"]
+    assert engine["type"] == "xilinx.com:module_ref:narrowgauge:1.0"
+    assert (engine["phys_addr"], engine["addr_range"]) == (0xA000_0000, 0x1_0000)
+    assert engine["parameters"]["Lanes"] == "16"
+    assert dma["type"] == "xilinx.com:ip:axi_dma:7.1"
+    wanted = {"c_include_sg": "0", "c_sg_length_width": "26", "c_addr_width": "40", "c_include_s2mm_dre": "0"}
+    assert wanted.items() <= dma["parameters"].items()
+    assert parser.family_ps == "zynq_ultra_ps_e" and parser.ps.irq_map[0] == 121
+    assert parser.clock_dict[0]["frequency"] == pytest.approx(100, abs=0.01)
+
+
+def test_another_overlay(board: Board, tmp_path: Path) -> None:
+    """A download resets engine and DMA: nothing is loaded, and the overlay before it is not that of the device."""
+    board.load()
+    assert board.run() == board.answer
+    again = open_overlay(board.device, tmp_path)
+    assert again.is_loaded() and not board.overlay.is_loaded()
+    board.overlay = again
+    board.write("CONTROL", Command.RUN)
+    assert board.read("STATUS") >> 8 == Error.COMMAND
+
+
+def test_what_hangs_a_board_is_an_error(board: Board, tmp_path: Path) -> None:
+    """An address without an IP, an access before a download, a bitstream of a real board, a closed device."""
+    with pytest.raises(BoardError, match="no IP is at the address 0x90000000"):
+        pynq.MMIO(0x9000_0000, 64, device=board.device).read(0)
+    bit = tmp_path / "other.bit"
+    bit.write_bytes(bytes(100))
+    bit.with_suffix(".hwh").write_bytes(Path(board.overlay.bitfile_name).with_suffix(".hwh").read_bytes())
+    with pytest.raises(UserError, match=r"other\.bit is not the bitstream of a virtual board"):
+        pynq.Overlay(str(bit), device=board.device)
+    with VirtualDevice(board.device.parameters, family=board.device.family) as empty:
+        engine = pynq.MMIO(board.overlay.ip_dict["engine"]["phys_addr"], 64, device=empty)
+        with pytest.raises(BoardError, match="no IP"):
+            engine.read(0)
+        assert pynq.Overlay(str(board.overlay.bitfile_name), device=empty).is_loaded()
+        assert engine.read(0) == isa.ENGINE_ID
+    with pytest.raises(ValueError, match="closed"):
+        engine.read(0)
+    with pytest.raises(UserError, match="the family must be one of zynq, zynqmp, got 'versal'"):
+        VirtualDevice(board.device.parameters, family="versal")
+
+
+def test_a_buffer_freed_during_a_transfer(board: Board) -> None:
+    """The next access to a register says so: on a board, the DMA would write into memory of another program."""
+    board.load()
+    _, received = board.start()
+    received.freebuffer()
+    with pytest.raises(BoardError, match="a buffer was freed while the S2MM channel used it"):
+        board.read("STATUS")
+
+
+def test_clocks(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pynq's `Clocks` reads and sets the clock of the programmable logic."""
+    monkeypatch.delattr(pynq.Clocks, "_real_instance", raising=False)
+    monkeypatch.setattr(pynq.Clocks, "device", board.device)
+    assert pynq.Clocks.fclk0_mhz == pytest.approx(100, abs=0.01)
+    pynq.Clocks.fclk0_mhz = 50
+    assert pynq.Clocks.fclk0_mhz == pytest.approx(50, abs=0.01)
+
+
+def test_threads_take_turns(board: Board) -> None:
+    """Registers that several threads read and write at once have the right values."""
+    board.load()
+
+    def use(number: int) -> int:
+        for _ in range(50):
+            assert board.read("ID") == isa.ENGINE_ID
+            assert board.read("LANES") == board.build.program.parameters.lanes
+            board.write("TIMEOUT", number)
+        return board.read("TIMEOUT")
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(use, range(1, 5))) <= {1, 2, 3, 4}
+    board.write("TIMEOUT", 0)
+    assert board.run() == board.answer

@@ -53,7 +53,7 @@ class Bench:
     """A DMA between an engine without a program and memory; `address` and `dram` are those of a buffer."""
 
     def __init__(self, family: str = "zynq", address_bits: int = 32) -> None:
-        self.bus = Bus(roomy(Parameters(lanes=8)))
+        self.bus = Bus(roomy(Parameters(lanes=16)))
         self.memory = Memory(family)
         self.faults = Faults()
         self.dma = Dma(self.bus, self.memory, address_bits, 26, self.faults)
