@@ -5,9 +5,11 @@ Needs numpy only, and what the level itself needs: its modules are imported when
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,13 @@ from ..hw.host.build import EngineBuild
 from ..hw.host.engine import Engine
 from ..hw.host.folder import has_engine, read_engine
 from ..hw.host.session import Session
+from ..hw.isa import Parameters
 from ..sim.engine.simulator import ProgramSimulator
 from ..sim.levels import ENGINES
 from ..text.frontend import Frontend, Prediction, Text
 from .predict import frontend_of
 
-LEVELS = ("golden", *ENGINES)
+LEVELS = ("board", *dict.fromkeys(("virtual", *ENGINES)), "golden")
 """The levels of `load`."""
 
 Inputs = Sequence[tuple[IntArray, "IntArray | None"]]
@@ -130,6 +133,10 @@ class Model:
             for name, (run, _) in zip(names, every, strict=True)
         ]
 
+    async def predict_async(self, texts: Sequence[Text], *, strict: bool = False) -> list[Answer]:
+        """`predict` in another thread, for use in an event loop, which runs other tasks meanwhile."""
+        return await asyncio.to_thread(self.predict, texts, strict=strict)
+
     def close(self) -> None:
         """Frees what computes; closing it again does nothing."""
         with self._lock:
@@ -149,10 +156,12 @@ def load(build: str | Path, on: str = "program", **options: Any) -> Model:
 
     Args:
         build: the folder of a build, or its part that was copied to a board.
-        on: what computes: "program" is the program simulator, which needs numpy only; "hls" and "rtl" are the engine's
-            sources in simulation; "golden" is the golden model, which needs `model.onnx` and the packages of the extra
-            `sim`.
-        options: of the level; none of these has any.
+        on: what computes. "board" is the engine on this board; "virtual" is a virtual board, on which the same driver
+            runs; both need the extra `board`. "program" is the program simulator, which needs numpy only. "hls" and
+            "rtl" are the engine's sources in simulation. "golden" is the golden model, which needs `model.onnx` and the
+            extra `sim`.
+        options: `timeout` and `interrupt` of "board" and "virtual", see `deploy.board.Board`; `bitfile` and `device` of
+            "board", see `Board.open`; `family` of "virtual", see `sim.board.device.VirtualDevice`.
 
     Raises:
         UserError: the build can't be read or has no vocabulary, there is no such level, or something that it needs is
@@ -162,13 +171,27 @@ def load(build: str | Path, on: str = "program", **options: Any) -> Model:
     folder = Path(build)
     if on == "golden":
         return _golden(folder, **options)
+    if on == "board":
+        return _board(folder, **options)
+    if on == "virtual":
+        return _virtual(folder, **options)
     if on in ENGINES:
         return _simulated(folder, on, **options)
     raise UserError(f"there is no level {on!r}; choose from {', '.join(LEVELS)}.")
 
 
-def on_engine(build: EngineBuild, level: str, engine: Engine) -> Model:
+def on_engine(
+    build: EngineBuild, level: str, engine: Engine, close: Callable[[], object] = lambda: None
+) -> Model:
     """A model on an engine, which it owns: closing the model closes the engine.
+
+    After an error, the next sentence clears the engine and loads the build again.
+
+    Args:
+        build: what it runs.
+        level: see `Model`.
+        engine: what runs it.
+        close: frees what the engine needs; it is called after the engine is closed.
 
     Raises:
         UserError: the build has no vocabulary or labels.
@@ -176,18 +199,33 @@ def on_engine(build: EngineBuild, level: str, engine: Engine) -> Model:
     """
     try:
         frontend = frontend_of(build)
-        session = Session(build, engine)
+        session: Session | None = Session(build, engine)
     except BaseException:
         engine.close()
         raise
 
     def execute(inputs: Inputs) -> Iterator[Run]:
-        start = time.perf_counter()
-        for numbers, logits in session.runs(inputs):
-            yield Run(numbers, logits, time.perf_counter() - start, dict(engine.counters) or None)
+        nonlocal session
+        if session is None:
+            # After an error, neither the state of the engine nor what it has loaded is relied on.
+            engine.clear()
+            session = Session(build, engine)
+        try:
             start = time.perf_counter()
+            for numbers, logits in session.runs(inputs):
+                yield Run(numbers, logits, time.perf_counter() - start, dict(engine.counters) or None)
+                start = time.perf_counter()
+        except BaseException:
+            session = None
+            raise
 
-    return Model(level, build, frontend, execute, engine.close)
+    def end() -> None:
+        try:
+            engine.close()
+        finally:
+            close()
+
+    return Model(level, build, frontend, execute, end)
 
 
 def _simulated(folder: Path, level: str) -> Model:
@@ -199,16 +237,70 @@ def _simulated(folder: Path, level: str) -> Model:
     return on_engine(build, level, open_engine(level, build.program.parameters))
 
 
-def _golden(folder: Path) -> Model:
+def _board(folder: Path, *, bitfile: str | Path | None = None, device: Any = None, **options: Any) -> Model:
+    with _needs("board", "a board"):
+        from .board import Board
+    build = read_engine(folder)
+    board = Board.open(bitfile or folder, device, **options)
     try:
+        check_fits(build, board.parameters)
+    except BaseException:
+        board.close()
+        raise
+    return on_engine(build, "board", board)
+
+
+def _virtual(folder: Path, *, family: str = "zynq", timeout: float = 60.0, **options: Any) -> Model:
+    with _needs("board", "a virtual board"):
+        from ..sim.board.device import VirtualDevice, open_overlay
+        from .board import Board
+    from ..compilecache import cache_folder
+    from ..sim.levels.engines import roomy
+
+    build = read_engine(folder)
+    device = VirtualDevice(roomy(build.program.parameters), family=family)
+    try:
+        board = Board(open_overlay(device, cache_folder("overlays")), timeout=timeout, **options)
+        return on_engine(build, "virtual", board, device.close)
+    except BaseException:
+        device.close()
+        raise
+
+
+def check_fits(build: EngineBuild, engine: Parameters) -> None:
+    """Checks that an engine has the lanes and the memories that a program needs.
+
+    Raises:
+        UserError: it has not.
+    """
+    needs = build.program.parameters
+    for name, needed in vars(needs).items():
+        found = getattr(engine, name)
+        if found < needed or (name == "lanes" and found != needed):
+            least = "" if name == "lanes" else "at least "
+            raise UserError(
+                f"the program needs an engine with {name} {least}{needed}, and this one has {found}; compile for the "
+                "engine of this board, with --board or --engine."
+            )
+
+
+@contextmanager
+def _needs(extra: str, what: str) -> Iterator[None]:
+    """Turns a missing package into the way to install it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{what} needs the package {error.name}; install it with: pip install -e '.[{extra}]'"
+        ) from None
+
+
+def _golden(folder: Path) -> Model:
+    with _needs("sim", "the golden model"):
         from ..graph.level import Sentence
         from ..graph.onnx_io import read_build
         from ..hw.compiler.build import checked_frontend
         from ..sim.golden.model import GoldenModel
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"the golden model needs the package {error.name}; install it with: pip install -e '.[sim]'"
-        ) from None
     graph = read_build(folder)
     frontend = checked_frontend(folder, graph)
     golden = GoldenModel(graph)

@@ -53,11 +53,19 @@ LINES = {
     "__init__.py": "def __getattr__(name):\n    from .deploy import model, predict",
     "deploy/model.py": (
         "from ..graph import onnx_io\nfrom ..hw.compiler import build\nfrom ..sim.golden import model\n"
-        "from ..sim.levels import engines"
+        "from ..sim.board import device\nfrom ..sim.levels import engines"
     ),
+    **dict.fromkeys(("deploy/board.py", "deploy/dma.py", "deploy/overlay.py"), "import pynq"),
     "deploy/predict.py": "from ..hw.host import anything",
     **dict.fromkeys(
-        ("graph/onnx_io.py", "hw/compiler/build.py", "sim/golden/model.py", "sim/levels/engines.py"), ""
+        (
+            "graph/onnx_io.py",
+            "hw/compiler/build.py",
+            "sim/board/device.py",
+            "sim/golden/model.py",
+            "sim/levels/engines.py",
+        ),
+        "",
     ),
     "model/__init__.py": "import torch",
     "sim/threads/__init__.py": "def late():\n    import threadpoolctl",
