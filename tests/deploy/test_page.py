@@ -34,8 +34,9 @@ def fake(root: Path) -> Fake:
 
 
 @pytest.fixture(scope="module")
-def program(root: Path) -> Iterator[Model]:
-    with load(root / "examples" / "voice", on="program") as model:
+def virtual(root: Path) -> Iterator[Model]:
+    pytest.importorskip("pynq")
+    with load(root / "examples" / "voice", on="virtual") as model:
         yield model
 
 
@@ -50,10 +51,10 @@ def driver() -> Iterator[Chrome]:
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "plain"])
-def test_a_browser_shows_the_answer(program: Model, scripts: bool) -> None:
+def test_a_browser_shows_the_answer(virtual: Model, scripts: bool) -> None:
     """A sentence is typed and sent; class and slots are read from the page, with JavaScript and without."""
-    (expected,) = program.predict([SENTENCE])
-    with serving(program) as address, chromium.browser(scripts=scripts) as driver:
+    (expected,) = virtual.predict([SENTENCE])
+    with serving(virtual) as address, chromium.browser(scripts=scripts) as driver:
         driver.get(address)
         marker = driver.find_element(By.TAG_NAME, "h1")
         chromium.type_sentence(driver, SENTENCE)
@@ -75,6 +76,14 @@ def test_a_browser_shows_the_answer(program: Model, scripts: bool) -> None:
         ]
         widths = [e.size["width"] for e in driver.find_elements(By.CSS_SELECTOR, "#label ~ .bars rect")]
         assert len(widths) == 5 and widths == sorted(widths, reverse=True) and widths[-1] > 0
+        counters = {
+            e.get_attribute("data-counter"): int(e.get_attribute("textContent") or "")
+            for e in driver.find_elements(By.CSS_SELECTOR, "[data-counter]")
+        }
+        assert expected.cycles is not None and counters == dict(expected.cycles)
+        assert driver.find_element(By.ID, "cycles").text == f"{expected.cycles['CYCLES']:,}"
+        assert driver.find_element(By.ID, "computed").text == "virtual"
+        assert len(driver.find_elements(By.CSS_SELECTOR, "#units svg rect")) == 12
         chromium.type_sentence(driver, "a " * 60)
         assert "longer than the model's" in driver.find_element(By.CSS_SELECTOR, "[role=alert]").text
         chromium.type_sentence(driver, HOSTILE)

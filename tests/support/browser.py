@@ -22,7 +22,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-BROWSER, DRIVER = "chromium", "chromedriver"
+BROWSERS, DRIVER = ("chromium", "google-chrome"), "chromedriver"
+"""Names of the programs: the browser of Debian or that of GitHub's runners, and its driver."""
 
 SECONDS = 30
 """For which the page is waited."""
@@ -30,8 +31,12 @@ SECONDS = 30
 
 def missing() -> str | None:
     """The reason why no browser can be started, or None."""
-    absent = [name for name in (BROWSER, DRIVER) if shutil.which(name) is None]
-    return f"no {' and no '.join(absent)}; apt install chromium chromium-driver" if absent else None
+    found = _browser() and shutil.which(DRIVER)
+    return None if found else "no browser with its driver; apt install chromium chromium-driver"
+
+
+def _browser() -> str | None:
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 @contextmanager
@@ -43,7 +48,7 @@ def browser(*arguments: str, scripts: bool = True) -> Iterator[Chrome]:
         scripts: whether pages may run JavaScript.
     """
     options = ChromeOptions()
-    options.binary_location = str(shutil.which(BROWSER))
+    options.binary_location = str(_browser())
     for argument in (
         "--headless=new",
         # Containers of continuous integration run as root and have a small /dev/shm.
