@@ -123,9 +123,9 @@ def run(args: argparse.Namespace) -> int:
     check_engine_options(args)
     with new_build(args.build) as folder:
         compiled = compile_into(folder, args.build, args)
-        write_vivado_project(folder, args.build, args)
+        write_vivado_project(folder, args)
     write_report(args, engine_report(compiled, LENGTHS))
-    print_next_step(args.build, args)
+    finish_board(args.build, args)
     return 0
 
 
@@ -162,26 +162,24 @@ def compile_into(
     return compiled
 
 
-def write_vivado_project(folder: Path, before: Path, args: argparse.Namespace) -> None:
-    """With `--board`, writes the Vivado project of the board, and the bitstream that already exists for it.
+def write_vivado_project(folder: Path, args: argparse.Namespace) -> None:
+    """With `--board`, writes the Vivado project of the board.
 
     Args:
         folder: where to: a new build.
-        before: the build that it replaces.
         args: what `add_engine_options` added.
     """
-    from ..hw.host.build import DEPLOY_FOLDER, VIVADO_FOLDER
+    from ..hw.host.build import VIVADO_FOLDER
     from ..hw.synthesis.boards import find_board
-    from ..hw.synthesis.project import keep_bitstream, write_board_project
+    from ..hw.synthesis.project import write_board_project
 
     board = None if args.board is None else find_board(args.board)
     if board is not None and board.processor is not None:
         write_board_project(folder / VIVADO_FOLDER, board, board.processor)
-        keep_bitstream(before, folder / VIVADO_FOLDER, folder / DEPLOY_FOLDER)
 
 
-def print_next_step(build: Path, args: argparse.Namespace) -> None:
-    """With `--board`, prints how to get the bitstream of the board.
+def finish_board(build: Path, args: argparse.Namespace) -> None:
+    """With `--board`, takes over the bitstream that the build already has for the engine, or prints how to get one.
 
     Args:
         build: the folder of the build.
@@ -189,14 +187,14 @@ def print_next_step(build: Path, args: argparse.Namespace) -> None:
     """
     from ..hw.host.build import DEPLOY_FOLDER, VIVADO_FOLDER
     from ..hw.synthesis.boards import find_board
-    from ..hw.synthesis.project import OVERLAY
+    from ..hw.synthesis.project import BITSTREAM_FOLDER, keep_bitstream
 
     board = None if args.board is None else find_board(args.board)
     if board is None:
         return
     if board.processor is None:
         print(f"There is no block design for {board.title}, so no Vivado project was written.")
-    elif (build / DEPLOY_FOLDER / OVERLAY[0]).exists():
+    elif keep_bitstream(build / BITSTREAM_FOLDER, build / VIVADO_FOLDER, build / DEPLOY_FOLDER):
         print(f"The bitstream in {build / DEPLOY_FOLDER} is that of this engine.")
     else:
         folder = shlex.quote(str(build / VIVADO_FOLDER))

@@ -13,7 +13,7 @@ from .compile import (
     check_engine_options,
     compile_into,
     engine_report,
-    print_next_step,
+    finish_board,
     write_vivado_project,
 )
 from .sizes import show_sizes, sizes_report
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.no_engine:
             source = read_record(args.run_dir / DATA).get("source")
             compiled = compile_into(folder, folder, args, source if isinstance(source, str) else None)
-            write_vivado_project(folder, args.out, args)
+            write_vivado_project(folder, args)
     print(
         f"No accumulator overflows: the widest of a linear layer, {report.widest_value}, "
         f"needs {report.widest} of 32 bits."
@@ -58,5 +58,5 @@ def run(args: argparse.Namespace) -> int:
     write_report(args, {"build": args.out, **vars(report), "sizes": sizes, "engine": engine})
     print(f"The export is in {args.out}.")
     if compiled is not None:
-        print_next_step(args.out, args)
+        finish_board(args.out, args)
     return 0

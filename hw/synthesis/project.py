@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -21,7 +20,7 @@ TEMPLATES = Path(__file__).with_name("vivado")
 """The scripts, and the templates of their settings."""
 
 BITSTREAM_FOLDER = "bitstream"
-"""The folder in a build that `build.tcl` writes to. A new program for the same engine does not replace it."""
+"""The folder in a build that `build.tcl` writes to. It belongs to the user: a new program does not replace it."""
 
 OVERLAY = ("narrowgauge.bit", "narrowgauge.hwh")
 """The files of a bitstream that PYNQ needs."""
@@ -95,25 +94,25 @@ def write_board_project(folder: Path, board: Board, processor: Processor) -> lis
     return _write(folder, content)
 
 
-def keep_bitstream(build: Path, project: Path, deploy: Path) -> bool:
-    """Copies the bitstream of a build into a folder for the board, if it is that of the project.
+def keep_bitstream(bitstream: Path, project: Path, deploy: Path) -> bool:
+    """Copies a bitstream into the folder for the board, if it is that of a project.
+
+    It is not part of a build: `build.tcl` may write it again at any time, and the manifest does not list it.
 
     Args:
-        build: folder of a build, with or without a bitstream.
+        bitstream: `BITSTREAM_FOLDER` of a build; it need not exist.
         project: what `write_board_project` wrote.
-        deploy: where to; created if there is something to copy.
+        deploy: where to; created if it is missing.
 
     Returns:
         Whether there was one.
     """
-    made = build / BITSTREAM_FOLDER
-    if not all((made / name).is_file() for name in (*OVERLAY, *_SETTINGS)):
+    if not all((bitstream / name).is_file() for name in (*OVERLAY, *_SETTINGS)):
         return False
-    if any((made / name).read_bytes() != (project / name).read_bytes() for name in _SETTINGS):
+    if any((bitstream / name).read_bytes() != (project / name).read_bytes() for name in _SETTINGS):
         return False
-    deploy.mkdir(parents=True, exist_ok=True)
     for name in OVERLAY:
-        shutil.copyfile(made / name, deploy / name)
+        write_atomic(deploy / name, (bitstream / name).read_bytes())
     return True
 
 

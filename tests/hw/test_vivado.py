@@ -11,6 +11,7 @@ from types import MappingProxyType
 import pytest
 
 from narrowgauge.cli import main
+from narrowgauge.graph.onnx_io import damaged_files
 from narrowgauge.hw.synthesis import project
 from narrowgauge.hw.synthesis.boards import Board, built_in_boards, find_board
 from narrowgauge.hw.synthesis.project import TEMPLATES, keep_bitstream, write_board_project
@@ -408,14 +409,18 @@ def test_what_is_written(tmp_path: Path) -> None:
 def test_a_bitstream_is_kept_for_the_same_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same board, engine and RTL; anything else needs a new one."""
     board = find_board("pynq-z2")
-    assert not keep_bitstream(tmp_path / "old", tmp_path / "new" / "vivado", tmp_path / "new" / "deploy")
+
+    def keep(folder: Path) -> bool:
+        return keep_bitstream(tmp_path / "old" / "bitstream", folder / "vivado", folder / "deploy")
+
+    assert not keep(tmp_path / "new")
     assert accepted(build(tmp_path / "old", board))
     for name in ("narrowgauge.bit", "settings.tcl"):
         moved = (tmp_path / "old" / "bitstream" / name).rename(tmp_path / "moved")
         write(tmp_path / "new", board)
-        assert not keep_bitstream(tmp_path / "old", tmp_path / "new" / "vivado", tmp_path / "new" / "deploy")
+        assert not keep(tmp_path / "new")
         moved.rename(tmp_path / "old" / "bitstream" / name)
-    assert keep_bitstream(tmp_path / "old", tmp_path / "new" / "vivado", tmp_path / "new" / "deploy")
+    assert keep(tmp_path / "new")
     assert (tmp_path / "new" / "deploy" / "narrowgauge.bit").read_text(encoding="utf-8") == "bits"
     assert (tmp_path / "new" / "deploy" / "narrowgauge.hwh").is_file()
     z1 = find_board("pynq-z1")
@@ -434,7 +439,7 @@ def test_a_bitstream_is_kept_for_the_same_engine(tmp_path: Path, monkeypatch: py
     changed.write_bytes(WRAPPER.read_bytes() + b"// changed\n")
     monkeypatch.setattr(project, "WRAPPER", changed)
     write(tmp_path / "other", board)
-    assert not keep_bitstream(tmp_path / "old", tmp_path / "other" / "vivado", tmp_path / "other" / "deploy")
+    assert not keep(tmp_path / "other")
     assert not (tmp_path / "other" / "deploy").exists()
 
 
@@ -453,6 +458,7 @@ def test_compile_writes_the_project_and_keeps_the_bitstream(
         assert main([*command, name]) == 0
         assert f"The bitstream in {folder}/deploy is that of this engine." in capsys.readouterr().out
         assert (folder / "deploy" / "narrowgauge.bit").read_text(encoding="utf-8") == "bits"
+    assert damaged_files(folder) == ()
     assert main([*command, "kr260"]) == 0
     assert "For the bitstream of KR260: cd " in capsys.readouterr().out
     assert not (folder / "deploy" / "narrowgauge.bit").exists()
