@@ -36,6 +36,7 @@ from narrowgauge.sim.levels.engines import roomy
 
 from ..support.engine_programs import SMALL, Case, damaged, random_case
 from ..support.graphs import random_graph, random_sentences
+from ..support.vivado import run_stand_ins
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 
@@ -433,6 +434,43 @@ def tiny_project(out: Path, expected: Callable[[bytes], bytes] = lambda beats: b
         for length in (1, 8)
     ]
     write_project(out, to_bytes(made), IMAGE.tobytes(), SMALL, runs, part="xczu3eg-sfvc784-2-e", clock_ns=4)
+
+
+@pytest.mark.parametrize(
+    ("step", "steps"),
+    [
+        ("csim", ["csim_design"]),
+        ("synth", ["csynth_design"]),
+        (None, ["csynth_design"]),
+        ("cosim", ["csynth_design", "cosim_design"]),
+        ("export", ["csynth_design", "export_design"]),
+    ],
+)
+def test_the_script_for_vitis_hls(step: str | None, steps: list[str], tmp_path: Path) -> None:
+    """Its commands have the syntax of UG1399, its files exist, and the steps are those that were asked for."""
+    tiny_project(tmp_path / "hls")
+    facts = tmp_path / "facts.txt"
+    script = tmp_path / "hls" / "run_hls.tcl"
+    done = run_stand_ins("vitis_hls", "", facts, script, *([] if step is None else [step]))
+    assert (done.returncode, done.stderr) == (0, "")
+    found: dict[str, list[str]] = {}
+    for line in facts.read_text(encoding="utf-8").splitlines():
+        kind, _, rest = line.partition("\t")
+        found.setdefault(kind, []).append(rest)
+    flags = "-std=c++17 -Isrc"
+    assert found == {
+        "project": ["project"],
+        "top": ["engine"],
+        "source": [f"src/engine.cpp\t{flags}"],
+        "bench": [
+            f"src/tb_engine.cpp\t{flags}",
+            *(f"vectors/{name}.bin\t" for name in ("program", "weights", "runs")),
+        ],
+        "solution": ["solution"],
+        "part": ["xczu3eg-sfvc784-2-e"],
+        "clock": ["4"],
+        "step": steps,
+    }
 
 
 def make(folder: Path, target: str, **variables: str) -> subprocess.CompletedProcess[str]:

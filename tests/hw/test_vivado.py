@@ -14,7 +14,7 @@ from narrowgauge.cli import main
 from narrowgauge.graph.onnx_io import damaged_files
 from narrowgauge.hw.synthesis import project
 from narrowgauge.hw.synthesis.boards import Board, built_in_boards, find_board
-from narrowgauge.hw.synthesis.project import TEMPLATES, keep_bitstream, write_board_project
+from narrowgauge.hw.synthesis.project import TEMPLATES, keep_bitstream, write_board_project, write_project
 from narrowgauge.hw.synthesis.sources import WRAPPER, sources, top_parameters
 
 from ..support.vivado import Model, Outcome, run_vivado
@@ -318,6 +318,26 @@ def test_a_folder_with_a_strange_name(tmp_path: Path) -> None:
     folder = tmp_path / "a [exit] $x {"
     model = accepted(build(folder, find_board("aup-zu3")))
     assert (folder / "deploy" / "narrowgauge.bit").is_file() and len(model.files) == len(sources()) + 1
+
+
+@pytest.mark.parametrize("board", built_in_boards(), ids=lambda board: board.name)
+def test_an_engine_out_of_context(board: Board, tmp_path: Path) -> None:
+    """`run.tcl`, with the same checks of commands, files and parameters; a board needs no block design for it."""
+    more = board.silicon.generics(board.engine)
+    write_project(tmp_path, board, board.engine, more, period=board.period)
+    outcome = run_vivado(tmp_path / "run.tcl", settings={"setup": -0.25})
+    assert outcome.status == 0 and outcome.model is not None, outcome.errors
+    model = outcome.model
+    generics = top_parameters(board.engine, board.silicon)
+    assert model.config["/engine"] == {name: str(value) for name, value in generics.items()}
+    assert model.project == {"PART": board.part, "period": f"{board.period:g}"}
+    assert [Path(file).name for file in model.files] == [path.name for path in (*sources(), WRAPPER)]
+    reports = {path.name for path in (tmp_path / "results").iterdir()}
+    assert reports == {
+        "synth.dcp", "synth_utilization.rpt", "synth_timing.rpt", "route.dcp", "utilization.rpt",
+        "utilization_hierarchical.rpt", "timing.rpt", "drc.rpt",
+    }  # fmt: skip
+    assert f"part {board.part}, period {board.period:g} ns, worst setup slack -0.25 ns" in outcome.output
 
 
 # Changes of the scripts that the stand-ins or the checks of the block design must find.

@@ -1,4 +1,4 @@
-"""Runs scripts for Vivado in a Tcl interpreter with stand-ins for its commands (`vivado.tcl`)."""
+"""Runs scripts for Vivado and vitis_hls in a Tcl interpreter, with stand-ins for their commands (`stand_ins.tcl`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import pytest
 
-STAND_INS = Path(__file__).with_name("vivado.tcl")
+STAND_INS = Path(__file__).with_name("stand_ins.tcl")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -76,22 +76,34 @@ def run_vivado(
         settings: of the simulated Vivado, see `sim` in `vivado.tcl`.
         environment: further variables.
     """
+    facts = script.parent / "model.txt"
+    words = " ".join(f"{name} {{{value}}}" for name, value in settings.items())
+    done = run_stand_ins("vivado", words, facts, script, *arguments, environment=environment)
+    model = _model(facts.read_text(encoding="utf-8").splitlines()) if facts.exists() else None
+    return Outcome(done.returncode, done.stdout, done.stderr, model)
+
+
+def run_stand_ins(
+    tool: str,
+    settings: str,
+    facts: Path,
+    script: Path,
+    *arguments: str,
+    environment: Mapping[str, str] = NOTHING,
+) -> subprocess.CompletedProcess[str]:
+    """Runs a script with the stand-ins for a tool, see `stand_ins.tcl`; `facts` is removed before."""
     interpreter = shutil.which("tclsh")
     if interpreter is None:
         pytest.skip("no tclsh; install it with `apt install tcl`")
-    facts = script.parent / "model.txt"
     facts.unlink(missing_ok=True)
-    words = " ".join(f"{name} {{{value}}}" for name, value in settings.items())
-    done = subprocess.run(
-        [interpreter, str(STAND_INS), words, str(facts), str(script), *arguments],
+    return subprocess.run(
+        [interpreter, str(STAND_INS), tool, settings, str(facts), str(script), *arguments],
         cwd=script.parent,
         env={name: value for name, value in os.environ.items() if name != "BOARD_FILES"} | dict(environment),
         capture_output=True,
         text=True,
         check=False,
     )
-    model = _model(facts.read_text(encoding="utf-8").splitlines()) if facts.exists() else None
-    return Outcome(done.returncode, done.stdout, done.stderr, model)
 
 
 def _model(lines: list[str]) -> Model:

@@ -1,9 +1,7 @@
-# Stand-ins for the commands of Vivado that the scripts in hw/synthesis/vivado use, with a model of the block design.
+# Stand-ins for the commands of Vivado that the scripts in hw/synthesis/vivado use, with a model of the block design;
+# see stand_ins.tcl.
 #
-#     tclsh vivado.tcl SETTINGS MODEL SCRIPT [ARGUMENTS ...]
-#
-# SETTINGS is a Tcl list of names and values, see `sim` below. SCRIPT is run as `vivado -source` would. The block design
-# that validate_bd_design has accepted is written to MODEL, one fact per line, words separated by tabs.
+# The block design that validate_bd_design has accepted is written to MODEL, one fact per line, words separated by tabs.
 #
 # Every command checks its options and the number of its other arguments against the syntax in UG835. Objects are
 # modelled as far as the scripts need them: cells have the pins and interfaces of PG021, PG059, PG082, PG164, PG201 and
@@ -12,11 +10,9 @@
 # exist is an error, as in Vivado.
 # Limits: no synthesis, no parameter propagation; only the parameters that the scripts may set are known.
 
-lassign $argv settings model_file script
-
-# version: of Vivado. installed: board parts. slack: of setup, hold and pulse width, in ns. fails: a run that ends early.
+# version: of Vivado. installed: board parts. setup, hold, pulse: slack in ns. fails: a run that ends early. paths: whether
+# there are timing paths.
 array set sim {version 2022.1 installed {} setup 0.1 hold 0.02 pulse 0 fails "" paths 1 repository ""}
-array set sim $settings
 
 # What UG835 documents: options with an argument, options without one, least and most other arguments (-1: any number).
 # All have -quiet and -verbose.
@@ -29,6 +25,7 @@ array set syntax {
     connect_bd_net       {{net boundary_type} {} 1 -1}
     create_bd_cell       {{vlnv type reference revision} {} 1 1}
     create_bd_design     {{dir cell} {} 1 1}
+    create_clock         {{period name waveform} {add} 0 -1}
     create_project       {{part} {force in_memory ip rtl_kernel} 0 2}
     current_project      {{} {} 0 1}
     get_bd_addr_segs     {{filter of_objects} {regexp hierarchical excluded addressed unaddressed} 0 1}
@@ -40,6 +37,8 @@ array set syntax {
     get_files            {{filter of_objects compile_order used_in} {regexp nocase all references} 0 -1}
     get_filesets         {{filter of_objects} {regexp nocase} 0 -1}
     get_ipdefs           {{filter of_objects} {name regexp nocase all} 0 -1}
+    get_ports            {{filter of_objects match_style scoped_to_current_instance} {regexp nocase
+                           prop_thru_buffers} 0 1}
     get_property         {{} {min max} 2 2}
     get_runs             {{filter of_objects} {regexp nocase} 0 -1}
     get_timing_paths     {{from rise_from fall_from to rise_to fall_to through rise_through fall_through delay_type
@@ -49,6 +48,15 @@ array set syntax {
                            post_launch_script custom_script} {scripts_only next_step email_all force} 1 -1}
     make_wrapper         {{fileset} {top testbench inst_template import force} 1 1}
     open_run             {{name pr_config} {} 1 1}
+    opt_design           {{directive} {retarget propconst sweep bram_power_opt remap aggressive_remap resynth_area
+                           resynth_seq_area muxf_remap hier_fanout_limit bufg_opt shift_register_opt debug_log} 0 0}
+    phys_opt_design      {{directive} {fanout_opt placement_opt routing_opt slr_crossing_opt rewire
+                           critical_cell_opt dsp_register_opt bram_register_opt uram_register_opt bram_enable_opt
+                           shift_register_opt hold_fix aggressive_hold_fix retime critical_pin_opt} 0 0}
+    place_design         {{directive} {no_timing_driven timing_summary unplace post_place_opt no_psip ultrathreads
+                           no_bufg_opt} 0 0}
+    read_verilog         {{library} {sv} 1 -1}
+    read_xdc             {{cells ref mode} {quiet_diff unmanaged no_add} 1 -1}
     report_drc           {{name upgrade_cw checks ruledecks file rpx} {append waived no_waivers return_string} 0 0}
     report_power         {{hier hierarchical_depth limit vid verbose file name format xpe l rpx} {append advisory
                            return_string no_propagation} 0 0}
@@ -59,65 +67,25 @@ array set syntax {
     report_utilization   {{file pblocks evaluate_pblock slr cells exclude_child_pblocks name spreadsheet_file
                            spreadsheet_table spreadsheet_depth hierarchical_depth format} {append hierarchical
                            hierarchical_percentages packthru return_string} 0 0}
+    route_design         {{directive max_delay min_delay} {unroute release_memory nets physical_nets pins
+                           tns_cleanup no_timing_driven preserve delay auto_delay timing_summary finalize
+                           ultrathreads eco} 0 0}
     save_bd_design       {{} {} 0 1}
     set_param            {{} {} 2 2}
     set_property         {{dict} {} 1 3}
+    synth_design         {{name part constrset top include_dirs generic verilog_define flatten_hierarchy
+                           gated_clock_conversion directive bufg shreg_min_size mode fsm_extraction srl_style
+                           resource_sharing cascade_dsp control_set_opt_threshold max_bram max_uram max_dsp
+                           max_bram_cascade_height max_uram_cascade_height}
+                          {rtl no_lc rtl_skip_mlo rtl_skip_ip rtl_skip_constraints keep_equivalent_registers
+                           no_srlextract assert no_timing_driven sfcu debug_log} 0 0}
     update_compile_order {{fileset} {force_gui} 0 0}
     update_ip_catalog    {{delete_ip add_ip disable_ip enable_ip repo_path update_module_ref scan_changes} {rebuild} 0 0}
     validate_bd_design   {{design steps} {force include_pfm} 0 0}
     version              {{} {short} 0 0}
     wait_on_run          {{timeout} {} 1 -1}
+    write_checkpoint     {{cell key} {force logic_function_stripped encrypt} 0 1}
     write_hw_platform    {{rp rm} {fixed force include_bit include_sim_content minimal hw hw_emu static} 0 1}
-}
-
-# Calls do_COMMAND with a dict of the options and the list of the other arguments.
-proc call {command arguments} {
-    lassign $::syntax($command) valued flags least most
-    set options {}
-    set others {}
-    set index 0
-    while {$index < [llength $arguments]} {
-        set word [lindex $arguments $index]
-        set name [string range $word 1 end]
-        if {![regexp {^-[a-z_]+$} $word]} {
-            lappend others $word
-        } elseif {$name in $valued} {
-            if {$index + 1 >= [llength $arguments]} {
-                error "$command: $word needs an argument"
-            }
-            incr index
-            dict set options $name [lindex $arguments $index]
-        } elseif {$name in $flags || $name in {quiet verbose}} {
-            dict set options $name 1
-        } else {
-            error "$command has no option $word"
-        }
-        incr index
-    }
-    set count [llength $others]
-    if {$count < $least || ($most >= 0 && $count > $most)} {
-        error "$command takes $least to $most arguments besides its options, got $count: $others"
-    }
-    if {[dict exists $options quiet] && [catch {do_$command $options $others} result]} {
-        return ""
-    } elseif {![dict exists $options quiet]} {
-        set result [do_$command $options $others]
-    }
-    return $result
-}
-
-foreach command [array names syntax] {
-    proc $command {args} "call $command \$args"
-}
-
-proc option {options name {default ""}} {
-    return [expr {[dict exists $options $name] ? [dict get $options $name] : $default}]
-}
-
-proc need {condition message} {
-    if {![uplevel 1 [list expr $condition]]} {
-        error [uplevel 1 [list subst $message]]
-    }
 }
 
 # Filters of objects: PROPERTY ==, !=, =~ or !~ value, joined by &&.
@@ -767,6 +735,10 @@ proc do_validate_bd_design {options others} {
     }
     need {[array size ::segments] > 0} {no segment is assigned}
     set ::project(validated) 1
+    write_model
+}
+
+proc write_model {} {
     set stream [open $::model_file w]
     foreach name [lsort [array names ::cell]] {
         puts $stream [join [list cell $name $::cell($name)] \t]
@@ -868,7 +840,7 @@ proc opened {} {
 
 foreach report {report_utilization report_timing_summary report_drc report_power} {
     proc do_$report {options others} "
-        opened
+        if {\[lindex \$::steps end\] ne \"synth_design\"} {opened}
         touch \[dict get \$options file] $report
     "
 }
@@ -894,13 +866,63 @@ proc do_write_hw_platform {options others} {
     touch $file xsa
 }
 
-# The script has an interpreter, and so variables, of its own.
-interp create vivado
-foreach command [array names syntax] {
-    interp alias vivado $command {} $command
+# Without a project (UG892): the sources are read one by one, and each step works on the design in memory.
+
+set steps {}
+
+proc do_read_verilog {options others} {
+    lassign $others file
+    need {[file isfile $file]} {read_verilog: $file does not exist}
+    need {[dict exists $options sv] == ([file extension $file] eq ".sv")} {read_verilog: the language of $file}
+    lappend ::project(files) $file
 }
-interp eval vivado [list set argv [lrange $argv 3 end]]
-if {[catch {interp eval vivado [list source $script]} message]} {
-    puts stderr $errorInfo
-    exit 1
+
+proc do_read_xdc {options others} {
+    lassign $others file
+    need {[option $options mode] eq "out_of_context"} {mode}
+    set ::clock ""
+    interp eval tool [list source $file]
+    need {$::clock ne ""} {$file creates no clock}
+}
+
+proc do_get_ports {options others} {
+    need {$others eq "aclk"} {port $others}
+    return port_$others
+}
+
+proc do_create_clock {options others} {
+    need {$others eq "port_aclk" && [option $options period 0] > 0} {clock of $others}
+    set ::clock [option $options name]
+    set ::property(project,period) [option $options period]
+}
+
+proc step {name after} {
+    need {$after eq [lindex $::steps end]} {$name does not follow [lindex $::steps end]}
+    lappend ::steps $name
+}
+
+proc do_synth_design {options others} {
+    step synth_design {}
+    need {[info exists ::clock]} {no constraint was read}
+    need {[option $options mode] eq "out_of_context" && [option $options flatten_hierarchy] eq "rebuilt"} {mode}
+    set ::property(project,PART) [option $options part]
+    set top [option $options top]
+    read_module $top [lsearch -inline $::project(files) */$top.v]
+    set ::cell(/engine) xilinx.com:module_ref:$top:1.0
+    foreach generic $::repeated(generic) {
+        need {[regexp {^(\w+)=(\d+)$} $generic -> name value]} {generic $generic}
+        set ::config(/engine,[known_parameter /engine $name]) $value
+    }
+    write_model
+}
+
+foreach {name after} {opt_design synth_design place_design opt_design phys_opt_design place_design route_design
+        phys_opt_design} {
+    proc do_$name {options others} "step $name $after; if {\"$name\" eq \"route_design\"} {set ::project(opened) impl_1}"
+}
+
+proc do_write_checkpoint {options others} {
+    lassign $others file
+    need {$::steps ne "" && [file extension $file] eq ".dcp"} {checkpoint $file}
+    touch $file dcp
 }
