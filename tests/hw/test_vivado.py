@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from xml.etree.ElementTree import parse
 
 import pytest
 
@@ -62,7 +63,7 @@ def kinds(board: Board) -> tuple[str, str, str, str, str, str]:
     assert board.processor is not None
     return {
         "zynq": ("processing_system7", "FCLK_CLK0", "FCLK_RESET0_N", "IRQ_F2P", "0x40000000", "32"),
-        "zynqmp": ("zynq_ultra_ps_e", "pl_clk0", "pl_resetn0", "pl_ps_irq0", "0xA0000000", "64"),
+        "zynqmp": ("zynq_ultra_ps_e", "pl_clk0", "pl_resetn0", "pl_ps_irq0", "0xA0000000", "40"),
     }[board.processor.kind]
 
 
@@ -202,6 +203,45 @@ def test_addresses_are_assigned(built: tuple[Board, str, Path, Outcome]) -> None
     assert set(model.segments) == memory | {"/ps/Data/engine/s_axi", "/ps/Data/dma/S_AXI_LITE"}
     bases = sorted(model.segments[f"/ps/Data/{slave}"][0] for slave in ("engine/s_axi", "dma/S_AXI_LITE"))
     assert bases == [first, first + 0x10000]
+
+
+def test_the_virtual_board_is_of_the_same_design(
+    built: tuple[Board, str, Path, Outcome], tmp_path: Path
+) -> None:
+    """The .hwh that the driver is tested with has the cells, parameters and connections of the block design."""
+    pytest.importorskip("pynq")
+    from narrowgauge.sim.board.overlay import overlay_files
+
+    board, _, _, outcome = built
+    model = accepted(outcome)
+    assert board.processor is not None
+    bit = overlay_files(tmp_path, board.engine, silicon=board.silicon, family=board.processor.kind)
+    modules = {
+        cell.attrib["INSTANCE"]: cell for cell in parse(bit.with_suffix(".hwh")).getroot().iter("MODULE")
+    }
+    assert modules.keys() >= {"ps", "engine", "dma"}
+    for name in ("engine", "dma"):
+        assert modules[name].attrib["VLNV"] == model.cells[f"/{name}"]
+        parameters = {one.attrib["NAME"]: one.attrib["VALUE"] for one in modules[name].iter("PARAMETER")}
+        assert model.config[f"/{name}"].items() <= parameters.items() | {("c_sg_include_stscntrl_strm", "0")}
+    assert modules["ps"].attrib["VLNV"].rpartition(":")[0] == model.cells["/ps"].rpartition(":")[0]
+    modes = {"MASTER": "Master", "INITIATOR": "Master", "SLAVE": "Slave", "TARGET": "Slave"}
+    interfaces = [
+        (model.interfaces[f"/{name}/{interface.attrib['NAME']}"][0], modes[interface.attrib["TYPE"]])
+        for name, cell in modules.items()
+        for interface in cell.iter("BUSINTERFACE")
+    ]
+    assert len(interfaces) == 10 and all(one == other for one, other in interfaces)
+    ports = {
+        (name, port.attrib["NAME"]): {
+            (c.attrib["INSTANCE"], c.attrib["PORT"]) for c in port.iter("CONNECTION")
+        }
+        for name, cell in modules.items()
+        for port in cell.iter("PORT")
+    }
+    assert ports["ps", kinds(board)[3]] == {("engine", "interrupt")}
+    for name, pin in (("engine", "aclk"), ("dma", "s_axi_lite_aclk")):
+        assert {f"/{cell}/{port}" for cell, port in ports[name, pin]} == {model.driver(f"/{name}/{pin}")}
 
 
 @pytest.mark.parametrize(

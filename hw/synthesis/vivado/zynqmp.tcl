@@ -3,8 +3,8 @@
 set processor_clock pl_clk0
 set processor_reset pl_resetn0
 set processor_interrupt pl_ps_irq0
-# Bits of the addresses of the DMA. Memory above 2 GB is at 0x8_0000_0000.
-set address_bits 64
+# Bits of the addresses of the DMA, as many as the physical addresses have: memory above 2 GB is at 0x8_0000_0000.
+set address_bits 40
 
 # Creates the cell ps.
 #
