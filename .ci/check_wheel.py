@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-NOT_PACKAGED = {"tests", "benchmarks", "docs", "examples"}
+NOT_PACKAGED = {"tests", "benchmarks", "docs", "examples", "notebooks"}
 """Folders of the repository that are not part of the package."""
 
 

@@ -415,6 +415,31 @@ def test_a_failing_engine_is_told_without_a_traceback(build: EngineBuild, error:
     assert web.get("/health").get_json() == {"status": "ok", "level": "board", "answered": 1}
 
 
+def test_a_fault_of_a_board_is_told_and_the_next_sentence_is_right(root: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pynq")
+    from narrowgauge.deploy.board import Board
+    from narrowgauge.deploy.model import on_engine
+    from narrowgauge.sim.board.faults import MM2S, S2MM, DmaError, Fails
+
+    from ..support.boards import example_case, virtual_device
+
+    case = example_case(root)
+    with (
+        virtual_device(case, tmp_path) as (device, overlay),
+        on_engine(case.build, "virtual", Board(overlay)) as model,
+    ):
+        web = client(model)
+        right = ask(web, SENTENCE).get_json()
+        assert right["label"] == "play_music" and right["cycles"]["CYCLES"] > 1000
+        for channel in (MM2S, S2MM):
+            device.faults.add(Fails(channel, error=DmaError.SLAVE))
+            said = ask(web, SENTENCE)
+            assert said.status_code == 500 and "channel of the DMA stopped with" in said.get_json()["error"]
+            assert web.get("/health").status_code == 503
+            assert ask(web, SENTENCE).get_json()["logits"] == right["logits"]
+            assert web.get("/health").status_code == 200
+
+
 def test_other_sites_get_nothing(fake: Fake) -> None:
     """A page of another site can neither post to the server nor reach it through a name of its own."""
     web = application(fake, FREE, names=("localhost", "127.0.0.1", "::1")).test_client()  # type: ignore[arg-type]
