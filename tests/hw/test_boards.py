@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -201,6 +203,21 @@ def test_what_is_no_file_of_a_board_is_refused(tmp_path: Path) -> None:
         read_board(path)
     with pytest.raises(UserError, match="the name of the file must have lower-case letters"):
         read_board(write(tmp_path, content(), "My Board"))
+
+
+def test_importing_the_module_needs_no_reader_of_toml() -> None:
+    """Python 3.10 has none, and where numpy alone is installed tomli is missing."""
+    code = """
+import sys
+sys.modules["tomllib"] = sys.modules["tomli"] = None
+from narrowgauge.hw.synthesis import boards
+try:
+    boards.find_board("kv260")
+except ModuleNotFoundError:
+    print("missing")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("missing\n", "")
 
 
 # The command.

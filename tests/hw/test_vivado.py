@@ -14,7 +14,7 @@ import pytest
 from narrowgauge.cli import main
 from narrowgauge.graph.onnx_io import damaged_files
 from narrowgauge.hw.synthesis import project
-from narrowgauge.hw.synthesis.boards import Board, built_in_boards, find_board
+from narrowgauge.hw.synthesis.boards import FOLDER, Board, built_in_boards, find_board
 from narrowgauge.hw.synthesis.project import TEMPLATES, keep_bitstream, write_board_project, write_project
 from narrowgauge.hw.synthesis.sources import WRAPPER, sources, top_parameters
 
@@ -526,3 +526,27 @@ def test_compile_writes_the_project_and_keeps_the_bitstream(
     assert main([*command, "u50"]) == 0
     assert "There is no block design for Alveo U50" in capsys.readouterr().out
     assert not (folder / "vivado").exists()
+
+
+def test_compile_takes_the_part_of_a_board_everywhere(root: Path, tmp_path: Path) -> None:
+    """That of a file of the user too; without a board, the HLS project is for the ZCU104."""
+    folder = tmp_path / "build"
+    shutil.copytree(root / "examples" / "voice", folder)
+    file = tmp_path / "mine.toml"
+    text = (FOLDER / "kr260.toml").read_text(encoding="utf-8")
+    file.write_text(text.replace('"xck26-sfvc784-2LV-c"', '"xck26-sfvc784-2LVI-i"'), encoding="utf-8")
+    for options, part, period in (
+        (["--board", str(file)], "xck26-sfvc784-2LVI-i", 5),
+        (["--board", "pynq-z1"], "xc7z020clg400-1", 10),
+        ([], "xczu7ev-ffvc1156-2-e", 5),
+    ):
+        assert main(["compile", str(folder), "--max-length", "8", *options]) == 0
+        for name in ("hls_config.cfg", "hls_config_array.cfg"):
+            config = (folder / "hls" / name).read_text(encoding="utf-8")
+            assert f"part={part}\n" in config and f"clock={period}ns\n" in config
+        script = (folder / "hls" / "run_hls.tcl").read_text(encoding="utf-8")
+        assert f"set_part {{{part}}}\ncreate_clock -period {period}\n" in script
+        assert (folder / "vivado").exists() == bool(options)
+        if options:
+            settings = (folder / "vivado" / "settings.tcl").read_text(encoding="utf-8")
+            assert f"set part {part}\n" in settings and f"set period {period}\n" in settings
