@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError, printable
-from ..sim.levels import ENGINES, LEVELS
+from ..sim.levels import ENGINES, LEVELS, VIRTUAL
 from .common import Commands, add_command, write_report
 
 if TYPE_CHECKING:
+    from ..hw.host.engine import Engine
     from ..text.frontend import Prediction, Text
 
 _WIDEST = 40
 """Characters of a word in the table."""
 
-_CHOICES = [level for level in LEVELS if level != "torch"]
+_CHOICES = [*(level for level in LEVELS if level != "torch"), VIRTUAL]
 
 
 def add_parser(commands: Commands) -> None:
@@ -35,7 +36,7 @@ def add_parser(commands: Commands) -> None:
         default="program",
         metavar="LEVEL",
         help=f"the level that computes the answer: {', '.join(_CHOICES)} (default: program, the simulator of the "
-        "engine, which needs numpy only)",
+        "engine, which needs numpy only; virtual is the RTL behind the driver of a board, and needs pynq)",
     )
     parser.add_argument(
         "--waves",
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         )
     first, *more = args.sentences
     text: Text = (first, more[0]) if more else first
-    prediction = _on_engine(args, text) if args.on in ENGINES else _on_model(args, text)
+    prediction = _on_engine(args, text) if args.on in (*ENGINES, VIRTUAL) else _on_model(args, text)
     write_report(args, prediction)
     print(printable(prediction.label))
     if prediction.slots is not None:
@@ -80,8 +81,15 @@ def _on_engine(args: argparse.Namespace, text: Text) -> Prediction:
     build = read_engine(args.build)
     answers: list[Prediction] = []
 
+    def opened(waves: Path | None) -> Engine:
+        if args.on != VIRTUAL:
+            return open_engine(args.on, build.program.parameters, waves=waves)
+        from ..deploy.model import open_virtual
+
+        return open_virtual(build.program.parameters)
+
     def execute(waves: Path | None) -> None:
-        with open_engine(args.on, build.program.parameters, waves=waves) as engine:
+        with opened(waves) as engine:
             answers.extend(predict(build, [text], engine=engine, strict=args.strict))
 
     if args.waves is None:

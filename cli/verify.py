@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UserError, printable
-from ..sim.levels import ENGINES, LEVELS
+from ..sim.levels import ENGINES, LEVELS, VIRTUAL
 from .common import Commands, add_command, add_data_options, add_threads_option, console, write_report
+
+if TYPE_CHECKING:
+    from ..hw.host.engine import Engine
+    from ..hw.isa import Parameters
+
+_CHOICES = (*LEVELS, VIRTUAL)
 
 
 def add_parser(commands: Commands) -> None:
@@ -24,7 +31,8 @@ def add_parser(commands: Commands) -> None:
         "--levels",
         type=parse_levels,
         metavar="LIST",
-        help=f"comma-separated, of {','.join(LEVELS)} (default: all that --run, a program and g++ allow, except rtl)",
+        help=f"comma-separated, of {','.join(_CHOICES)} (default: all that --run, a program and g++ allow, except rtl "
+        f"and {VIRTUAL})",
     )
     parser.add_argument(
         "--stalls", action="store_true", help="let the input and output streams of the RTL stall at random"
@@ -63,9 +71,10 @@ def run(args: argparse.Namespace) -> int:
             run=args.run_dir,
             split=args.split,
             limit=args.limit,
-            levels=levels,
+            levels=[level for level in levels if level != VIRTUAL],
             stalls=args.stalls,
             recompile=not args.no_recompile,
+            engines=_virtual() if VIRTUAL in levels else {},
         )
         report = verify(options, lambda done, total: progress.update(task, completed=done, total=total))
     write_report(args, {"equal": report.equal, "verdict": report.verdict, **vars(report)})
@@ -80,13 +89,20 @@ def run(args: argparse.Namespace) -> int:
     return 0 if report.equal else 1
 
 
+def _virtual() -> Mapping[str, Callable[[Parameters], Engine]]:
+    """The engine of the level `virtual`, for `VerifyOptions.engines`."""
+    from ..deploy.model import open_virtual
+
+    return {VIRTUAL: open_virtual}
+
+
 def _recompiled(files: Sequence[str] | None, levels: Sequence[str]) -> str:
     """The result of compiling the model again, as a line."""
     if files:
         return f"program recompiled: NOT EQUAL: {', '.join(files)}; compile the model again"
     if files is not None:
         return "program recompiled: equal bytes"
-    runs = set(ENGINES).intersection(levels)
+    runs = {*ENGINES, VIRTUAL}.intersection(levels)
     return f"program not recompiled: {'--no-recompile' if runs else 'no level runs it'}"
 
 
@@ -109,8 +125,8 @@ def parse_levels(text: str) -> tuple[str, ...]:
     """The type of `--levels`: at least two different levels, in the order given."""
     levels = tuple(dict.fromkeys(level.strip() for level in text.split(",")))
     for level in levels:
-        if level not in LEVELS:
-            raise argparse.ArgumentTypeError(f"'{level}' is not a level; choose from {', '.join(LEVELS)}")
+        if level not in _CHOICES:
+            raise argparse.ArgumentTypeError(f"'{level}' is not a level; choose from {', '.join(_CHOICES)}")
     if len(levels) < 2:
         raise argparse.ArgumentTypeError("there is nothing to compare; give at least two levels")
     return levels

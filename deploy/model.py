@@ -22,11 +22,11 @@ from ..hw.host.folder import has_engine, read_engine
 from ..hw.host.session import Session
 from ..hw.isa import Parameters
 from ..sim.engine.simulator import ProgramSimulator
-from ..sim.levels import ENGINES
+from ..sim.levels import ENGINES, VIRTUAL
 from ..text.frontend import Frontend, Prediction, Text
 from .predict import frontend_of
 
-LEVELS = ("board", *dict.fromkeys(("virtual", *ENGINES)), "golden")
+LEVELS = ("board", VIRTUAL, *ENGINES, "golden")
 """The levels of `load`."""
 
 Inputs = Sequence[tuple[IntArray, "IntArray | None"]]
@@ -161,7 +161,7 @@ def load(build: str | Path, on: str = "program", **options: Any) -> Model:
             "rtl" are the engine's sources in simulation. "golden" is the golden model, which needs `model.onnx` and the
             extra `sim`.
         options: `timeout` and `interrupt` of "board" and "virtual", see `deploy.board.Board`; `bitfile` and `device` of
-            "board", see `Board.open`; `family` of "virtual", see `sim.board.device.VirtualDevice`.
+            "board", see `Board.open`; `family`, `faults` and `waves` of "virtual", see `deploy.virtual.VirtualBoard`.
 
     Raises:
         UserError: the build can't be read or has no vocabulary, there is no such level, or something that it needs is
@@ -173,16 +173,15 @@ def load(build: str | Path, on: str = "program", **options: Any) -> Model:
         return _golden(folder, **options)
     if on == "board":
         return _board(folder, **options)
-    if on == "virtual":
-        return _virtual(folder, **options)
+    if on == VIRTUAL:
+        compiled = read_engine(folder)
+        return on_engine(compiled, on, open_virtual(compiled.program.parameters, **options))
     if on in ENGINES:
         return _simulated(folder, on, **options)
     raise UserError(f"there is no level {on!r}; choose from {', '.join(LEVELS)}.")
 
 
-def on_engine(
-    build: EngineBuild, level: str, engine: Engine, close: Callable[[], object] = lambda: None
-) -> Model:
+def on_engine(build: EngineBuild, level: str, engine: Engine) -> Model:
     """A model on an engine, which it owns: closing the model closes the engine.
 
     After an error, the next sentence clears the engine and loads the build again.
@@ -191,7 +190,6 @@ def on_engine(
         build: what it runs.
         level: see `Model`.
         engine: what runs it.
-        close: frees what the engine needs; it is called after the engine is closed.
 
     Raises:
         UserError: the build has no vocabulary or labels.
@@ -219,13 +217,7 @@ def on_engine(
             session = None
             raise
 
-    def end() -> None:
-        try:
-            engine.close()
-        finally:
-            close()
-
-    return Model(level, build, frontend, execute, end)
+    return Model(level, build, frontend, execute, engine.close)
 
 
 def _simulated(folder: Path, level: str) -> Model:
@@ -250,21 +242,19 @@ def _board(folder: Path, *, bitfile: str | Path | None = None, device: Any = Non
     return on_engine(build, "board", board)
 
 
-def _virtual(folder: Path, *, family: str = "zynq", timeout: float = 60.0, **options: Any) -> Model:
-    with _needs("board", "a virtual board"):
-        from ..sim.board.device import VirtualDevice, open_overlay
-        from .board import Board
-    from ..compilecache import cache_folder
-    from ..sim.levels.engines import roomy
+def open_virtual(needs: Parameters, **options: Any) -> Engine:
+    """A virtual board with the driver of real ones, as an engine.
 
-    build = read_engine(folder)
-    device = VirtualDevice(roomy(build.program.parameters), family=family)
-    try:
-        board = Board(open_overlay(device, cache_folder("overlays")), timeout=timeout, **options)
-        return on_engine(build, "virtual", board, device.close)
-    except BaseException:
-        device.close()
-        raise
+    Args:
+        needs: the parameters of the programs that it is to run.
+        options: of `deploy.virtual.VirtualBoard`.
+
+    Raises:
+        UserError: a package, Verilator or a compiler is missing.
+    """
+    with _needs("board", "a virtual board"):
+        from .virtual import VirtualBoard
+    return VirtualBoard(needs, **options)
 
 
 def check_fits(build: EngineBuild, engine: Parameters) -> None:

@@ -53,15 +53,15 @@ LINES = {
     "__init__.py": "def __getattr__(name):\n    from .deploy import model, predict",
     "deploy/model.py": (
         "from ..graph import onnx_io\nfrom ..hw.compiler import build\nfrom ..sim.golden import model\n"
-        "from ..sim.board import device\nfrom ..sim.levels import engines"
+        "from ..sim.levels import engines\nfrom . import virtual"
     ),
     **dict.fromkeys(("deploy/board.py", "deploy/dma.py", "deploy/overlay.py"), "import pynq"),
     "deploy/predict.py": "from ..hw.host import anything",
     **dict.fromkeys(
         (
+            "deploy/virtual.py",
             "graph/onnx_io.py",
             "hw/compiler/build.py",
-            "sim/board/device.py",
             "sim/golden/model.py",
             "sim/levels/engines.py",
         ),
