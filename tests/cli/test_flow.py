@@ -18,10 +18,11 @@ import torch
 
 import narrowgauge
 from narrowgauge.cli import main
-from narrowgauge.graph.onnx_io import read_build, write_build
+from narrowgauge.graph.onnx_io import damaged_files, read_build, read_manifest, write_build
 from narrowgauge.hw.compiler.frontend import frontend_of
 from narrowgauge.hw.host.folder import read_engine
 from narrowgauge.hw.isa import MEMORIES, Memory
+from narrowgauge.hw.synthesis.boards import find_board
 from narrowgauge.model.checkpoint import load_run, weights_file, write_tensors
 from narrowgauge.model.config import (
     EmbeddingConfig,
@@ -89,6 +90,24 @@ def test_the_model_has_learned_and_integers_score_like_the_quantized_model(flow:
     asked = ["eval", str(flow / "build"), "--data", str(flow / "data"), "--min-accuracy"]
     assert main([*asked, "90"]) == 0
     assert main([*asked, "90", "--min-slot-f1", "100.5"]) == 1
+
+
+def test_an_export_for_a_board(flow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The program is for the engine of the board, with everything for its bitstream."""
+    build = tmp_path / "build"
+    assert main(["export", str(flow / "run"), "--out", str(build), "--board", "pynq-z2", "--no-hls"]) == 0
+    printed = capsys.readouterr().out
+    assert (
+        f"For the bitstream of PYNQ-Z2: cd {build}/vivado && vivado -mode batch -source build.tcl" in printed
+    )
+    board = find_board("pynq-z2")
+    assert read_engine(build).engine == board.engine
+    settings = (build / "vivado" / "settings.tcl").read_text(encoding="utf-8")
+    assert (
+        f"set part {board.part}\n" in settings
+        and f"    WeightDepth {board.engine.weight_depth}\n" in settings
+    )
+    assert "vivado/build.tcl" in read_manifest(build).files and damaged_files(build) == ()
 
 
 def test_run_says_intent_and_slots(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
