@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..errors import UserError, printable
+from ..arguments import LONGEST as LONGEST
+from ..arguments import Parser as Parser
+from ..arguments import non_negative_int as non_negative_int
+from ..arguments import positive_float as positive_float
+from ..arguments import positive_int as positive_int
+from ..errors import UserError
 from ..files import write_json
 
 if TYPE_CHECKING:
@@ -24,24 +28,10 @@ DATA_HELP = "'voice', a folder, a .tsv or .csv file, or hf:NAME of a Hugging Fac
 """Help for `--data` in every sub-command."""
 
 
-LONGEST = 285
-"""Maximum characters of a usage error: 300 with the text before it."""
-
 MOST_THREADS = 1024
 """Limit of `--threads`: more than any machine can use, and few enough to be started."""
 LANES = (8, 16, 32)
 """The numbers of lanes that an engine can have: `hw.isa.LANES`, whose import needs numpy."""
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that reports invalid usage in one sentence and does not accept abbreviated options."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs, allow_abbrev=False)
-
-    def error(self, message: str) -> NoReturn:
-        """Prints one line to standard error and exits with 2."""
-        self.exit(2, f"{self.prog}: {printable(message, LONGEST - 60)}; see {self.prog} --help.\n")
 
 
 def add_command(
@@ -97,42 +87,11 @@ def add_threads_option(parser: Parser) -> None:
     )
 
 
-def positive_int(text: str) -> int:
-    """An argument type: an integer of at least 1."""
-    return _at_least(1, text)
-
-
-def non_negative_int(text: str) -> int:
-    """An argument type: an integer of at least 0."""
-    return _at_least(0, text)
-
-
 def thread_count(text: str) -> int:
     """An argument type: a number of threads, from 1 to `MOST_THREADS`."""
     value = positive_int(text)
     if value > MOST_THREADS:
         raise argparse.ArgumentTypeError(f"must be from 1 to {MOST_THREADS}, got {value}")
-    return value
-
-
-def positive_float(text: str) -> float:
-    """An argument type: a finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"must be a number above 0, got '{text}'")
-    return value
-
-
-def _at_least(least: int, text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = least - 1
-    if value < least:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, got '{text}'")
     return value
 
 

@@ -123,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
     check_engine_options(args)
     with new_build(args.build) as folder:
         compiled = compile_into(folder, args.build, args)
+        write_deploy_folder(folder, compiled, args)
         write_vivado_project(folder, args)
     write_report(args, engine_report(compiled, LENGTHS))
     finish_board(args.build, args)
@@ -160,6 +161,24 @@ def compile_into(
     if not args.no_hls:
         write_hls_project(folder, compiled, args.vectors, usual, board)
     return compiled
+
+
+def write_deploy_folder(folder: Path, compiled: EngineBuild, args: argparse.Namespace) -> None:
+    """With `--board`, writes what is copied to the board, and prints its size.
+
+    Args:
+        folder: where to: a new build.
+        compiled: what is in it.
+        args: what `add_engine_options` added.
+    """
+    from ..deploy.folder import write_deploy
+    from ..hw.host.build import DEPLOY_FOLDER
+    from ..hw.synthesis.boards import find_board
+
+    if args.board is not None:
+        board = find_board(args.board)
+        size = write_deploy(folder, compiled, board.title)
+        print(f"{DEPLOY_FOLDER}/ is what is copied to {board.title}: {size:,} bytes without the bitstream.")
 
 
 def write_vivado_project(folder: Path, args: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from .compile import (
     compile_into,
     engine_report,
     finish_board,
+    write_deploy_folder,
     write_vivado_project,
 )
 from .sizes import show_sizes, sizes_report
@@ -47,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.no_engine:
             source = read_record(args.run_dir / DATA).get("source")
             compiled = compile_into(folder, folder, args, source if isinstance(source, str) else None)
+            write_deploy_folder(folder, compiled, args)
             write_vivado_project(folder, args)
     print(
         f"No accumulator overflows: the widest of a linear layer, {report.widest_value}, "

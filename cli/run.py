@@ -6,16 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UserError, printable
+from ..errors import UserError
 from ..sim.levels import ENGINES, LEVELS, VIRTUAL
 from .common import Commands, add_command, write_report
 
 if TYPE_CHECKING:
     from ..hw.host.engine import Engine
     from ..text.frontend import Prediction, Text
-
-_WIDEST = 40
-"""Characters of a word in the table."""
 
 _CHOICES = [*(level for level in LEVELS if level != "torch"), VIRTUAL]
 
@@ -62,12 +59,9 @@ def run(args: argparse.Namespace) -> int:
     text: Text = (first, more[0]) if more else first
     prediction = _on_engine(args, text) if args.on in (*ENGINES, VIRTUAL) else _on_model(args, text)
     write_report(args, prediction)
-    print(printable(prediction.label))
-    if prediction.slots is not None:
-        words = [printable(word, _WIDEST) for word in prediction.words]
-        width = max(map(len, words))
-        for word, tag in zip(words, prediction.slots, strict=True):
-            print(f"  {word.ljust(width)}  {printable(tag)}")
+    from ..deploy.predict import lines_of
+
+    print(*lines_of(prediction), sep="\n")
     return 0
 
 

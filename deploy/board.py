@@ -254,6 +254,29 @@ class Board(Closing):
         return cls(overlay, timeout=timeout, interrupt=interrupt, _lock=lock)
 
     @property
+    def overlay(self) -> Any:
+        """The overlay, of pynq."""
+        return self._link.overlay
+
+    @property
+    def max_bytes(self) -> int:
+        """The longest transfer of the DMA, and so the longest packet."""
+        return self._link.dma.max_bytes
+
+    @property
+    def has_interrupt(self) -> bool:
+        """Whether the driver can wait for the interrupt of the engine."""
+        return self._interrupt is not None
+
+    @property
+    def clock_mhz(self) -> float | None:
+        """The clock of the engine, as the processing system provides it; None if pynq can't tell."""
+        try:
+            return float(pynq.Clocks.fclk0_mhz)
+        except (AttributeError, RuntimeError, ValueError):
+            return None
+
+    @property
     def counters(self) -> Mapping[str, int]:
         """See `Engine.counters`; they are read from the engine when they are asked for."""
         if self._counters is None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..fixedpoint import IntArray
@@ -25,6 +25,9 @@ from ..sim.engine.simulator import ProgramSimulator
 from ..sim.levels import ENGINES, VIRTUAL
 from ..text.frontend import Frontend, Prediction, Text
 from .predict import frontend_of
+
+if TYPE_CHECKING:
+    from .board import Board
 
 LEVELS = ("board", VIRTUAL, *ENGINES, "golden")
 """The levels of `load`."""
@@ -171,11 +174,11 @@ def load(build: str | Path, on: str = "program", **options: Any) -> Model:
     folder = Path(build)
     if on == "golden":
         return _golden(folder, **options)
-    if on == "board":
-        return _board(folder, **options)
-    if on == VIRTUAL:
+    if on in ("board", VIRTUAL):
         compiled = read_engine(folder)
-        return on_engine(compiled, on, open_virtual(compiled.program.parameters, **options))
+        if on == VIRTUAL:
+            return on_engine(compiled, on, open_virtual(compiled.program.parameters, **options))
+        return on_engine(compiled, on, open_board(folder, compiled, **options))
     if on in ENGINES:
         return _simulated(folder, on, **options)
     raise UserError(f"there is no level {on!r}; choose from {', '.join(LEVELS)}.")
@@ -229,20 +232,37 @@ def _simulated(folder: Path, level: str) -> Model:
     return on_engine(build, level, open_engine(level, build.program.parameters))
 
 
-def _board(folder: Path, *, bitfile: str | Path | None = None, device: Any = None, **options: Any) -> Model:
+def open_board(
+    folder: Path,
+    build: EngineBuild,
+    *,
+    bitfile: str | Path | None = None,
+    device: Any = None,
+    **options: Any,
+) -> Board:
+    """The engine on this board, which fits a build.
+
+    Args:
+        folder: of the build, where the bitstream is searched.
+        build: it is not loaded.
+        bitfile: see `Board.open`; None for the one in the folder.
+        device, options: see `Board.open`.
+
+    Raises:
+        UserError: pynq is missing, or the engine does not fit the build; and see `Board.open`.
+    """
     with _needs("board", "a board"):
         from .board import Board
-    build = read_engine(folder)
     board = Board.open(bitfile or folder, device, **options)
     try:
         check_fits(build, board.parameters)
     except BaseException:
         board.close()
         raise
-    return on_engine(build, "board", board)
+    return board
 
 
-def open_virtual(needs: Parameters, **options: Any) -> Engine:
+def open_virtual(needs: Parameters, **options: Any) -> Board:
     """A virtual board with the driver of real ones, as an engine.
 
     Args:

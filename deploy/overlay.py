@@ -14,13 +14,11 @@ import pynq
 
 from ..compilecache import cache_folder
 from ..files import write_atomic
+from ..hw.host.build import DEPLOY_FOLDER
 from .dma import DMA_TYPE, DriverError
 
 ENGINE_TYPE = "xilinx.com:module_ref:narrowgauge:1.0"
 """The VLNV of the engine in a block design."""
-
-DEPLOY_FOLDER = "deploy"
-"""The part of a build that is copied to a board."""
 
 _DIGITS = 12
 """Digits of the hash in the name of an overlay."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import UserError, printable
 from ..hw.host.build import EngineBuild
 from ..hw.host.engine import Engine
 from ..hw.host.folder import read_engine
 from ..hw.host.session import Session
 from ..sim.engine.simulator import ProgramSimulator
 from ..text.frontend import Frontend, Prediction, Text
+
+_WIDEST = 40
+"""Characters of a word in a table."""
 
 
 def predict(
@@ -57,3 +60,16 @@ def frontend_of(build: EngineBuild) -> Frontend:
     if build.frontend is None:
         raise UserError("this model carries no vocabulary or labels; export it from a training run.")
     return build.frontend
+
+
+def lines_of(prediction: Prediction) -> list[str]:
+    """An answer in printable form: the class, and one line for each word with its tag."""
+    lines = [printable(prediction.label)]
+    if prediction.slots is not None:
+        words = [printable(word, _WIDEST) for word in prediction.words]
+        width = max(map(len, words))
+        lines += [
+            f"  {word.ljust(width)}  {printable(tag)}"
+            for word, tag in zip(words, prediction.slots, strict=True)
+        ]
+    return lines

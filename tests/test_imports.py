@@ -22,6 +22,7 @@ LINT = (
 )
 PACKAGES = (
     "errors",
+    "arguments",
     "files",
     "folders",
     "compilecache",
@@ -56,6 +57,10 @@ LINES = {
         "from ..sim.levels import engines\nfrom . import virtual"
     ),
     **dict.fromkeys(("deploy/board.py", "deploy/dma.py", "deploy/overlay.py"), "import pynq"),
+    **dict.fromkeys(
+        [f"deploy/{name}.py" for name in ("bench", "folder", "selftest", "serve", "vectors")], ""
+    ),
+    "deploy/commands.py": "from . import serve",
     "deploy/predict.py": "from ..hw.host import anything",
     **dict.fromkeys(
         (
