@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,9 @@ def add_parser(commands: Commands) -> None:
         f"and {VIRTUAL})",
     )
     parser.add_argument(
-        "--stalls", action="store_true", help="let the input and output streams of the RTL stall at random"
+        "--stalls",
+        action="store_true",
+        help="let the streams of the RTL and of the virtual board stall at random",
     )
     parser.add_argument(
         "--no-recompile",
@@ -74,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
             levels=[level for level in levels if level != VIRTUAL],
             stalls=args.stalls,
             recompile=not args.no_recompile,
-            engines=_virtual() if VIRTUAL in levels else {},
+            engines=_virtual(args.stalls) if VIRTUAL in levels else {},
         )
         report = verify(options, lambda done, total: progress.update(task, completed=done, total=total))
     write_report(args, {"equal": report.equal, "verdict": report.verdict, **vars(report)})
@@ -89,11 +92,11 @@ def run(args: argparse.Namespace) -> int:
     return 0 if report.equal else 1
 
 
-def _virtual() -> Mapping[str, Callable[[Parameters], Engine]]:
+def _virtual(stalls: bool) -> Mapping[str, Callable[[Parameters], Engine]]:
     """The engine of the level `virtual`, for `VerifyOptions.engines`."""
     from ..deploy.model import open_virtual
 
-    return {VIRTUAL: open_virtual}
+    return {VIRTUAL: partial(open_virtual, stalls=stalls)}
 
 
 def _recompiled(files: Sequence[str] | None, levels: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ class VirtualBoard(Board):
 
     Args:
         needs: the parameters of the programs that it is to run; the engine is `roomy`, as that of the level `rtl`.
-        family, faults, waves: see `VirtualDevice`.
+        family, faults, stalls, waves: see `VirtualDevice`.
         timeout, interrupt: see `Board`.
 
     Attributes:
@@ -39,11 +39,12 @@ class VirtualBoard(Board):
         *,
         family: str = "zynq",
         faults: Faults | None = None,
+        stalls: bool = False,
         waves: Path | None = None,
         timeout: float = _SECONDS,
         interrupt: bool | None = None,
     ) -> None:
-        self.device = VirtualDevice(roomy(needs), family=family, faults=faults, waves=waves)
+        self.device = VirtualDevice(roomy(needs), family=family, faults=faults, stalls=stalls, waves=waves)
         try:
             overlay = open_overlay(self.device, cache_folder("overlays"))
             super().__init__(overlay, timeout=timeout, interrupt=interrupt)

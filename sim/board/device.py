@@ -36,6 +36,9 @@ _ACCESS_CYCLES = 16
 _POLL_SHIFT = 6
 """Binary logarithm of the factor by which a read that is repeated often takes longer, for hosts that poll."""
 
+_STALLS = (100, 60)
+"""Probabilities, in 256, that a cycle of a stream that stalls brings no beat to the engine, and takes none from it."""
+
 _INTERRUPT_CYCLES = 5_000
 """Cycles after which a wait for the interrupt lets the other tasks of its event loop run."""
 
@@ -73,6 +76,7 @@ class VirtualDevice(Device):  # type: ignore[misc]
         family: "zynq" (Zynq-7000, 32-bit addresses) or "zynqmp" (Zynq UltraScale+ MPSoC).
         address_bits: of the addresses of the DMA; None for those of the block design.
         faults: that the board will have.
+        stalls: let the streams stall at random, as they do behind a memory that others use.
         waves: see `Bus`.
 
     Attributes:
@@ -100,6 +104,7 @@ class VirtualDevice(Device):  # type: ignore[misc]
         family: str = "zynq",
         address_bits: int | None = None,
         faults: Faults | None = None,
+        stalls: bool = False,
         waves: Path | None = None,
     ) -> None:
         if family not in DESIGNS:
@@ -117,6 +122,8 @@ class VirtualDevice(Device):  # type: ignore[misc]
         self._clocks = dict(_CLOCKS[family])
         self._lock = threading.RLock()
         self._bus = Bus(parameters, waves=waves, silicon=silicon)
+        if stalls:
+            self._bus.stall(_STALLS, seed=1)
         self.silicon = silicon
         self.address_bits = self._design.address_bits if address_bits is None else address_bits
         self._dma = Dma(self._bus, self.memory, self.address_bits, LENGTH_BITS, self.faults)

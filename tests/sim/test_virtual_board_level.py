@@ -54,7 +54,7 @@ def test_run(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_verify(example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`narrowgauge verify` compares every tensor that the engine holds, as at the level of the simulator."""
     report = tmp_path / "report.json"
-    levels = ["--levels", "golden,program,virtual", "--limit", "8", "--json", str(report)]
+    levels = ["--levels", "golden,program,virtual", "--limit", "8", "--stalls", "--json", str(report)]
     assert main(["verify", str(example), "--data", "voice", *levels]) == 0
     assert "8 sentences of voice: equal at every level" in capsys.readouterr().out
     found = {level["level"]: level for level in json.loads(report.read_text())["levels"]}
