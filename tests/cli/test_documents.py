@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from narrowgauge.cli import build_parser, main
+from narrowgauge.deploy.commands import build_parser as build_board_parser
 from narrowgauge.hw.synthesis.boards import find_board
 from narrowgauge.text import Corpus, load
 
@@ -26,7 +27,7 @@ WORDS = {
 }
 """Values for the placeholders in commands."""
 
-PROGRAMS = ("narrowgauge", "make", "python", "pytest", "pip")
+PROGRAMS = ("narrowgauge", "narrowgauge-board", "make", "python", "pytest", "pip")
 
 TOOLS_OF_THE_READER = ("pip", "python -m venv")
 """Commands that would change the environment of the tests; `make test` itself runs them."""
@@ -79,11 +80,11 @@ def test_documents_have_commands(root: Path) -> None:
 
 def test_every_command_can_be_typed(root: Path) -> None:
     """Sub-commands, options, targets of make, scripts and tests exist."""
-    parser = build_parser()
+    parsers = {"narrowgauge": build_parser(), "narrowgauge-board": build_board_parser()}
     for name, command in everything(root):
         program, *rest = words_of(command)
         where = f"{name}: {command}"
-        if program == "narrowgauge":
+        if parser := parsers.get(program):
             try:
                 # A sub-command without arguments is only a name in a sentence.
                 parser.parse_args(rest if len(rest) > 1 or rest == ["doctor"] else [*rest, "--help"])

@@ -26,6 +26,7 @@ pytest.importorskip("waitress")
 from flask.testing import FlaskClient
 
 import narrowgauge
+from narrowgauge.deploy.model import LEVELS as LOADED
 from narrowgauge.deploy.model import Model, load
 from narrowgauge.deploy.serve import LEVELS, Limits, Rate, application, chunks, classes, serve, units
 from narrowgauge.errors import UserError
@@ -82,6 +83,10 @@ def test_answers_are_those_of_predict(root: Path, program: Model) -> None:
         assert LEVELS["program"] in shown and 'id="cycles"' not in page
         assert f'value="{text}"' in shown
     assert web.get("/health").get_json() == {"status": "ok", "level": "program", "answered": 6}
+
+
+def test_every_level_is_explained() -> None:
+    assert set(LEVELS) == set(LOADED)
 
 
 def test_the_page_shows_what_the_engine_counted(fake: Fake) -> None:
