@@ -334,6 +334,8 @@ def _times_lines(times: Times, clock: float | None, virtual: bool) -> dict[str, 
     engine = times.cycles / (clock * 1e6) if clock and not virtual else 0.0
     if clock:
         lines["cycles"] += f", {times.cycles / runs / clock / 1e3:.3f} ms at {clock:g} MHz"
+    if virtual:
+        lines["simulation"] = f"{times.cycles / times.parts['run']:,.0f} cycles per second"
     parts = {
         "tokenize": times.parts["tokenize"],
         "pack": times.parts["pack"],

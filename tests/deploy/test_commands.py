@@ -95,6 +95,7 @@ def test_bench(voice: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -
         capsys, "--virtual", voice, "bench", "--runs", "3", "--json", str(tmp_path / "times.json"), SENTENCE
     )
     assert out.startswith("Virtual board: the times are those of the simulation\n")
+    assert re.search(r"^  simulation +[1-9][\d,]* cycles per second$", out, re.MULTILINE)
     for part in (
         "latency",
         "p99",
