@@ -68,6 +68,16 @@ def test_an_engine_that_is_right_passes(small: SmallBuild) -> None:
     assert shown == [(done, len(vectors) + 1) for done in range(1, len(vectors) + 2)]
 
 
+def test_the_driver_passes_on_a_board_without_rtl(root: Path, tmp_path: Path) -> None:
+    """The device that the slow tests of fresh environments use: it needs pynq, and no compiler."""
+    pytest.importorskip("pynq", reason="the extra `board` is not installed")
+    from ..support.simulator_board import simulator_board
+
+    build = read_engine(root / "examples" / "voice")
+    with simulator_board(build, tmp_path) as board:
+        assert selftest(build, board, make_vectors(build)).passed
+
+
 def test_each_word_is_compared(small: SmallBuild) -> None:
     build = read_engine(small.folder)
     vectors = make_vectors(build)
