@@ -40,8 +40,8 @@ def cycles_by_layer(build: EngineBuild, lengths: Sequence[int]) -> list[LayerCyc
         lengths: tokens of each sentence of the run.
 
     Returns:
-        Layers whose `cycles` add up to the cycles of the run by the cost model (`hw.compiler.timing`), which agrees
-        with the counters of the RTL to half a percent.
+        Layers whose `cycles` add up to the cycles of the run by the cost model (`hw.compiler.timing`). It agrees with
+        the counters of the RTL to half a percent, and less well on very small models.
 
     Raises:
         ProgramError: with LENGTH: a sentence is empty or too long.
