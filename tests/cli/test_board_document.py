@@ -19,6 +19,7 @@ pytest.importorskip("waitress")
 
 from narrowgauge.cli import main
 from narrowgauge.deploy.commands import main as board_main
+from narrowgauge.deploy.serve import HOST, PORT, Limits
 from narrowgauge.hw.synthesis.boards import all_boards
 
 
@@ -113,6 +114,19 @@ def test_the_python_of_the_document(root: Path, text: str) -> None:
     done = subprocess.run([sys.executable, "-c", there], cwd=root, capture_output=True, text=True, check=True)
     label, cycles, seconds = done.stdout.split()
     assert label == "play_music" and int(cycles) > 1000 and float(seconds) > 0
+
+
+def test_limits_of_the_page_are_those_of_the_server(text: str) -> None:
+    limits = Limits()
+    words = {4: "four"}
+    told = " ".join(section(text, "## The page ◇").split())
+    for sentence in (
+        f"{words[limits.waiting]} more requests wait",
+        f"at most {limits.body // 1024} KiB, a sentence at most {limits.letters:,} characters",
+        f"send {limits.burst} sentences at once and {limits.rate:g} per second",
+        f"http://{HOST}:{PORT}/",
+    ):
+        assert sentence in told, sentence
 
 
 def test_errors_of_the_table_are_errors_of_the_code(root: Path, text: str) -> None:
