@@ -36,6 +36,9 @@ _ACCESS_CYCLES = 16
 _POLL_SHIFT = 6
 """Binary logarithm of the factor by which a read that is repeated often takes longer, for hosts that poll."""
 
+_RESET_CYCLES = 100
+"""Cycles from a configuration to the first access to a register."""
+
 _STALLS = (100, 60)
 """Probabilities, in 256, that a cycle of a stream that stalls brings no beat to the engine, and takes none from it."""
 
@@ -176,6 +179,7 @@ class VirtualDevice(Device):  # type: ignore[misc]
         with self._lock:
             self._bus.reset()
             self._dma.reset()
+            self._bus.step(_RESET_CYCLES)
             self._configured = True
             # What pynq opens for the interrupt at this line of the processor, instead of a file /dev/uio*.
             interrupt._InterruptController._uio_devices[self._design.interrupt] = VirtualUio(self)

@@ -91,7 +91,7 @@ class Dma:
         """A register; 0 where there is none."""
         channel, register = self._at(offset)
         if register == CONTROL:
-            return channel.control | (RESET if self._bus.cycles < self._reset_until else 0)
+            return channel.control | (RESET if self._resets else 0)
         values = {
             STATUS: channel.status,
             ADDRESS: channel.address & 0xFFFFFFFF,
@@ -101,7 +101,9 @@ class Dma:
         return values.get(register, 0)
 
     def write(self, offset: int, value: int) -> None:
-        """Writes a register; nothing happens where there is none."""
+        """Writes a register; nothing happens where there is none, or during a reset."""
+        if self._resets:
+            return
         channel, register = self._at(offset)
         if register == CONTROL:
             self._control(channel, value)
@@ -135,6 +137,10 @@ class Dma:
                 self._complete(send, send.room)
         if receive.room and _first(receive, Stalls) is None:
             self._receive(receive)
+
+    @property
+    def _resets(self) -> bool:
+        return self._bus.cycles < self._reset_until
 
     def _at(self, offset: int) -> tuple[_Channel, int]:
         name = S2MM if offset >= OFFSETS[S2MM] else MM2S
@@ -207,8 +213,8 @@ class Dma:
             self._fail(channel, DmaError.INTERNAL)
 
     def _complete(self, channel: _Channel, length: int) -> None:
-        """A transfer has ended."""
-        self._store(channel)
+        """A transfer of some bytes has ended."""
+        self._store(channel, length)
         channel.room = 0
         if channel.name == S2MM:
             channel.length = length
@@ -231,14 +237,14 @@ class Dma:
             self._bus.stop_send()
         else:
             self._bus.stop_receive()
-            self._store(channel)
+            self._store(channel, channel.room)
         channel.room = 0
         self._memory.releases(channel.name)
 
-    def _store(self, channel: _Channel) -> None:
-        """Writes what a channel has received."""
+    def _store(self, channel: _Channel, most: int) -> None:
+        """Writes what a channel has received, at most some bytes."""
         if channel.name == S2MM:
-            received = _corrupted(self._bus.received, channel.faults)[: channel.room]
+            received = _corrupted(self._bus.received, channel.faults)[:most]
             if received:
                 self._memory.write(channel.start, received)
 

@@ -72,6 +72,12 @@ class Bench:
         self.bus.step(cycles)
         self.dma.update()
 
+    def reset(self, channel: str) -> None:
+        """Resets the DMA by one of its channels, and waits for the end."""
+        self.write(channel, registers.CONTROL, registers.RESET)
+        while self.read(channel, registers.CONTROL) & registers.RESET:
+            self.passes(8)
+
     def run(self, channel: str) -> None:
         self.write(channel, registers.CONTROL, registers.RUN)
 
@@ -186,7 +192,7 @@ def test_errors(bench: Bench, channel: str, length: int, address: int | None, er
     assert bench.read(channel) == halted and not bench.bus.sending and not bench.bus.receiving
     bench.write(channel, registers.STATUS, 0xFFFFFFFF)
     assert bench.read(channel) == registers.HALTED | error, "only the interrupt can be cleared"
-    bench.write(channel, registers.CONTROL, registers.RESET)
+    bench.reset(channel)
     bench.run(channel)
     assert bench.read(channel) == 0
 
@@ -223,12 +229,13 @@ def test_a_stop_waits_for_the_transfer(bench: Bench) -> None:
 
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_a_reset_is_of_both_channels(bench: Bench, channel: str) -> None:
-    """Reset reads as 1 until it is complete; both channels are then as after power-on."""
+    """Reset reads as 1 until it is complete, and nothing is written meanwhile; both channels are as after power-on."""
     for other in CHANNELS:
         bench.run(other)
         bench.start(other, 4096)
     bench.write(channel, registers.CONTROL, registers.RESET)
     assert bench.read(channel, registers.CONTROL) & registers.RESET
+    bench.run(channel)
     bench.passes()
     assert not bench.bus.sending and not bench.bus.receiving
     for other in CHANNELS:
@@ -250,11 +257,11 @@ def test_beats_before_a_receive(bench: Bench) -> None:
     assert bench.bus.packets == 5
     bench.closing()
     assert bench.bus.packets == 5 and bench.bus.read("STATUS") & IDLE == 0
-    bench.write(S2MM, registers.CONTROL, registers.RESET)
+    bench.reset(S2MM)
     bench.run(S2MM)
     bench.passes()
     assert bench.bus.packets == 6
-    bench.write(S2MM, registers.CONTROL, registers.RESET)
+    bench.reset(S2MM)
     bench.run(S2MM)
     bench.start(S2MM, 64)
     bench.passes()
@@ -287,7 +294,7 @@ def test_any_state_ends_with_a_reset() -> None:
                 assert not (status & registers.HALTED and status & registers.IDLE)
                 seen.add(status)
         bench.bus.reset()
-        bench.write(rng.choice(CHANNELS), registers.CONTROL, registers.RESET)
+        bench.reset(rng.choice(CHANNELS))
         for channel in CHANNELS:
             bench.run(channel)
         bench.start(S2MM, 64)
@@ -316,7 +323,7 @@ def test_a_fault_in_the_dma(bench: Bench, channel: str, error: DmaError) -> None
         assert bench.read(channel) == status
         bench.write(channel, registers.STATUS, registers.COMPLETE)
     assert len(bench.faults.happened) == 1
-    bench.write(channel, registers.CONTROL, registers.RESET)
+    bench.reset(channel)
     bench.run(channel)
     bench.start(channel, 64)
     bench.closing()
@@ -337,7 +344,7 @@ def test_faults_of_the_streams(bench: Bench) -> None:
         ended = bench.read(MM2S) == registers.IDLE | registers.COMPLETE
         bench.bus.write("CONTROL", CLEAR)
         taken[type(fault)] = bench.bus.sent, ended, bool(bench.bus.read("STATUS") & IDLE)
-        bench.write(MM2S, registers.CONTROL, registers.RESET)
+        bench.reset(MM2S)
         bench.run(MM2S)
     # Without TLAST, the engine waits for the end of the packet.
     assert taken == {Stalls: (3, False, False), Truncates: (5, True, True), LosesLast: (8, True, False)}
