@@ -164,6 +164,9 @@ class VirtualDevice(Device):  # type: ignore[misc]
         if self.family == "zynq":
             # pynq 4.0 finds no rate of a clock of Zynq-7000, and does not set a clock without one.
             parser.clock_dict = {}
+        # pynq keeps the clocks of the first device of a process, which has one device on a board.
+        if "_real_instance" in vars(pynq.Clocks):
+            del pynq.Clocks._real_instance
         return parser
 
     def download(self, bitstream: Bitstream, parser: RuntimeMetadataParser | None = None) -> None:
