@@ -38,7 +38,7 @@ from narrowgauge.sim.board.faults import (
 
 from ..support.boards import use_simulated_time
 
-CYCLES = 60_000
+CYCLES = 35_000
 """The time limit of a command; a sentence takes about 12,000 cycles, the constants about 20,000."""
 
 IN_TIME = CYCLES + 10_000
