@@ -20,6 +20,7 @@ import numpy as np
 import pynq
 from pynq.interrupt import Interrupt, _InterruptController
 from pynq.pl_server.device import Device
+from pynq.uio import UioController
 
 from ..errors import LOG
 from ..hw import isa
@@ -44,6 +45,7 @@ from .overlay import (
     interrupt_line,
     load_overlay,
     lock_device,
+    unlock_device,
 )
 
 _CLEAR = 1 << 31
@@ -56,6 +58,9 @@ _REGISTERS = {register.name: register.address for register in isa.REGISTERS}
 
 _SECONDS = 10.0
 """The usual time limit of a command."""
+
+_LONGEST = 86_400.0
+"""The longest time limit."""
 
 _PAUSE = 1e-4
 """Seconds between two looks at the registers in asynchronous use without an interrupt."""
@@ -106,11 +111,17 @@ class LineInterrupt(Interrupt):  # type: ignore[misc]
 
     Raises:
         ValueError, OSError: the system has no UIO device for this line.
+        RuntimeError: this thread has no event loop.
     """
 
     def __init__(self, line: int) -> None:
+        # pynq keeps controllers, and each reads in the event loop in which it was made.
+        if isinstance(_InterruptController._uio_devices.get(line), UioController):
+            del _InterruptController._uio_devices[line]
         pin = {"controller": "", "index": 0, "raw_irq": line}
         controller, self.number = _InterruptController.get_parent(pin)
+        # pynq's table may get another controller for this line, and the parent is a weak reference.
+        self._controller = controller
         self.parent = weakref.ref(controller)
         self.event = asyncio.Event()
         self.waiting = False
@@ -142,6 +153,8 @@ class _Link:
     def release(self) -> None:
         """Ends what is in progress, frees the buffers and gives the device back."""
         if not self.ours:
+            # The memory belongs to the process that allocated it.
+            self.dma.keep(self.sending, self.receiving)
             return
         try:
             # With another overlay, this DMA is gone, and nothing may be at its address.
@@ -154,7 +167,7 @@ class _Link:
             self.dma.keep(self.sending, self.receiving)
             LOG.warning("The buffers of the board are not freed: %s", error)
         finally:
-            os.close(self._lock)
+            unlock_device(self._lock)
 
 
 class Board(Closing):
@@ -171,7 +184,7 @@ class Board(Closing):
 
     Args:
         overlay: loaded; see `open`.
-        timeout: seconds after which a command that has not ended is given up.
+        timeout: seconds after which a command that has not ended is given up, at most a day.
         interrupt: False: poll. None: wait for the interrupt of the engine in asynchronous use if the overlay has one,
             and poll otherwise. True: wait for it in other use as well, where no event loop runs in the thread. pynq
             connects the interrupt to the event loop in which the board is opened; in others, the driver polls.
@@ -181,7 +194,8 @@ class Board(Closing):
         timeout: see above.
 
     Raises:
-        DriverError: the overlay is not one with this engine and its DMA, they do not react, or the device is in use.
+        DriverError: the overlay is not one with this engine and its DMA, they do not react, the device is in use, or
+            the time limit is out of range.
     """
 
     def __init__(
@@ -196,7 +210,7 @@ class Board(Closing):
         try:
             engine, dma = self._open(overlay, timeout)
         except BaseException:
-            os.close(lock)
+            unlock_device(lock)
             raise
         self._link = _Link(overlay, engine, dma, lock)
         super().__init__(self._link.release)
@@ -249,7 +263,7 @@ class Board(Closing):
         try:
             overlay = load_overlay(bitfile, device)
         except BaseException:
-            os.close(lock)
+            unlock_device(lock)
             raise
         return cls(overlay, timeout=timeout, interrupt=interrupt, _lock=lock)
 
@@ -334,6 +348,10 @@ class Board(Closing):
             super().close()
 
     def _open(self, overlay: Any, timeout: float) -> tuple[EngineIP, Dma]:
+        if not 0 < timeout <= _LONGEST:
+            raise DriverError(
+                f"the time limit must be above 0 s and at most {_LONGEST:g} s, got {timeout:g} s."
+            )
         engine_name, engine = find_ip(overlay, ENGINE_TYPE)
         dma_name, description = find_ip(overlay, DMA_TYPE)
         check_addresses(overlay)
@@ -353,8 +371,9 @@ class Board(Closing):
         found = getattr(self._link.engine, "interrupt", None)
         line = interrupt_line(self._link.overlay) if found is None else None
         if line is not None:
-            # Without a UIO device for the line, as where another image runs on the board, there is none.
-            with contextlib.suppress(ValueError, OSError):
+            # There is none without a UIO device for the line, as where another image runs on the board, or without an
+            # event loop in this thread.
+            with contextlib.suppress(ValueError, OSError, RuntimeError):
                 found = LineInterrupt(line)
         if wanted and found is None:
             raise DriverError("the engine has no interrupt on this board; open it with interrupt=False.")
@@ -387,11 +406,17 @@ class Board(Closing):
             steps = self._steps(command, packet, last, lengths)
             loop = self._loop
             if self._always and loop is not None and loop is _current_loop() and not loop.is_running():
-                return loop.run_until_complete(self._finish_async(steps))
+                task = loop.create_task(self._finish_async(steps))
+                try:
+                    return loop.run_until_complete(task)
+                finally:
+                    # A signal ends the loop, but not the task: it would go on in the loop of the next command.
+                    task.cancel()
             return finish(steps)  # type: ignore[no-any-return]
 
     async def _finish_async(self, steps: Steps) -> bytes:
         """`finish`, in an event loop."""
+        deadline = Deadline(self.timeout)
         try:
             while True:
                 try:
@@ -401,18 +426,18 @@ class Board(Closing):
                 if self._interrupt is None or asyncio.get_running_loop() is not self._loop:
                     await asyncio.sleep(_PAUSE)
                 else:
-                    await self._interrupted()
+                    await self._interrupted(deadline)
         finally:
             steps.close()
 
-    async def _interrupted(self) -> None:
+    async def _interrupted(self, deadline: Deadline) -> None:
         """Waits for the interrupt.
 
         Raises:
             DriverError: it does not come in time.
         """
         try:
-            await asyncio.wait_for(self._interrupt.wait(), self.timeout)
+            await asyncio.wait_for(self._interrupt.wait(), deadline.left)
         except asyncio.TimeoutError:
             status = self._link.engine.get("STATUS")
             if status & (_DONE | _ERROR):
@@ -432,7 +457,7 @@ class Board(Closing):
         if not beats or not last:
             raise DriverError("a packet must have at least one beat, and TLAST: the DMA sends no others.")
         link = self._link
-        link.dma.check_length(max(len(beats), self._room))
+        link.dma.check_length(max(len(beats), self._room if command is Command.RUN else 0))
         self.packet, self._counters = b"", None
         self._failed = True
         sending = link.sending.part(len(beats))

@@ -67,7 +67,12 @@ class Deadline:
     @property
     def passed(self) -> bool:
         """Whether the time is over."""
-        return time.monotonic() > self._end
+        return self.left < 0
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left; negative afterwards."""
+        return self._end - time.monotonic()
 
 
 def finish(steps: Steps) -> Any:
@@ -107,12 +112,14 @@ class Buffer:
             self._array = None
             room = max(LEAST_BYTES, 1 << (size - 1).bit_length())
             try:
-                self._array = pynq.allocate(shape=(room,), dtype=np.uint8, target=self._device)
+                array = pynq.allocate(shape=(room,), dtype=np.uint8, target=self._device)
             except (RuntimeError, MemoryError, OSError) as error:
                 raise DriverError(
                     f"no contiguous memory of {room:,} bytes ({error}); close other programs that use the board."
                 ) from None
-            self._check(self._array)
+            # One that the DMA can't use is not kept: the next transfer would go to another address.
+            self._check(array)
+            self._array = array
         return self._array[:size]
 
     def free(self) -> None:
@@ -148,11 +155,13 @@ class Channel:
         Raises:
             DriverError: the stock driver refuses it.
         """
+        # Before the transfer: a signal may end this function at any place.
+        self._view = view
         try:
             self._stock.transfer(view)
         except (RuntimeError, ValueError) as error:
+            self._view = None
             raise DriverError(f"the {self.name} channel of the DMA refuses the transfer: {error}.") from None
-        self._view = view
 
     @property
     def over(self) -> bool:

@@ -64,7 +64,7 @@ def named_by_content(bitfile: Path) -> Path:
     copy = cache_folder("overlays") / f"{bitfile.stem}-{digest}.bit"
     for suffix, content in contents.items():
         place = copy.with_suffix(suffix)
-        if not place.exists():
+        if not place.exists() or place.read_bytes() != content:
             write_atomic(place, content)
     return copy
 
@@ -77,10 +77,12 @@ def load_overlay(bitfile: Path, device: Any) -> Any:
     """
     try:
         return pynq.Overlay(str(named_by_content(bitfile)), device=device)
-    except (RuntimeError, OSError, ValueError) as error:
+    except Exception as error:
+        # pynq does not check its files: a damaged one ends in whatever its parsers raise.
         raise DriverError(
-            f"{bitfile} can't be loaded ({error}); run as root, and use the bitstream of this board."
-        ) from None
+            f"{bitfile} can't be loaded ({str(error) or type(error).__name__}); run as root, and use the .bit and "
+            ".hwh files that Vivado wrote for this board."
+        ) from error
 
 
 def check_addresses(overlay: Any) -> None:
@@ -160,6 +162,12 @@ def lock_device(device: Any) -> int:
             f"the device {device.tag} is in use by another program; close it, or shut down the kernel of its notebook."
         ) from None
     return handle
+
+
+def unlock_device(handle: int) -> None:
+    """Ends the lock of `lock_device`, also where a process that was forked has a copy of the descriptor."""
+    fcntl.flock(handle, fcntl.LOCK_UN)
+    os.close(handle)
 
 
 def _hwh(overlay: Any) -> Path:

@@ -310,7 +310,13 @@ class VirtualUio:
     def _step(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop is not self._loop or not self._events:
             return
-        if self.device.wait_interrupt(_INTERRUPT_CYCLES):
+        try:
+            raised = self.device.wait_interrupt(_INTERRUPT_CYCLES)
+        except KeyboardInterrupt:
+            # The loop may be run again.
+            loop.call_soon(self._step, loop)
+            raise
+        if raised:
             events, self._events = self._events, []
             for event in events:
                 event.set()
