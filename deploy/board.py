@@ -225,8 +225,8 @@ class Board(Closing):
         try:
             self.parameters = engine.parameters
             self._interrupt = self._find_interrupt(interrupt)
-            self._loop = None if self._interrupt is None else _current_loop()
             self._always = interrupt is True
+            self._loop = None if self._interrupt is None else _current_loop(idle=self._always)
             finish(self._recover())
         except BaseException:
             self.close()
@@ -355,8 +355,13 @@ class Board(Closing):
         engine_name, engine = find_ip(overlay, ENGINE_TYPE)
         dma_name, description = find_ip(overlay, DMA_TYPE)
         check_addresses(overlay)
-        dma = Dma(description, overlay.device, lambda: getattr(overlay, dma_name), timeout)
-        found = getattr(overlay, engine_name)
+        try:
+            dma = Dma(description, overlay.device, lambda: getattr(overlay, dma_name), timeout)
+            found = getattr(overlay, engine_name)
+        except OSError as error:
+            raise DriverError(
+                f"the registers of the overlay can't be reached ({error}); run as root."
+            ) from None
         # pynq has bound another class if the overlay was made before this module was imported.
         return found if isinstance(found, EngineIP) else EngineIP({**engine, "device": overlay.device}), dma
 
@@ -405,7 +410,8 @@ class Board(Closing):
         with self._turn():
             steps = self._steps(command, packet, last, lengths)
             loop = self._loop
-            if self._always and loop is not None and loop is _current_loop() and not loop.is_running():
+            ours = self._always and loop is not None and loop is _current_loop(idle=True)
+            if ours and not loop.is_running():
                 task = loop.create_task(self._finish_async(steps))
                 try:
                     return loop.run_until_complete(task)
@@ -578,13 +584,13 @@ class Board(Closing):
         self._counters = {}
 
 
-def _current_loop() -> asyncio.AbstractEventLoop | None:
-    """The event loop of this thread, running or not; None if it has none."""
+def _current_loop(*, idle: bool) -> asyncio.AbstractEventLoop | None:
+    """The event loop that runs in this thread; with `idle`, or else one that it could run. None if there is none."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
         pass
     try:
-        return asyncio.get_event_loop_policy().get_event_loop()
+        return asyncio.get_event_loop_policy().get_event_loop() if idle else None
     except RuntimeError:
         return None

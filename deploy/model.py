@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import UserError
 from ..fixedpoint import IntArray
 from ..hw.host.build import EngineBuild
@@ -163,8 +165,9 @@ def load(build: str | Path, on: str = "program", **options: Any) -> Model:
             runs; both need the extra `board`. "program" is the program simulator, which needs numpy only. "hls" and
             "rtl" are the engine's sources in simulation. "golden" is the golden model, which needs `model.onnx` and the
             extra `sim`.
-        options: `timeout` and `interrupt` of "board" and "virtual", see `deploy.board.Board`; `bitfile` and `device` of
-            "board", see `Board.open`; those of "virtual", see `deploy.virtual.VirtualBoard`.
+        options: `twice` of all levels but "golden", see `on_engine`; `timeout` and `interrupt` of "board" and "virtual",
+            see `deploy.board.Board`; `bitfile` and `device` of "board", see `Board.open`; `family`, `faults` and
+            `waves` of "virtual", see `deploy.virtual.VirtualBoard`.
 
     Raises:
         UserError: the build can't be read or has no vocabulary, there is no such level, or something that it needs is
@@ -174,17 +177,21 @@ def load(build: str | Path, on: str = "program", **options: Any) -> Model:
     folder = Path(build)
     if on == "golden":
         return _golden(folder, **options)
-    if on in ("board", VIRTUAL):
-        compiled = read_engine(folder)
-        if on == VIRTUAL:
-            return on_engine(compiled, on, open_virtual(compiled.program.parameters, **options))
-        return on_engine(compiled, on, open_board(folder, compiled, **options))
-    if on in ENGINES:
-        return _simulated(folder, on, **options)
-    raise UserError(f"there is no level {on!r}; choose from {', '.join(LEVELS)}.")
+    if on not in LEVELS:
+        raise UserError(f"there is no level {on!r}; choose from {', '.join(LEVELS)}.")
+    twice = bool(options.pop("twice", False))
+    compiled = read_engine(folder)
+    engine: Engine
+    if on == "board":
+        engine = open_board(folder, compiled, **options)
+    elif on == VIRTUAL:
+        engine = open_virtual(compiled.program.parameters, **options)
+    else:
+        engine = _simulated(compiled, on, **options)
+    return on_engine(compiled, on, engine, twice=twice)
 
 
-def on_engine(build: EngineBuild, level: str, engine: Engine) -> Model:
+def on_engine(build: EngineBuild, level: str, engine: Engine, *, twice: bool = False) -> Model:
     """A model on an engine, which it owns: closing the model closes the engine.
 
     After an error, the next sentence clears the engine and loads the build again.
@@ -193,6 +200,8 @@ def on_engine(build: EngineBuild, level: str, engine: Engine) -> Model:
         build: what it runs.
         level: see `Model`.
         engine: what runs it.
+        twice: run every sentence twice, and refuse the answer if the logits differ. The packets of a RUN have no
+            checksum: this finds a word that was corrupted once between memory and engine.
 
     Raises:
         UserError: the build has no vocabulary or labels.
@@ -214,6 +223,8 @@ def on_engine(build: EngineBuild, level: str, engine: Engine) -> Model:
         try:
             start = time.perf_counter()
             for numbers, logits in session.runs(inputs):
+                if twice:
+                    _compare(logits, session.run([inputs[number] for number in numbers]))
                 yield Run(numbers, logits, time.perf_counter() - start, dict(engine.counters) or None)
                 start = time.perf_counter()
         except BaseException:
@@ -223,13 +234,26 @@ def on_engine(build: EngineBuild, level: str, engine: Engine) -> Model:
     return Model(level, build, frontend, execute, engine.close)
 
 
-def _simulated(folder: Path, level: str) -> Model:
-    build = read_engine(folder)
+def _compare(one: Sequence[Mapping[str, IntArray]], other: Sequence[Mapping[str, IntArray]]) -> None:
+    """Checks that two runs of the same sentences have the same logits.
+
+    Raises:
+        UserError: they have not.
+    """
+    for first, second in zip(one, other, strict=True):
+        if any(not np.array_equal(first[task], second[task]) for task in first):
+            raise UserError(
+                "two runs of a sentence gave different results; repeat it, and if this happens again, run "
+                "narrowgauge-board selftest."
+            )
+
+
+def _simulated(build: EngineBuild, level: str) -> Engine:
     if level == "program":
-        return on_engine(build, level, ProgramSimulator(build.program.parameters))
+        return ProgramSimulator(build.program.parameters)
     from ..sim.levels.engines import open_engine
 
-    return on_engine(build, level, open_engine(level, build.program.parameters))
+    return open_engine(level, build.program.parameters)
 
 
 def open_board(

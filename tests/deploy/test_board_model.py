@@ -8,12 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import narrowgauge
 from narrowgauge.errors import UserError
+from narrowgauge.graph.onnx_io import write_build
 from narrowgauge.hw import isa
+from narrowgauge.hw.compiler.build import compile_build
 from narrowgauge.hw.host.folder import read_engine
+from narrowgauge.model.freeze import freeze
+from narrowgauge.model.presets import preset
+from narrowgauge.text import Labels, WordTokenizer, load
 from narrowgauge.text.frontend import Prediction
 from narrowgauge.text.voice.corpus import voice_corpus
 
@@ -31,6 +37,7 @@ from narrowgauge.sim.board.faults import (
     DmaError,
     Fails,
     Fault,
+    Faults,
     LosesLast,
     Stalls,
     Truncates,
@@ -39,6 +46,7 @@ from narrowgauge.sim.levels.engines import roomy
 
 from ..support.boards import use_simulated_time
 from ..support.builds import small_build
+from ..support.models import random_model
 
 
 def said(answers: list[Answer]) -> list[Prediction]:
@@ -106,6 +114,46 @@ def test_a_board_is_what_the_user_says_it_is(voice: Path, tmp_path: Path) -> Non
             with pytest.raises(DriverError, match="in use by another program"):
                 narrowgauge.load(voice, on="board", bitfile=bit, device=device)
         assert model.level == "board"
+
+
+def test_a_corrupt_word_of_a_run_is_found_by_running_twice(voice: Path) -> None:
+    """AXI protects no data: a word that changes on its way is an answer, and a wrong one."""
+    (text,), (expected,) = commands(1), narrowgauge.predict(voice, commands(1))
+    for channel, beat in ((MM2S, 2), (S2MM, 0), (S2MM, 5)):
+        faults = Faults()
+        with narrowgauge.load(voice, on="virtual", faults=faults, twice=True) as model:
+            assert said(model.predict([text])) == [expected]
+            # In the first run, and in the second one.
+            for skip in (0, 1):
+                faults.add(Corrupts(channel, beat=beat, mask=1 << 5, skip=skip))
+                with pytest.raises(UserError, match="two runs of a sentence gave different results"):
+                    model.predict([text])
+                assert said(model.predict([text])) == [expected]
+    with narrowgauge.load(voice, twice=True) as model:
+        assert said(model.predict([text])) == [expected]
+
+
+@pytest.mark.slow
+def test_two_hundred_sentences_of_snips(real_data: Path, tmp_path: Path) -> None:
+    """With the words and classes of SNIPS, and random weights."""
+    corpus = load(str(real_data / "snips"))
+    tokenizer = WordTokenizer.train(corpus.train, splitter=corpus.splitter)
+    labels = Labels.from_examples(corpus.train)
+    config = replace(
+        preset("voice").model,
+        vocab_size=tokenizer.vocab_size,
+        labels=len(labels.intents),
+        tags=len(labels.slots),
+    )
+    model = random_model(np.random.default_rng(0), config)
+    write_build(freeze(model, "snips", tokenizer.to_json(), labels.to_json()), tmp_path / "build")
+    compile_build(tmp_path / "build")
+    asked = [" ".join(example.words) for example in corpus.test[:200]]
+    with narrowgauge.load(tmp_path / "build", on="golden") as golden:
+        expected = said(golden.predict(asked))
+    with narrowgauge.load(tmp_path / "build", on="virtual") as virtual:
+        assert said(virtual.predict(asked)) == expected
+    assert len({answer.logits for answer in expected}) > 150
 
 
 def random_fault(rng: random.Random) -> Fault | None:
