@@ -409,9 +409,8 @@ class Board(Closing):
     ) -> bytes:
         with self._turn():
             steps = self._steps(command, packet, last, lengths)
-            loop = self._loop
-            ours = self._always and loop is not None and loop is _current_loop(idle=True)
-            if ours and not loop.is_running():
+            loop = self._loop if self._always else None
+            if loop is not None and loop is _current_loop(idle=True) and not loop.is_running():
                 task = loop.create_task(self._finish_async(steps))
                 try:
                     return loop.run_until_complete(task)

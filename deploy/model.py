@@ -166,8 +166,8 @@ def load(build: str | Path, on: str = "program", **options: Any) -> Model:
             "rtl" are the engine's sources in simulation. "golden" is the golden model, which needs `model.onnx` and the
             extra `sim`.
         options: `twice` of all levels but "golden", see `on_engine`; `timeout` and `interrupt` of "board" and
-            "virtual", see `deploy.board.Board`; `bitfile` and `device` of "board", see `Board.open`; `family`, `faults` and
-            `waves` of "virtual", see `deploy.virtual.VirtualBoard`.
+            "virtual", see `deploy.board.Board`; `bitfile` and `device` of "board", see `Board.open`; `family`,
+            `faults` and `waves` of "virtual", see `deploy.virtual.VirtualBoard`.
 
     Raises:
         UserError: the build can't be read or has no vocabulary, there is no such level, or something that it needs is
