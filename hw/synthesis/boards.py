@@ -44,9 +44,9 @@ _MOST = 1 << 30  # of a resource
 _LONGEST = 100  # characters of a text
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _PART = re.compile(r"[A-Za-z0-9-]+")
-_BOARD_PART = re.compile(r"[\w.-]+:[\w.-]+:[\w.-]+:[\w.-]+")
-_SETTING = re.compile(r"(?:PCW|PSU)_\w+")
-_SETTING_TEXT = re.compile(r"[\w .:#-]*")
+_BOARD_PART = re.compile(r"[\w.-]+:[\w.-]+:[\w.-]+:[\w.-]+", re.ASCII)
+_SETTING = re.compile(r"(?:PCW|PSU)_\w+", re.ASCII)
+_SETTING_TEXT = re.compile(r"[\w .:#-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -158,13 +158,7 @@ def all_boards() -> tuple[Board, ...]:
     Raises:
         UserError: a file of the user is invalid, or has the name of a board of the package.
     """
-    own = [read_board(path) for path in sorted(user_folder().glob("*.toml"))]
-    known = {board.name for board in built_in_boards()}
-    for board in own:
-        if board.name in known:
-            raise UserError(
-                f"{user_folder() / board.name}.toml has the name of a known board; rename the file."
-            )
+    own = [_read_own(path) for path in sorted(user_folder().glob("*.toml"))]
     return _sorted((*built_in_boards(), *own))
 
 
@@ -178,8 +172,8 @@ def find_board(name: str) -> Board:
         return read_board(Path(name))
     boards = built_in_boards()
     found = next((board for board in boards if board.name == name.lower()), None)
-    if found is None and any(path.stem == name.lower() for path in user_folder().glob("*.toml")):
-        found = read_board(user_folder() / f"{name.lower()}.toml")
+    if any(path.stem == name.lower() for path in user_folder().glob("*.toml")):
+        found = _read_own(user_folder() / f"{name.lower()}.toml")
     if found is None:
         raise UserError(
             f"there is no board {printable(name)}; choose from {', '.join(board.name for board in boards)}, or give "
@@ -199,6 +193,13 @@ def user_folder() -> Path:
     )
 
 
+def _read_own(path: Path) -> Board:
+    """Reads the file of a board of the user, which must not have the name of a board of the package."""
+    if path.stem in {board.name for board in built_in_boards()}:
+        raise UserError(f"{path} has the name of a known board; rename the file.")
+    return read_board(path)
+
+
 def _sorted(boards: Iterator[Board] | tuple[Board, ...]) -> tuple[Board, ...]:
     return tuple(sorted(boards, key=lambda board: (board.lut, board.name)))
 
@@ -215,7 +216,7 @@ def read_board(path: Path) -> Board:
         return _board(path.stem, _Table(_parse(text)))
     except OSError as error:
         raise UserError(f"{path} can't be read ({error.strerror}); give the file of a board.") from None
-    except (ValueError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise UserError(
             f"{path} describes no board: {printable(str(error), 160)}; see docs/synthesis.md."
         ) from None
@@ -394,7 +395,7 @@ def _processor(table: _Table, family: str, board_part: str) -> Processor:
             raise ValueError(f"processor.settings must have names that start with PCW_ or PSU_, got {name!r}")
         if type(value) not in (int, str) or not _SETTING_TEXT.fullmatch(str(value)):
             raise ValueError(
-                f"processor.settings.{name} must be a number or a text, got {reprlib.repr(value)}"
+                f"processor.settings.{name} must be a whole number or a text, got {reprlib.repr(value)}"
             )
         settings[name] = str(value)
     table.done()
