@@ -336,9 +336,11 @@ def application(
     def check_origin() -> None:
         request = flask.request
         if names is not None and _host_name(request.host) not in names:
-            raise BadRequest(f"this server answers for {' and '.join(names)} only.")
+            raise BadRequest(f"this server answers for {', '.join(dict.fromkeys(names))} only.")
+        # Browsers send the first only to this machine or over TLS, and the second always.
         site = request.headers.get("Sec-Fetch-Site", "none")
-        if request.method == "POST" and site not in ("same-origin", "none"):
+        origin = request.headers.get("Origin", f"//{request.host}").partition("//")[2]
+        if request.method == "POST" and (site not in ("same-origin", "none") or origin != request.host):
             raise Forbidden("this page takes no sentences from other sites.")
 
     @app.after_request

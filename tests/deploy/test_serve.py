@@ -455,12 +455,23 @@ def test_other_sites_get_nothing(fake: Fake) -> None:
         ("example.org", 400),
         ("localhost.example.org", 400),
         ("[::2]", 400),
+        ("a" * 100, 400),
     ):
+        assert web.get("/", headers={"Host": host}).status_code == status, host
         assert web.get("/health", headers={"Host": host}).status_code == status, host
     for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
         said = web.post("/", data={"text": SENTENCE}, headers={"Sec-Fetch-Site": site})
         assert said.status_code == status
-    assert fake.runs == 2
+    for origin, status in (
+        ("http://localhost", 200),
+        ("http://localhost:81", 403),
+        ("http://example.org", 403),
+        ("null", 403),
+        ("http://[", 403),
+    ):
+        said = web.post("/", data={"text": SENTENCE}, headers={"Origin": origin})
+        assert said.status_code == status, origin
+    assert fake.runs == 3
 
 
 def test_a_model_without_names_is_refused(build: EngineBuild) -> None:
