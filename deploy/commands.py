@@ -154,9 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(str(error))
     except ModuleNotFoundError as error:
         extra = "serve" if args.run is serve else "board"
-        return _complain(
-            f"{error.name} is not installed; install it with: pip install 'narrowgauge[{extra}]'."
-        )
+        return _complain(f"{error.name} is not installed; install it with: pip install -e '.[{extra}]'")
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:

@@ -179,6 +179,24 @@ def test_a_report_that_cannot_be_written_does_not_hide_the_result(
     assert captured.err.startswith("narrowgauge-board: /dev/null")
 
 
+def test_a_package_that_is_missing_is_one_line(
+    voice: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, arguments, extra in (
+        ("flask", ("--virtual", voice, "serve"), "serve"),
+        ("pynq", ("--build", voice, "run", "play"), "board"),
+        ("pynq", ("--virtual", voice, "selftest"), "board"),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setitem(sys.modules, module, None)
+            for name in [
+                name for name in sys.modules if name.startswith("narrowgauge.") and ".deploy." in name
+            ]:
+                patched.delitem(sys.modules, name)
+            line = complaint(capsys, *arguments)
+        assert module in line and line.endswith(f"install it with: pip install -e '.[{extra}]'"), line
+
+
 def test_the_command_is_installed(root: Path) -> None:
     command = [sys.executable, "-m", "narrowgauge.deploy.commands", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
