@@ -55,8 +55,25 @@ def case(root: Path) -> Case:
     return example_case(root)
 
 
+@pytest.fixture(scope="module")
+def shared(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[VirtualDevice, Any]]:
+    with virtual_device(case, tmp_path_factory.mktemp("overlay")) as made:
+        yield made
+
+
 @pytest.fixture
-def virtual(case: Case, tmp_path: Path) -> Iterator[tuple[VirtualDevice, Any]]:
+def virtual(shared: tuple[VirtualDevice, Any]) -> tuple[VirtualDevice, Any]:
+    """A virtual board and its overlay. Each test leaves them so that a board can be opened."""
+    device, _ = shared
+    assert device.memory.broken is None
+    device.faults.clear()
+    device.faults.happened.clear()
+    return shared
+
+
+@pytest.fixture
+def fresh(case: Case, tmp_path: Path) -> Iterator[tuple[VirtualDevice, Any]]:
+    """A device of its own: the interrupt is that of the last one that was made."""
     with virtual_device(case, tmp_path) as made:
         yield made
 
@@ -299,12 +316,22 @@ def test_buffers_are_kept_while_the_dma_uses_them(
 
 
 def test_buffers_are_kept_for_ever_if_the_dma_does_not_end_its_reset(
-    virtual: tuple[VirtualDevice, Any],
+    case: Case,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with virtual_device(case, tmp_path) as (device, overlay):
+        keep_buffers(device, overlay, case, monkeypatch, caplog)
+
+
+def keep_buffers(
+    device: VirtualDevice,
+    overlay: Any,
     case: Case,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    device, overlay = virtual
     use_simulated_time(monkeypatch, device)
     board = Board(overlay, timeout=SECONDS)
     case.load(board)
@@ -413,22 +440,23 @@ def test_a_forked_process_is_refused(board: Board, case: Case) -> None:
     case.check(board)
 
 
-def test_another_overlay_is_noticed(
-    board: Board, case: Case, virtual: tuple[VirtualDevice, Any], tmp_path: Path
-) -> None:
-    device, _ = virtual
-    device.faults.add(Stalls(MM2S))
-    with pytest.raises(DriverError, match="RUN did not end"):
-        case.check(board)
-    other = open_overlay(device, tmp_path / "other")
-    with pytest.raises(DriverError, match="another overlay has been loaded"):
-        board.clear()
-    cycles = device.cycles
-    board.close()
-    assert device.cycles == cycles
-    with Board(other) as again:
-        case.load(again)
-        case.check(again)
+def test_another_overlay_is_noticed(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with virtual_device(case, tmp_path / "one") as (device, overlay):
+        use_simulated_time(monkeypatch, device)
+        board = Board(overlay, timeout=SECONDS)
+        case.load(board)
+        device.faults.add(Stalls(MM2S))
+        with pytest.raises(DriverError, match="RUN did not end"):
+            case.check(board)
+        other = open_overlay(device, tmp_path / "other")
+        with pytest.raises(DriverError, match="another overlay has been loaded"):
+            board.clear()
+        cycles = device.cycles
+        board.close()
+        assert device.cycles == cycles
+        with Board(other) as again:
+            case.load(again)
+            case.check(again)
 
 
 # Faults, each with one clear error within the time limit, and the next sentence right.
@@ -549,7 +577,7 @@ def test_a_board_in_use_is_refused_after_a_while(board: Board, case: Case) -> No
 
 @pytest.mark.parametrize("interrupt", [None, False])
 def test_other_tasks_run_while_a_sentence_does(
-    virtual: tuple[VirtualDevice, Any], case: Case, interrupt: bool | None
+    fresh: tuple[VirtualDevice, Any], case: Case, interrupt: bool | None
 ) -> None:
     ticks = 0
 
@@ -560,7 +588,7 @@ def test_other_tasks_run_while_a_sentence_does(
             await asyncio.sleep(0)
 
     async def main() -> None:
-        with Board(virtual[1], interrupt=interrupt) as board:
+        with Board(fresh[1], interrupt=interrupt) as board:
             assert (board._interrupt is None) == (interrupt is False)
             case.load(board)
             ticking = asyncio.create_task(tick())
@@ -573,8 +601,8 @@ def test_other_tasks_run_while_a_sentence_does(
     assert ticks > 3
 
 
-def test_an_interrupt_that_never_comes(virtual: tuple[VirtualDevice, Any], case: Case) -> None:
-    device, overlay = virtual
+def test_an_interrupt_that_never_comes(fresh: tuple[VirtualDevice, Any], case: Case) -> None:
+    device, overlay = fresh
     packet, length, expected = case.runs[0]
 
     async def main() -> None:
@@ -614,16 +642,16 @@ def test_a_cancelled_task_leaves_the_board_usable(virtual: tuple[VirtualDevice, 
 
 
 def test_sentences_wait_for_the_interrupt_without_a_running_loop(
-    virtual: tuple[VirtualDevice, Any], case: Case
+    fresh: tuple[VirtualDevice, Any], case: Case
 ) -> None:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        with Board(virtual[1], interrupt=True) as board:
+        with Board(fresh[1], interrupt=True) as board:
             case.load(board)
             case.check(board)
             board.timeout = 1.0
-            virtual[0].faults.no_interrupt = True
+            fresh[0].faults.no_interrupt = True
             with pytest.raises(DriverError, match="its interrupt did not come"):
                 case.check(board)
             # Another thread has no event loop: it polls.
