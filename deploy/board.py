@@ -11,16 +11,13 @@ import asyncio
 import contextlib
 import os
 import threading
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pynq
-from pynq.interrupt import Interrupt, _InterruptController
 from pynq.pl_server.device import Device
-from pynq.uio import UioController
 
 from ..errors import LOG
 from ..hw import isa
@@ -34,27 +31,20 @@ from ..hw.host.engine import (
     stopped,
     where_of,
 )
-from ..hw.isa import BEAT_BYTES, MEMORIES, Command, Error, Memory, Parameters, Store, Unit
+from ..hw.isa import BEAT_BYTES, MEMORIES, Command, Error, Memory, Store, Unit
 from ..hw.isa.program import from_bytes
 from .dma import DMA_TYPE, Buffer, Deadline, Dma, DriverError, Steps, finish
+from .interrupt import find_interrupt
 from .overlay import (
     ENGINE_TYPE,
     check_addresses,
     find_bitfile,
     find_ip,
-    interrupt_line,
     load_overlay,
     lock_device,
     unlock_device,
 )
-
-_CLEAR = 1 << 31
-"""CONTROL.clear."""
-
-_IDLE, _DONE, _ERROR = 1, 2, 4
-"""Bits of STATUS."""
-
-_REGISTERS = {register.name: register.address for register in isa.REGISTERS}
+from .registers import CLEAR, DONE, ERROR, IDLE, EngineIP
 
 _SECONDS = 10.0
 """The usual time limit of a command."""
@@ -64,67 +54,6 @@ _LONGEST = 86_400.0
 
 _PAUSE = 1e-4
 """Seconds between two looks at the registers in asynchronous use without an interrupt."""
-
-
-class EngineIP(pynq.DefaultIP):
-    """The registers of the engine by their names, and its interrupt. pynq binds it to the engine of an overlay."""
-
-    bindto = (ENGINE_TYPE,)
-
-    def get(self, name: str) -> int:
-        """Reads a register."""
-        return int(self.mmio.read(_REGISTERS[name]))
-
-    def set(self, name: str, value: int) -> None:
-        """Writes a register."""
-        # pynq takes nothing but a plain int.
-        self.mmio.write(_REGISTERS[name], int(value))
-
-    @property
-    def parameters(self) -> Parameters:
-        """The parameters that the engine is built with.
-
-        Raises:
-            DriverError: identification or version are not those of this driver, or a parameter is out of range.
-        """
-        for name, wanted in (("ID", isa.ENGINE_ID), ("VERSION", isa.ISA_VERSION)):
-            found = self.get(name)
-            if found != wanted:
-                raise DriverError(
-                    f"the register {name} of the engine must be {wanted:#x}, got {found:#x}; build the bitstream by "
-                    "this version of narrowgauge."
-                )
-        values = {isa.depth_name(memory): self.get(isa.depth_name(memory).upper()) for memory in Memory}
-        try:
-            return Parameters(lanes=self.get("LANES"), acc_bits=self.get("ACC_BITS"), **values)
-        except ValueError as error:
-            raise DriverError(
-                f"the registers describe no engine: {error}; load the bitstream again."
-            ) from None
-
-
-class LineInterrupt(Interrupt):  # type: ignore[misc]
-    """pynq's `Interrupt` at a line of the processor. pynq itself finds only pins behind an AXI interrupt controller.
-
-    Args:
-        line: number of the interrupt.
-
-    Raises:
-        ValueError, OSError: the system has no UIO device for this line.
-        RuntimeError: this thread has no event loop.
-    """
-
-    def __init__(self, line: int) -> None:
-        # pynq keeps controllers, and each reads in the event loop in which it was made.
-        if isinstance(_InterruptController._uio_devices.get(line), UioController):
-            del _InterruptController._uio_devices[line]
-        pin = {"controller": "", "index": 0, "raw_irq": line}
-        controller, self.number = _InterruptController.get_parent(pin)
-        # pynq's table may get another controller for this line, and the parent is a weak reference.
-        self._controller = controller
-        self.parent = weakref.ref(controller)
-        self.event = asyncio.Event()
-        self.waiting = False
 
 
 class _Link:
@@ -159,7 +88,7 @@ class _Link:
         try:
             # With another overlay, this DMA is gone, and nothing may be at its address.
             if (self.dma.send.active or self.dma.receive.active) and self.overlay.is_loaded():
-                self.engine.set("CONTROL", _CLEAR)
+                self.engine.set("CONTROL", CLEAR)
                 finish(self.dma.reset())
             self.sending.free()
             self.receiving.free()
@@ -224,7 +153,7 @@ class Board(Closing):
         self._busy = threading.Lock()
         try:
             self.parameters = engine.parameters
-            self._interrupt = self._find_interrupt(interrupt)
+            self._interrupt = find_interrupt(overlay, engine, interrupt)
             self._always = interrupt is True
             self._loop = None if self._interrupt is None else _current_loop(idle=self._always)
             finish(self._recover())
@@ -365,25 +294,6 @@ class Board(Closing):
         # pynq has bound another class if the overlay was made before this module was imported.
         return found if isinstance(found, EngineIP) else EngineIP({**engine, "device": overlay.device}), dma
 
-    def _find_interrupt(self, wanted: bool | None) -> Any:
-        """The interrupt of the engine.
-
-        Args:
-            wanted: see the class.
-        """
-        if wanted is False:
-            return None
-        found = getattr(self._link.engine, "interrupt", None)
-        line = interrupt_line(self._link.overlay) if found is None else None
-        if line is not None:
-            # There is none without a UIO device for the line, as where another image runs on the board, or without an
-            # event loop in this thread.
-            with contextlib.suppress(ValueError, OSError, RuntimeError):
-                found = LineInterrupt(line)
-        if wanted and found is None:
-            raise DriverError("the engine has no interrupt on this board; open it with interrupt=False.")
-        return found
-
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         """Waits for the commands of other threads."""
@@ -445,7 +355,7 @@ class Board(Closing):
             await asyncio.wait_for(self._interrupt.wait(), deadline.left)
         except asyncio.TimeoutError:
             status = self._link.engine.get("STATUS")
-            if status & (_DONE | _ERROR):
+            if status & (DONE | ERROR):
                 raise DriverError(
                     f"the engine has ended, and its interrupt did not come within {self.timeout:g} s; open the board "
                     "with interrupt=False."
@@ -489,13 +399,9 @@ class Board(Closing):
             self.packet = receiving[:size].tobytes()
         engine.set("INTERRUPT", 1)
         status = engine.get("STATUS")
-        if status & _ERROR:
+        if status & ERROR:
             self.error, self.where = self._error_of(status), where_of(engine.get("ERROR_WHERE"))
             raise stopped(self.error, self.where)
-        while not dma.send.over:
-            if deadline.passed:
-                raise self._late(command)
-            yield
         dma.send.finish()
         self._failed = False
         return self.packet
@@ -511,7 +417,7 @@ class Board(Closing):
         if command is Command.RUN and not dma.receive.over:
             return False
         status = self._link.engine.get("STATUS")
-        return bool(status & _ERROR) or (bool(status & _DONE) and sent)
+        return bool(status & ERROR) or (bool(status & DONE) and sent)
 
     def _error_of(self, status: int) -> Error:
         code = status >> 8 & 0xFF
@@ -525,9 +431,9 @@ class Board(Closing):
     def _late(self, command: Command) -> DriverError:
         """The error for a command that has not ended in time: what each part is waiting for."""
         status = self._link.engine.get("STATUS")
-        if status & _ERROR:
+        if status & ERROR:
             state = f"the engine has stopped with {self._error_of(status).name}"
-        elif status & _DONE:
+        elif status & DONE:
             state = "the engine has ended"
         else:
             state = "the engine is still busy"
@@ -546,7 +452,7 @@ class Board(Closing):
         engine, dma = self._link.engine, self._link.dma
         self._failed = True
         # 1.
-        engine.set("CONTROL", _CLEAR)
+        engine.set("CONTROL", CLEAR)
         # 2.
         deadline = Deadline(self.timeout)
         with contextlib.suppress(DriverError):
@@ -561,11 +467,11 @@ class Board(Closing):
         if dma.send.active or dma.receive.active:
             yield from dma.reset()
         # 3.
-        engine.set("CONTROL", _CLEAR)
-        engine.set("CONTROL", _CLEAR)
+        engine.set("CONTROL", CLEAR)
+        engine.set("CONTROL", CLEAR)
         # 4.
         deadline = Deadline(self.timeout)
-        while not engine.get("STATUS") & _IDLE:
+        while not engine.get("STATUS") & IDLE:
             if deadline.passed:
                 raise DriverError("the engine does not become idle after clear; load the overlay again.")
             try:

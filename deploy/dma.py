@@ -14,7 +14,6 @@ import numpy as np
 import pynq
 
 from ..errors import UserError
-from ..hw.isa import BEAT_BYTES
 
 DMA_TYPE = "xilinx.com:ip:axi_dma:7.1"
 """The VLNV of the IP, which the stock driver is bound to."""
@@ -273,21 +272,16 @@ class Dma:
             )
 
     def check_buffer(self, array: Any) -> None:
-        """Checks where a buffer is.
+        """Checks where a buffer is. The stock driver checks its alignment.
 
         Raises:
-            DriverError: the DMA does not reach it, or it is not aligned.
+            DriverError: the DMA does not reach it.
         """
         address, bits = int(array.physical_address), self._parameter("c_addr_width", 32)
         if address + array.nbytes > 1 << bits:
             raise DriverError(
                 f"a buffer must be below the address {1 << bits:#x}, because the DMA has {bits} address bits, got one "
                 f"at {address:#x}; build the overlay with a larger c_addr_width."
-            )
-        if address % BEAT_BYTES:
-            raise DriverError(
-                f"a buffer must be aligned to {BEAT_BYTES} bytes, because the DMA has no data realignment engine, got "
-                f"one at {address:#x}; restart the board."
             )
 
     def keep(self, *buffers: object) -> None:

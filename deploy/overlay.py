@@ -23,9 +23,6 @@ ENGINE_TYPE = "xilinx.com:module_ref:narrowgauge:1.0"
 _DIGITS = 12
 """Digits of the hash in the name of an overlay."""
 
-_INTERRUPT_PORTS = ("IRQ_F2P", "pl_ps_irq0")
-"""The ports for interrupts of the processing systems of Zynq-7000 and MPSoC."""
-
 _LOCKS = Path("/run/lock")
 
 
@@ -93,7 +90,7 @@ def check_addresses(overlay: Any) -> None:
     Raises:
         DriverError: an address differs.
     """
-    hwh = _hwh(overlay)
+    hwh = hwh_of(overlay)
     ranges = {
         entry.get("INSTANCE"): entry.get("BASEVALUE") for entry in ElementTree.parse(hwh).iter("MEMRANGE")
     }
@@ -105,19 +102,6 @@ def check_addresses(overlay: Any) -> None:
                 f"pynq has cached another overlay: {name!r} is at {told} in {hwh.name}, and at {used:#x} for pynq; "
                 "restart the board."
             )
-
-
-def interrupt_line(overlay: Any) -> int | None:
-    """The number of the processor's interrupt that the engine is connected to directly; None if it is to none."""
-    name, _ = find_ip(overlay, ENGINE_TYPE)
-    module = ElementTree.parse(_hwh(overlay)).find(f".//MODULE[@FULLNAME='/{name}']")
-    if module is None:
-        return None
-    pins = module.findall("PORTS/PORT[@NAME='interrupt']/CONNECTIONS/CONNECTION")
-    if not any(pin.get("PORT") in _INTERRUPT_PORTS for pin in pins):
-        return None
-    # The engine is alone at this port: its interrupt is the first one.
-    return int(overlay.parser.ps.irq_map[0])
 
 
 def find_ip(overlay: Any, kind: str) -> tuple[str, dict[str, Any]]:
@@ -170,5 +154,6 @@ def unlock_device(handle: int) -> None:
     os.close(handle)
 
 
-def _hwh(overlay: Any) -> Path:
+def hwh_of(overlay: Any) -> Path:
+    """The .hwh file of an overlay."""
     return Path(overlay.bitfile_name).with_suffix(".hwh")

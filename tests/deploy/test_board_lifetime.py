@@ -20,8 +20,9 @@ from pynq.interrupt import _InterruptController
 from pynq.uio import UioController
 
 from narrowgauge.deploy import dma as dma_module
-from narrowgauge.deploy.board import Board, LineInterrupt
+from narrowgauge.deploy.board import Board
 from narrowgauge.deploy.dma import DriverError
+from narrowgauge.deploy.interrupt import LineInterrupt
 from narrowgauge.deploy.overlay import named_by_content, unlock_device
 from narrowgauge.deploy.virtual import VirtualBoard
 from narrowgauge.hw.isa import BEAT_BYTES, Command
