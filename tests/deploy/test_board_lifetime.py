@@ -21,7 +21,7 @@ from pynq.uio import UioController
 
 from narrowgauge.deploy import dma as dma_module
 from narrowgauge.deploy.board import Board
-from narrowgauge.deploy.dma import DriverError
+from narrowgauge.deploy.dma import Buffer, DriverError
 from narrowgauge.deploy.interrupt import LineInterrupt
 from narrowgauge.deploy.overlay import named_by_content, unlock_device
 from narrowgauge.deploy.virtual import VirtualBoard
@@ -284,6 +284,12 @@ def test_a_buffer_that_the_dma_does_not_reach_is_never_used(
                 case.check(board)
             board.clear()
         assert device.memory.broken is None
+
+
+def test_the_smallest_buffer_is_below_4_gb(case: Case, tmp_path: Path) -> None:
+    made = virtual_device(case, tmp_path, family="zynqmp", address_bits=32)
+    with made as (device, overlay), Board(overlay) as board:
+        assert Buffer(device, board._link.dma.check_buffer).part(BEAT_BYTES).physical_address < 1 << 32
 
 
 @pytest.mark.parametrize("suffix", [".bit", ".hwh"])
