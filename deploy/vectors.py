@@ -17,6 +17,7 @@ from ..files import read_json, write_atomic
 from ..fixedpoint import IntArray
 from ..hw.host.build import EngineBuild
 from ..hw.host.packets import id_limits, run_packet
+from ..hw.host.record import checksum
 from ..hw.isa.program import to_bytes
 from ..sim.engine.simulator import ProgramSimulator
 
@@ -91,6 +92,7 @@ def write_vectors(folder: Path, build: EngineBuild, vectors: Sequence[Vector]) -
             for vector in vectors
         ],
     }
+    content["checksum"] = checksum(content)
     write_atomic(folder / VECTORS_FILE, f"{json.dumps(content, indent=1)}\n".encode("ascii"))
 
 
@@ -107,6 +109,9 @@ def read_vectors(folder: Path, build: EngineBuild) -> tuple[Vector, ...]:
     try:
         if (content["format"], content["version"]) != (_FORMAT, _VERSION):
             raise ValueError
+        # A damaged vector would look like an error of the board.
+        if content.pop("checksum") != checksum(content):
+            raise ValueError
         vectors = tuple(
             Vector(
                 tuple(int(length) for length in run["lengths"]),
@@ -116,8 +121,10 @@ def read_vectors(folder: Path, build: EngineBuild) -> tuple[Vector, ...]:
             for run in content["runs"]
         )
         wanted = content["build"]
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{path} has no test vectors of this version; compile the model again.") from None
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise UserError(
+            f"{path} is damaged, or has no test vectors of this version; compile the model again."
+        ) from None
     if wanted != digest(build) or not vectors:
         raise UserError(f"{path} has the vectors of another build; compile the model again.")
     return vectors

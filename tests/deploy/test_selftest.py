@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from narrowgauge.deploy.selftest import selftest
 from narrowgauge.deploy.vectors import VECTORS_FILE, make_vectors, read_vectors, write_vectors
 from narrowgauge.errors import UserError
 from narrowgauge.hw.host.folder import read_engine
+from narrowgauge.hw.host.record import checksum
 from narrowgauge.hw.isa import BEAT_BYTES
 from narrowgauge.sim.engine.simulator import ProgramSimulator
 
@@ -121,13 +123,26 @@ def test_damaged_vectors_are_one_sentence(small: SmallBuild, tmp_path: Path) -> 
         {"runs": 3},
         {"runs": [{**whole["runs"][0], "results": "%"}]},
     ]
+
+    def write(change: dict[str, Any]) -> None:
+        content = {key: value for key, value in (whole | change).items() if key != "checksum"}
+        path.write_text(json.dumps(content | {"checksum": checksum(content)}), encoding="utf-8")
+
     for change in changes:
-        path.write_text(json.dumps(whole | change), encoding="utf-8")
-        with pytest.raises(UserError, match="has no test vectors of this version"):
+        write(change)
+        with pytest.raises(UserError, match="is damaged, or has no test vectors of this version"):
+            read_vectors(tmp_path, build)
+    # Without a new checksum, any other word is damage.
+    rng = random.Random(0)
+    text = json.dumps(whole)
+    numbers = [at for at, letter in enumerate(text) if letter.isdigit()]
+    for at in rng.sample(numbers, 50):
+        path.write_text(f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1 :]}", encoding="utf-8")
+        with pytest.raises(UserError):
             read_vectors(tmp_path, build)
     changes = [{"build": "0" * 64}, {"runs": []}]
     for change in changes:
-        path.write_text(json.dumps(whole | change), encoding="utf-8")
+        write(change)
         with pytest.raises(UserError, match="has the vectors of another build"):
             read_vectors(tmp_path, build)
 
