@@ -1,14 +1,11 @@
-"""The driver on the virtual board: answers, checks, and every trap of pynq and its DMA that is known."""
+"""The driver on the virtual board: answers, checks, and the traps of pynq and its DMA that are known."""
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import multiprocessing
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,73 +32,20 @@ from narrowgauge.sim.board.device import VirtualDevice, open_overlay
 from narrowgauge.sim.board.faults import (
     MM2S,
     S2MM,
-    Corrupts,
     DmaError,
     Fails,
-    Fault,
-    LosesLast,
     Stalls,
-    Truncates,
 )
 from narrowgauge.sim.board.overlay import overlay_files
 
-from ..support.boards import Case, example_case, use_simulated_time, virtual_device
-
-SECONDS = 0.001
-"""The time limit, in simulated time: ten times that of a sentence."""
-
-
-@pytest.fixture(scope="module")
-def case(root: Path) -> Case:
-    return example_case(root)
-
-
-@pytest.fixture(scope="module")
-def shared(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[VirtualDevice, Any]]:
-    with virtual_device(case, tmp_path_factory.mktemp("overlay")) as made:
-        yield made
-
-
-@pytest.fixture
-def virtual(shared: tuple[VirtualDevice, Any]) -> tuple[VirtualDevice, Any]:
-    """A virtual board and its overlay. Each test leaves them so that a board can be opened."""
-    device, _ = shared
-    assert device.memory.broken is None
-    device.faults.clear()
-    device.faults.happened.clear()
-    return shared
-
-
-@pytest.fixture
-def fresh(case: Case, tmp_path: Path) -> Iterator[tuple[VirtualDevice, Any]]:
-    """A device of its own: the interrupt is that of the last one that was made."""
-    with virtual_device(case, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def board(case: Case, virtual: tuple[VirtualDevice, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
-    use_simulated_time(monkeypatch, virtual[0])
-    with Board(virtual[1]) as made:
-        case.load(made)
-        made.timeout = SECONDS
-        yield made
-
-
-def seconds() -> float:
-    """The time that the driver sees."""
-    return float(vars(dma_module)["time"].monotonic())
-
-
-def check_recovery(board: Board, case: Case) -> None:
-    """After an error: the board takes no command until it is cleared, and then the next sentence is right."""
-    start = seconds()
-    with pytest.raises((DriverError, ProgramError), match="clear"):
-        case.check(board)
-    board.clear()
-    case.check(board, 1)
-    assert board.error is Error.NONE
-    assert seconds() - start < 3 * SECONDS
+from ..support.boards import (
+    SECONDS,
+    Case,
+    check_recovery,
+    seconds,
+    use_simulated_time,
+    virtual_device,
+)
 
 
 @pytest.mark.parametrize("family", ["zynq", "zynqmp"])
@@ -190,7 +134,7 @@ def test_pynq_binds_the_driver_if_it_is_imported_first(virtual: tuple[VirtualDev
     assert overlay.engine.parameters == device.parameters
 
 
-# The traps of issue 14, section 1.
+# Known traps of pynq and of the DMA.
 
 
 def test_small_buffers_are_not_placed_above_4_gb(
@@ -458,226 +402,6 @@ def test_another_overlay_is_noticed(case: Case, tmp_path: Path, monkeypatch: pyt
         with Board(other) as again:
             case.load(again)
             case.check(again)
-
-
-# Faults, each with one clear error within the time limit, and the next sentence right.
-
-
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [
-        (Stalls(MM2S), "engine is still busy, and its packet has not been taken, and its results have not"),
-        (Stalls(MM2S, after=5), "engine is still busy, and its packet has not been taken, and its results"),
-        (Stalls(S2MM), "engine is still busy, and its results have not arrived"),
-        (Stalls(S2MM, after=3), "engine is still busy, and its results have not arrived"),
-        (Truncates(S2MM, beats=2), "engine is still busy"),
-        (LosesLast(S2MM), "engine has ended, and its results have not arrived"),
-    ],
-)
-def test_a_stream_that_stops(
-    board: Board, case: Case, virtual: tuple[VirtualDevice, Any], fault: Fault, said: str
-) -> None:
-    virtual[0].faults.add(fault)
-    start = seconds()
-    with pytest.raises(DriverError, match=f"RUN did not end within 0.001 s: the {said}"):
-        case.check(board)
-    assert SECONDS <= seconds() - start < 3 * SECONDS
-    check_recovery(board, case)
-    assert virtual[0].faults.happened == [fault]
-
-
-@pytest.mark.parametrize(
-    ("fault", "error"), [(Truncates(MM2S, beats=3), Error.TRUNCATED), (LosesLast(MM2S), Error.OVERRUN)]
-)
-def test_a_packet_that_ends_at_the_wrong_place(
-    board: Board, case: Case, virtual: tuple[VirtualDevice, Any], fault: Fault, error: Error
-) -> None:
-    virtual[0].faults.add(fault)
-    packet, length, _ = case.runs[0]
-    with pytest.raises(ProgramError, match=error.name) as raised:
-        board.run(packet, [length])
-    assert raised.value.error is board.error is error
-    assert board.packet.endswith(closing_beat(error))
-    check_recovery(board, case)
-
-
-def test_a_corrupt_word_while_loading(board: Board, case: Case, virtual: tuple[VirtualDevice, Any]) -> None:
-    for beat in (40, -2):
-        virtual[0].faults.add(Corrupts(MM2S, beat=beat, mask=1 << 17))
-        with pytest.raises(ProgramError, match="PROGRAM_CRC"):
-            board.load_program(case.program)
-        board.clear()
-        with pytest.raises(ProgramError, match="COMMAND"):
-            case.check(board)
-        board.clear()
-        board.load_program(case.program)
-        virtual[0].faults.add(Corrupts(MM2S, beat=beat, mask=1 << 40))
-        with pytest.raises(ProgramError, match="IMAGE_CRC"):
-            board.init(case.build.image)
-        board.clear()
-        case.load(board)
-        case.check(board)
-
-
-def test_a_result_register_that_makes_no_sense(
-    board: Board, case: Case, virtual: tuple[VirtualDevice, Any]
-) -> None:
-    virtual[0].faults.registers["STATUS"] = 0x5504
-    with pytest.raises(DriverError, match="must show a known error, got 85"):
-        case.check(board)
-    virtual[0].faults.clear()
-    check_recovery(board, case)
-
-
-def test_an_engine_that_never_becomes_idle(
-    board: Board, case: Case, virtual: tuple[VirtualDevice, Any]
-) -> None:
-    virtual[0].faults.registers["STATUS"] = 0
-    with pytest.raises(DriverError, match="RUN did not end within"):
-        case.check(board)
-    with pytest.raises(DriverError, match="does not become idle after clear"):
-        board.clear()
-    virtual[0].faults.clear()
-    board.clear()
-    case.check(board)
-
-
-def test_packets_that_the_dma_does_not_send_are_refused(board: Board, case: Case) -> None:
-    for packet, last in ((b"", True), (bytes(8), False)):
-        with pytest.raises(DriverError, match="at least one beat, and TLAST"):
-            board.run(packet, [1], last=last)
-    case.check(board)
-
-
-def test_errors_of_the_engine_are_in_words(board: Board, case: Case) -> None:
-    packet, _, _ = case.runs[0]
-    with pytest.raises(ProgramError, match=r"LENGTH \(RUN: SENTENCES or a LENGTH is 0"):
-        board.run(packet, [0])
-    assert (board.packet, board.where) == (closing_beat(Error.LENGTH), None)
-    check_recovery(board, case)
-    with pytest.raises(ProgramError, match=r"at instruction \d+ of the STREAM unit with TRUNCATED") as raised:
-        board.run(packet[:BEAT_BYTES], [case.runs[0][1]])
-    assert board.where == (raised.value.unit, raised.value.number)
-    check_recovery(board, case)
-
-
-# Threads, event loops, interrupts.
-
-
-def test_threads_take_turns(board: Board, case: Case) -> None:
-    board.timeout = 30
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda number: case.check(board, number % 3), range(12)))
-
-
-def test_a_board_in_use_is_refused_after_a_while(board: Board, case: Case) -> None:
-    board.timeout = 0.1
-    with board._busy, pytest.raises(DriverError, match="busy with another command"):
-        case.check(board)
-
-
-@pytest.mark.parametrize("interrupt", [None, False])
-def test_other_tasks_run_while_a_sentence_does(
-    fresh: tuple[VirtualDevice, Any], case: Case, interrupt: bool | None
-) -> None:
-    ticks = 0
-
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            ticks += 1
-            await asyncio.sleep(0)
-
-    async def main() -> None:
-        with Board(fresh[1], interrupt=interrupt) as board:
-            assert (board._interrupt is None) == (interrupt is False)
-            case.load(board)
-            ticking = asyncio.create_task(tick())
-            # Three at a time: they take turns.
-            answers = await asyncio.gather(*(board.run_async(packet, [n]) for packet, n, _ in case.runs))
-            ticking.cancel()
-            assert answers == [expected for *_, expected in case.runs]
-
-    asyncio.run(main())
-    assert ticks > 3
-
-
-def test_an_interrupt_that_never_comes(fresh: tuple[VirtualDevice, Any], case: Case) -> None:
-    device, overlay = fresh
-    packet, length, expected = case.runs[0]
-
-    async def main() -> None:
-        with Board(overlay, interrupt=True) as board:
-            case.load(board)
-            assert await board.run_async(packet, [length]) == expected
-            board.timeout = 1.0
-            device.faults.no_interrupt = True
-            with pytest.raises(
-                DriverError, match=r"its interrupt did not come within 1 s; open the board with"
-            ):
-                await board.run_async(packet, [length])
-            device.faults.no_interrupt = False
-            with pytest.raises(DriverError, match="clear the board first"):
-                await board.run_async(packet, [length])
-            board.timeout = 10.0
-            board.clear()
-            assert await board.run_async(packet, [length]) == expected
-
-    asyncio.run(main())
-
-
-def test_a_cancelled_task_leaves_the_board_usable(virtual: tuple[VirtualDevice, Any], case: Case) -> None:
-    device, overlay = virtual
-    packet, length, expected = case.runs[0]
-
-    async def main() -> None:
-        with Board(overlay) as board:
-            case.load(board)
-            device.faults.add(Stalls(S2MM))
-            with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(board.run_async(packet, [length]), 0.2)
-            board.clear()
-            assert await board.run_async(packet, [length]) == expected
-
-    asyncio.run(main())
-
-
-def test_sentences_wait_for_the_interrupt_without_a_running_loop(
-    fresh: tuple[VirtualDevice, Any], case: Case
-) -> None:
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    try:
-        with Board(fresh[1], interrupt=True) as board:
-            case.load(board)
-            case.check(board)
-            board.timeout = 1.0
-            fresh[0].faults.no_interrupt = True
-            with pytest.raises(DriverError, match="its interrupt did not come"):
-                case.check(board)
-            # Another thread has no event loop: it polls.
-            board.clear()
-            with ThreadPoolExecutor(1) as pool:
-                pool.submit(case.check, board).result()
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
-
-
-def test_a_board_without_an_interrupt_polls(
-    virtual: tuple[VirtualDevice, Any], case: Case, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("narrowgauge.deploy.interrupt._line", lambda overlay: None)
-    with pytest.raises(DriverError, match="the engine has no interrupt on this board"):
-        Board(virtual[1], interrupt=True)
-
-    async def main() -> None:
-        with Board(virtual[1]) as board:
-            case.load(board)
-            packet, length, expected = case.runs[0]
-            assert await board.run_async(packet, [length]) == expected
-
-    asyncio.run(main())
 
 
 def test_the_locks_are_files_that_nobody_can_replace(

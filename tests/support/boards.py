@@ -11,16 +11,23 @@ from typing import Any
 
 import pytest
 
+from narrowgauge.deploy import dma as dma_module
 from narrowgauge.deploy.board import Board
+from narrowgauge.deploy.dma import DriverError
 from narrowgauge.hw.host.build import EngineBuild
 from narrowgauge.hw.host.folder import read_engine
 from narrowgauge.hw.host.packets import run_packet
-from narrowgauge.hw.isa.program import to_bytes
+from narrowgauge.hw.isa import Error
+from narrowgauge.hw.isa.program import ProgramError, to_bytes
 from narrowgauge.sim.board.device import VirtualDevice, open_overlay
 from narrowgauge.sim.engine.simulator import ProgramSimulator
 from narrowgauge.sim.levels.engines import roomy
 
 TEXTS = ("play some jazz in the kitchen", "turn off the light", "wake me at seven tomorrow morning please")
+
+
+SECONDS = 0.001
+"""The time limit of tests in simulated time: ten times that of a sentence."""
 
 
 @dataclass(frozen=True)
@@ -70,3 +77,19 @@ def use_simulated_time(monkeypatch: pytest.MonkeyPatch, device: VirtualDevice) -
     """Lets the time limits of the driver count the cycles of a device at 100 MHz, however busy this machine is."""
     clock = SimpleNamespace(monotonic=lambda: device.cycles / 100e6, sleep=lambda seconds: None)
     monkeypatch.setattr("narrowgauge.deploy.dma.time", clock)
+
+
+def seconds() -> float:
+    """The time that the driver sees."""
+    return float(vars(dma_module)["time"].monotonic())
+
+
+def check_recovery(board: Board, case: Case) -> None:
+    """After an error: the board takes no command until it is cleared, and then the next sentence is right."""
+    start = seconds()
+    with pytest.raises((DriverError, ProgramError), match="clear"):
+        case.check(board)
+    board.clear()
+    case.check(board, 1)
+    assert board.error is Error.NONE
+    assert seconds() - start < 3 * SECONDS
