@@ -28,7 +28,8 @@ from flask.testing import FlaskClient
 import narrowgauge
 from narrowgauge.deploy.model import LEVELS as LOADED
 from narrowgauge.deploy.model import Model, load
-from narrowgauge.deploy.serve import LEVELS, Limits, Rate, application, chunks, classes, serve, units
+from narrowgauge.deploy.serve import Limits, Rate, application, serve
+from narrowgauge.deploy.view import LEVELS, chunks, classes, units
 from narrowgauge.errors import UserError
 from narrowgauge.hw.host.build import EngineBuild
 from narrowgauge.hw.host.folder import read_engine
