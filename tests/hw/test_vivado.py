@@ -98,6 +98,15 @@ def test_the_bitstream_is_built(built: tuple[Board, str, Path, Outcome]) -> None
     assert "timing is met, setup slack 0.1 ns, hold slack 0.02 ns" in outcome.output
 
 
+def test_paths_and_titles_are_only_text(tmp_path: Path) -> None:
+    """No character of them is syntax of Tcl."""
+    folder = tmp_path / "a b {c [exit 3] $part; # \\ é"
+    board = replace(find_board("kv260"), title="} [exit 3] $part \\")
+    model = accepted(build(folder, board))
+    assert (folder / "deploy" / "narrowgauge.bit").is_file()
+    assert len(model.files) == len(sources()) + 1 and all(Path(file).is_file() for file in model.files)
+
+
 def test_cells_and_their_parameters(built: tuple[Board, str, Path, Outcome]) -> None:
     """The newest IP of the catalog, the DMA in the version that PYNQ's driver is bound to, the engine's generics."""
     board, version, _, outcome = built
