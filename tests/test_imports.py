@@ -56,9 +56,9 @@ LINES = {
         "from ..graph import onnx_io\nfrom ..hw.compiler import build\nfrom ..sim.golden import model\n"
         "from ..sim.levels import engines\nfrom . import virtual"
     ),
-    **dict.fromkeys(("deploy/board.py", "deploy/dma.py", "deploy/interrupt.py"), "import pynq"),
-    **dict.fromkeys(("deploy/board.py", "deploy/dma.py", "deploy/overlay.py"), "import pynq"),
-    **dict.fromkeys(("deploy/board.py", "deploy/dma.py", "deploy/registers.py"), "import pynq"),
+    **dict.fromkeys(
+        [f"deploy/{name}.py" for name in ("board", "dma", "interrupt", "overlay", "registers")], "import pynq"
+    ),
     **dict.fromkeys(
         [f"deploy/{name}.py" for name in ("bench", "folder", "selftest", "serve", "vectors")], ""
     ),
