@@ -330,7 +330,7 @@ void ng_receive(void* handle) {
 // Lets the receive channel accept this number of beats before it is started.
 void ng_early(void* handle, std::uint64_t beats) { static_cast<Model*>(handle)->early_depth = beats; }
 
-// Stops the channels after so many beats of their packets; the largest number does not stop them.
+// Stops the channels after these numbers of beats of their packets; the largest number does not stop them.
 void ng_hold(void* handle, std::uint64_t send, std::uint64_t receive) {
     auto& m = *static_cast<Model*>(handle);
     m.hold_send = send;
