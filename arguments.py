@@ -1,12 +1,14 @@
-"""Command lines: the parser and the types of arguments. Needs the standard library only."""
+"""Command lines: the parser, the types of arguments, and the log. Needs the standard library only."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import math
+import sys
 from typing import Any, NoReturn
 
-from .errors import printable
+from .errors import LOG, printable
 
 LONGEST = 285
 """Maximum characters of a usage error: 300 with the text before it."""
@@ -21,6 +23,27 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Prints one line to standard error and exits with 2."""
         self.exit(2, f"{self.prog}: {printable(message, LONGEST - 60)}; see {self.prog} --help.\n")
+
+
+class _Lines(logging.Handler):
+    """Prints each record of `LOG` as one line, after the name of the program."""
+
+    program = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = "warning: " if record.levelno >= logging.WARNING else ""
+        print(f"{self.program}: {kind}{printable(record.getMessage(), LONGEST)}", file=sys.stderr)
+
+
+_LINES = _Lines()
+
+
+def log_to_standard_error(program: str) -> None:
+    """From now on, each record of `LOG` is one line of standard error, after the name of the program."""
+    _LINES.program = program
+    LOG.setLevel(logging.INFO)
+    if _LINES not in LOG.handlers:
+        LOG.addHandler(_LINES)
 
 
 def positive_int(text: str) -> int:

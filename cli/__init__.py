@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import logging
 import os
 import shutil
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from .. import __version__
+from ..arguments import log_to_standard_error
 from ..errors import LOG, UserError, printable
 from ..files import check_target
 from . import boards, compile, describe, disasm, doctor, eval, export, plan, run, synth, train, verify
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             # Warnings of packages quote a line of their own source, which does not help the user.
             warnings.showwarning = _warn  # type: ignore[assignment]
-            _log_to_standard_error()
+            log_to_standard_error("narrowgauge")
             _check_targets(args)
             status: int = args.run(args)
         _flush()
@@ -196,23 +196,6 @@ def _complain(sentence: str) -> int:
         # Nothing can be printed; the exit status is still that of invalid input.
         _drop(sys.stderr)
     return 2
-
-
-class _Lines(logging.Handler):
-    """Prints each record of `LOG` as one line."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        kind = "warning: " if record.levelno >= logging.WARNING else ""
-        print(f"narrowgauge: {kind}{printable(record.getMessage(), LONGEST)}", file=sys.stderr)
-
-
-_LINES = _Lines()
-
-
-def _log_to_standard_error() -> None:
-    LOG.setLevel(logging.INFO)
-    if _LINES not in LOG.handlers:
-        LOG.addHandler(_LINES)
 
 
 def _warn(message: Warning | str, *place: Any, **options: Any) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import logging
 import os
 import signal
 import sys
@@ -20,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..arguments import LONGEST, Parser, non_negative_int, positive_float, positive_int
-from ..errors import LOG, UserError, printable
+from ..arguments import LONGEST, Parser, log_to_standard_error, non_negative_int, positive_float, positive_int
+from ..errors import UserError, printable
 
 if TYPE_CHECKING:
     from ..hw.host.build import EngineBuild
@@ -140,9 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if threading.current_thread() is threading.main_thread():
         # The engine is stopped and its buffers are freed; a service ends like this.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0 if args.run is serve else _TERMINATED))
-    LOG.setLevel(logging.INFO)
-    if _LINES not in LOG.handlers:
-        LOG.addHandler(_LINES)
+    log_to_standard_error(_NAME)
     try:
         with warnings.catch_warnings():
             # Those of pynq are for its own developers; what concerns the user is an error of the driver.
@@ -392,17 +389,6 @@ def _progress(what: str) -> Callable[[int, int], None]:
 def _complain(sentence: str) -> int:
     print(f"{_NAME}: {printable(sentence, LONGEST)}", file=sys.stderr)
     return 2
-
-
-class _Lines(logging.Handler):
-    """Prints each record of `LOG` as one line."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        kind = "warning: " if record.levelno >= logging.WARNING else ""
-        print(f"{_NAME}: {kind}{printable(record.getMessage(), LONGEST)}", file=sys.stderr)
-
-
-_LINES = _Lines()
 
 
 if __name__ == "__main__":

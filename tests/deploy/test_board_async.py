@@ -25,8 +25,10 @@ from ..support.boards import Case
 
 def test_threads_take_turns(board: Board, case: Case) -> None:
     board.timeout = 30
+    runs = [case.runs[number % 3] for number in range(12)]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda number: case.check(board, number % 3), range(12)))
+        results = list(pool.map(lambda run: board.run(run[0], [run[1]]), runs))
+    assert results == [expected for _, _, expected in runs]
 
 
 def test_a_board_in_use_is_refused_after_a_while(board: Board, case: Case) -> None:
