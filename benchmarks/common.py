@@ -15,24 +15,35 @@ from rich.table import Table
 from narrowgauge.graph.level import Sentence
 from narrowgauge.model.config import ModelConfig
 from narrowgauge.model.presets import preset
-from narrowgauge.text import Labels, WordTokenizer, encode_split, load
+from narrowgauge.text import Corpus, Labels, WordTokenizer, encode_split, load
 
 THREADS = 2
 
 
-def corpus_sentences() -> tuple[str, ModelConfig, list[Sentence]]:
-    """(name, paper-2enc with the sizes of the data, test sentences): SNIPS if available, else the built-in corpus."""
+def default_data() -> str:
+    """The folder of SNIPS if it is available, else the name of the built-in corpus."""
     shared = Path(os.environ.get("NARROWGAUGE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-    source = str(shared / "snips") if (shared / "snips").is_dir() else "voice"
-    corpus = load(source)
+    return str(shared / "snips") if (shared / "snips").is_dir() else "voice"
+
+
+def sized(name: str, corpus: Corpus) -> tuple[ModelConfig, WordTokenizer, Labels]:
+    """The model of a preset with the vocabulary and the classes of a corpus, and these."""
     tokenizer = WordTokenizer.train(corpus.train, splitter=corpus.splitter)
     labels = Labels.from_examples(corpus.train)
     config = replace(
-        preset("paper-2enc").model,
+        preset(name).model,
         vocab_size=tokenizer.vocab_size,
         labels=len(labels.intents),
         tags=len(labels.slots),
     )
+    return config, tokenizer, labels
+
+
+def corpus_sentences() -> tuple[str, ModelConfig, list[Sentence]]:
+    """(name, paper-2enc with the sizes of the data, test sentences) of `default_data`."""
+    source = default_data()
+    corpus = load(source)
+    config, tokenizer, labels = sized("paper-2enc", corpus)
     encoded = encode_split(corpus.test, tokenizer, labels, config.max_length)
     return Path(source).name, config, [Sentence(ids) for ids in encoded.ids]
 

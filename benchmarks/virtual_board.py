@@ -8,19 +8,18 @@ Without a build, an untrained model of the sizes of the preset `voice`, with the
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
+
+from common import default_data, sized
 
 import narrowgauge
 from narrowgauge.graph.onnx_io import write_build
 from narrowgauge.hw.compiler.build import compile_build
 from narrowgauge.model.freeze import freeze
-from narrowgauge.model.presets import preset
 from narrowgauge.model.transformer import Transformer
-from narrowgauge.text import Labels, WordTokenizer, load
+from narrowgauge.text import load
 
 
 def main() -> None:
@@ -48,23 +47,9 @@ def main() -> None:
     raise SystemExit(equal != len(texts))
 
 
-def default_data() -> str:
-    """SNIPS if it is available, else the built-in corpus."""
-    shared = Path(os.environ.get("NARROWGAUGE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-    return str(shared / "snips") if (shared / "snips").is_dir() else "voice"
-
-
 def untrained_build(folder: Path, data: str) -> Path:
     """A compiled build with the words and classes of the data."""
-    corpus = load(data)
-    tokenizer = WordTokenizer.train(corpus.train, splitter=corpus.splitter)
-    labels = Labels.from_examples(corpus.train)
-    config = replace(
-        preset("voice").model,
-        vocab_size=tokenizer.vocab_size,
-        labels=len(labels.intents),
-        tags=len(labels.slots),
-    )
+    config, tokenizer, labels = sized("voice", load(data))
     graph = freeze(Transformer(config).eval(), "untrained", tokenizer.to_json(), labels.to_json())
     write_build(graph, folder / "build")
     compile_build(folder / "build")

@@ -37,8 +37,7 @@ TARGET = 65.0
 _SEED = 1
 
 _PLACER = ("--placer-heap-timingweight", "30", "--placer-heap-critexp", "3")
-"""Timing counts more than in the defaults of nextpnr's placer, which leave nets of 6 ns between a register and its only
-multiplier."""
+"""Timing counts more than by default in nextpnr's placer; the frequency in docs/synthesis.md is with these."""
 
 
 @dataclass(frozen=True)

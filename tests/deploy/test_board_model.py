@@ -8,18 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import narrowgauge
 from narrowgauge.errors import UserError
-from narrowgauge.graph.onnx_io import write_build
 from narrowgauge.hw import isa
-from narrowgauge.hw.compiler.build import compile_build
 from narrowgauge.hw.host.folder import read_engine
-from narrowgauge.model.freeze import freeze
-from narrowgauge.model.presets import preset
-from narrowgauge.text import Labels, WordTokenizer, load
 from narrowgauge.text.frontend import Prediction
 from narrowgauge.text.voice.corpus import voice_corpus
 
@@ -46,7 +40,6 @@ from narrowgauge.sim.levels.engines import roomy
 
 from ..support.boards import use_simulated_time
 from ..support.builds import small_build
-from ..support.models import random_model
 
 
 def said(answers: list[Answer]) -> list[Prediction]:
@@ -131,29 +124,6 @@ def test_a_corrupt_word_of_a_run_is_found_by_running_twice(voice: Path) -> None:
                 assert said(model.predict([text])) == [expected]
     with narrowgauge.load(voice, twice=True) as model:
         assert said(model.predict([text])) == [expected]
-
-
-@pytest.mark.slow
-def test_two_hundred_sentences_of_snips(real_data: Path, tmp_path: Path) -> None:
-    """With the words and classes of SNIPS, and random weights."""
-    corpus = load(str(real_data / "snips"))
-    tokenizer = WordTokenizer.train(corpus.train, splitter=corpus.splitter)
-    labels = Labels.from_examples(corpus.train)
-    config = replace(
-        preset("voice").model,
-        vocab_size=tokenizer.vocab_size,
-        labels=len(labels.intents),
-        tags=len(labels.slots),
-    )
-    model = random_model(np.random.default_rng(0), config)
-    write_build(freeze(model, "snips", tokenizer.to_json(), labels.to_json()), tmp_path / "build")
-    compile_build(tmp_path / "build")
-    asked = [" ".join(example.words) for example in corpus.test[:200]]
-    with narrowgauge.load(tmp_path / "build", on="golden") as golden:
-        expected = said(golden.predict(asked))
-    with narrowgauge.load(tmp_path / "build", on="virtual") as virtual:
-        assert said(virtual.predict(asked)) == expected
-    assert len({answer.logits for answer in expected}) > 150
 
 
 def random_fault(rng: random.Random) -> Fault | None:
